@@ -458,6 +458,29 @@ class TestOpenDocument:
         data = odt(f"<text:p>a {inside} b</text:p>", **{"Object 1/content.xml": f"<math>{formula}</math>"})
         assert extract(data, "a.odt").text == f"a {text} b"
 
+    @pytest.mark.parametrize("kind", ["spreadsheet", "chart"])
+    def test_the_texts_of_a_table_or_chart_in_a_text_stay_apart(self, kind: str) -> None:
+        cells = "".join(
+            f"<table:table-cell><text:p>{word}</text:p></table:table-cell>" for word in ("one", "two", "one")
+        )
+        inside = f"<office:document-content><office:body><office:{kind}>{cells}</office:{kind}></office:body>"
+        names = f'xmlns:office="{ODF}office:1.0" xmlns:text="{ODF}text:1.0" xmlns:table="{ODF}table:1.0"'
+        member = inside.replace("content>", f"content {names}>", 1) + "</office:document-content>"
+        body = '<text:p>so<draw:object xmlns:xlink="x" xlink:href="./O"/>on</text:p>'
+        assert extract(odt(body, **{"O/content.xml": member}), "a.odt").text == "so one, two on"
+
+    def test_objects_in_a_flat_document_say_what_they_are_and_end_nothing(self) -> None:
+        names = "".join(f' xmlns:{name}="{ODF}{name}:1.0"' for name in ("office", "text", "table")) + ' xmlns:draw="d"'
+        formula = "<math><semantics><mi>x</mi><annotation>x over 2</annotation></semantics></math>"
+        table = "<table:table><table:table-row><table:table-cell><text:p>one</text:p></table:table-cell>"
+        table += "<table:table-cell><text:p>two</text:p></table:table-cell></table:table-row></table:table>"
+        inner = f"<office:document><office:body><office:spreadsheet>{table}</office:spreadsheet></office:body>"
+        objects = f"<draw:object>{formula}</draw:object></text:p><text:p>"
+        objects += f"<draw:object>{inner}</office:document></draw:object>"
+        body = f"<office:text><text:p>so {objects}</text:p><text:p>after</text:p></office:text>"
+        flat = f"<office:document{names}><office:body>{body}</office:body></office:document>"
+        assert extract(flat.encode(), "a.fodt").text == "so x over 2\n\n| one | two |\n| --- | --- |\n\nafter"
+
     def test_repeated_cells_keep_the_columns(self) -> None:
         cells = "<table:table-cell><text:p>{}</text:p></table:table-cell>"
         empty = '<table:table-cell table:number-columns-repeated="2"/>'
@@ -557,6 +580,16 @@ class TestRtf:
             (r"a{\v hidden}b", "ab"),
             (r"a{\*\unknown gone}b{\pict ffd8}", "ab"),
             (r"a{\field{\*\fldinst HYPERLINK x}{\fldrslt link}}", "alink"),
+            (r"a{\xe{\v hidden}Index}b{\tc Contents}c{\atnid AB}{\atnauthor Ann}", "abc"),
+            # A substitute is one letter or sign; braces, tabs and ends of paragraphs are none.
+            (r"\u233\par x", "é\n\nx"),
+            (r"{\b \u233}x", "éx"),
+            (r"\u233\tab x", "é\tx"),
+            (r"a\u8211\endash b\u160\~c\u123\{d", "a–b\u00a0c{d"),
+            (r"x\u8217\'92y\u8217'z", "x’y’z"),
+            (r"a\u-10179?b\u-8704?c", "abc"),
+            # The group that holds the document has ended.
+            (r"a}{\b junk", "a"),
         ],
     )
     def test_characters_are_what_they_stand_for(self, written: str, text: str) -> None:
@@ -568,6 +601,14 @@ class TestRtf:
             r"{\pntext\'b7\tab}\pard\ilvl1 inner\par\pard text\par"
         )
         assert extract(rtf(body), "a.rtf").text == "1. one\n2) two\n  - inner\n\ntext"
+
+    def test_what_a_reader_without_nested_tables_would_see_is_left_out(self) -> None:
+        inner = r"\itap2 b\nestcell{\*\nesttableprops\trowd\nestrow}{\nonesttables\par}{\nonesttables or this\par}"
+        assert "this" not in extract(rtf(rf"\trowd\pard\intbl a {inner}\pard\intbl c\cell\row"), "a.rtf").text
+
+    def test_a_mark_in_unicode_without_a_substitute_takes_nothing_from_its_item(self) -> None:
+        body = r"{\listtext\tab\u8226 \tab}First\par{\listtext\u8226 }Second"
+        assert extract(rtf(body), "a.rtf").text == "- First\n- Second"
 
     def test_the_mark_of_a_list_does_not_end_a_table(self) -> None:
         body = r"\trowd\pard\intbl{\listtext\pard 1.\tab}a\par b\cell c\cell\row"
@@ -597,16 +638,6 @@ class TestRtf:
 
 
 def test_what_stands_for_a_picture_in_the_order_of_a_book_is_read() -> None:
-            (r"a{\xe{\v hidden}Index}b{\tc Contents}c{\atnid AB}{\atnauthor Ann}", "abc"),
-            # A substitute is one letter or sign; braces, tabs and ends of paragraphs are none.
-            (r"\u233\par x", "é\n\nx"),
-            (r"{\b \u233}x", "éx"),
-            (r"\u233\tab x", "é\tx"),
-            (r"a\u8211\endash b\u160\~c\u123\{d", "a–b\u00a0c{d"),
-            (r"x\u8217\'92y\u8217'z", "x’y’z"),
-            (r"a\u-10179?b\u-8704?c", "abc"),
-            # The group that holds the document has ended.
-            (r"a}{\b junk", "a"),
     items = {"a": 'media-type="image/png" fallback="b"', "b": 'media-type="x/y" fallback="c"', "c": "", "d": ""}
     items |= {"e": 'media-type="image/png" fallback="e"'}
     listed = "".join(f'<item id="{name}" href="{name}.xhtml" {said}/>' for name, said in items.items())
@@ -618,14 +649,6 @@ def test_what_stands_for_a_picture_in_the_order_of_a_book_is_read() -> None:
     }
     assert extract(package(members), "a.epub").text == "c\n\nd"
 
-
-    def test_what_a_reader_without_nested_tables_would_see_is_left_out(self) -> None:
-        inner = r"\itap2 b\nestcell{\*\nesttableprops\trowd\nestrow}{\nonesttables\par}{\nonesttables or this\par}"
-        assert "this" not in extract(rtf(rf"\trowd\pard\intbl a {inner}\pard\intbl c\cell\row"), "a.rtf").text
-
-    def test_a_mark_in_unicode_without_a_substitute_takes_nothing_from_its_item(self) -> None:
-        body = r"{\listtext\tab\u8226 \tab}First\par{\listtext\u8226 }Second"
-        assert extract(rtf(body), "a.rtf").text == "- First\n- Second"
 
 def test_a_drawing_that_is_a_page_of_a_book_is_read() -> None:
     drawing = '<svg xmlns="http://www.w3.org/2000/svg"><title>no</title><image href="a.png"/><text>drawn</text></svg>'

@@ -16,6 +16,7 @@ from phaseflow.domain.errors import DocumentError
 
 _PIECE = 65_536
 _BODY = "body"
+_MATH = "math"
 
 
 def extract(raw: Raw) -> Extracted:
@@ -30,7 +31,7 @@ def extract(raw: Raw) -> Extracted:
     pages = OfPages(draft, styles)
     if "styles.xml" in package:
         package.parse("styles.xml", pages, STYLES | HEADS | CONTENT)
-    content = Content(draft, styles, lambda place: _formula(package, place))
+    content = Content(draft, styles, lambda place: _object(package, place))
     whole = _StylesThenContent(styles, content)
     package.parse("content.xml", whole, STYLES | CONTENT | {_BODY})
     if not whole.has_body:
@@ -64,7 +65,7 @@ def extract_flat(raw: Raw) -> Extracted:
     chunks = [raw.data[place : place + _PIECE] for place in range(0, len(raw.data), _PIECE)]
     parse_xml(chunks, Elements(look), malformed, raw.name)
     parse_xml(chunks, _Inside("meta", said), malformed, raw.name)
-    parse_xml(chunks, _Inside("body", Content(draft, styles, lambda place: "")), malformed, raw.name)
+    parse_xml(chunks, _Inside(_BODY, _WithFormulas(Content(draft, styles, lambda place: ""))), malformed, raw.name)
     pages = OfPages(draft, styles)
     parse_xml(chunks, _Inside("master-styles", pages), malformed, raw.name)
     pages.finish()
@@ -93,26 +94,63 @@ class _StylesThenContent:
 
 
 class _Inside:
-    """Passes on the events of one of the parts of a flat document."""
+    """Passes on the events of one of the parts of a flat document, which may hold whole documents with such parts."""
 
     def __init__(self, part: str, handler: Handler) -> None:
         self._part = part
         self._handler = handler
-        self._is_inside = False
+        self._depth = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._is_inside = self._is_inside or name == self._part
-        if self._is_inside:
+        self._depth += name == self._part
+        if self._depth:
             self._handler.start(name, attributes)
 
     def end(self, name: str) -> None:
-        if self._is_inside:
+        if self._depth:
             self._handler.end(name)
-        self._is_inside = self._is_inside and name != self._part
+            self._depth -= name == self._part
 
     def data(self, text: str) -> None:
-        if self._is_inside:
+        if self._depth:
             self._handler.data(text)
+
+
+class _WithFormulas:
+    """Passes on the events of a flat document with each formula in it as text."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._depth = 0
+        self._formula = Formula()
+        self._typed = Texts("annotation")
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if not self._depth and name != _MATH:
+            self._handler.start(name, attributes)
+            return
+        if not self._depth:
+            self._formula, self._typed = Formula(), Texts("annotation")
+        self._depth += 1
+        for each in (self._formula, self._typed):
+            each.start(name, attributes)
+
+    def end(self, name: str) -> None:
+        if not self._depth:
+            self._handler.end(name)
+            return
+        for each in (self._formula, self._typed):
+            each.end(name)
+        self._depth -= 1
+        if not self._depth:
+            self._handler.data(line(self._typed.texts[0] if self._typed.texts else self._formula.text))
+
+    def data(self, text: str) -> None:
+        if not self._depth:
+            self._handler.data(text)
+            return
+        self._formula.data(text)
+        self._typed.data(text)
 
 
 def refuse_encrypted(package: Package) -> None:
@@ -126,14 +164,18 @@ def refuse_encrypted(package: Package) -> None:
         package.parse("META-INF/manifest.xml", Elements(look))
 
 
-def _formula(package: Package, place: str) -> str:
-    """Return the formula that stands in a folder of its own, as it was typed if that is kept."""
+def _object(package: Package, place: str) -> str:
+    """Return what an object says that stands in a folder of its own: a formula as it was typed if that is kept, or the
+    texts of a table or a chart, each once."""
     member = resolved("", f"{place}/content.xml")
     if member not in package:
         return ""
-    typed, shown = Texts("annotation"), Formula()
+    typed, shown, texts = Texts("annotation"), Formula(), Texts("p")
     package.parse(member, typed)
     if typed.texts:
         return line(typed.texts[0])
+    package.parse(member, texts)
+    if texts.texts:
+        return f" {', '.join(dict.fromkeys(filter(None, map(line, texts.texts))))} "
     package.parse(member, shown)
     return line(shown.text)
