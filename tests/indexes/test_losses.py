@@ -8,8 +8,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from phaseflow import NewDocument
 from phaseflow.actors import index_audit, index_comparison, index_delivery
-from phaseflow.components.indexes import Candidate, IndexDocument, Query, Space
+from phaseflow.components.indexes import Candidate, IndexDocument, Query, Space, losses
 from phaseflow.domain.errors import IndexUnavailable
 from phaseflow.flow import outside_index, searching
 from phaseflow.supervisor import index_keeper
@@ -181,6 +182,60 @@ async def test_a_search_before_the_keeper_has_compared_says_that_an_index_lacks_
         assert await all_found(flow) == {"a.md", "b.md", "c.md"}
 
 
+class LateIndex(CountingFileIndex):
+    """Its answers to searches arrive late. ``late`` is awaited when one has been found, and None: they do not."""
+
+    late: Callable[[], Awaitable[None]] | None = None
+
+    async def search(self, space: Space, query: Query) -> Sequence[Candidate]:
+        found = await super().search(space, query)
+        if self.late is not None:
+            await self.late()
+        return found
+
+
+HARMS = ["a deletion waits", "it cannot count", "a push is published"]
+
+
+@pytest.mark.parametrize("harm", HARMS)
+async def test_a_loss_that_no_count_shows_is_seen_document_by_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    monkeypatch.setattr(losses, "COUNT_S", 0.0)
+    monkeypatch.setattr(index_keeper, "COUNT_S", 1000.0)  # only searches look
+
+    async def fail(call: str, documents: Sequence[IndexDocument]) -> None:
+        if call == {HARMS[0]: "remove", HARMS[1]: "count"}.get(harm):
+            raise ConnectionResetError("gone")
+
+    index = LateIndex(tmp_path / "index.db")
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write(*NAMES)
+    async with place.flow() as flow:
+        await flow.add("kb", [NewDocument(uri="p", text="all about p")])
+        await (await flow.job("kb")).wait()
+        await run(flow, place)
+        assert len(await flow.search("kb", "all about", 20, mode="vectors")) == len(NAMES) + 1
+        await until(lambda: index.calls["passages"] > 0 and index.calls["count"] > 0)  # it was compared, and counted
+        index.fault = fail
+        if harm == HARMS[0]:
+            await flow.delete_document("kb", "p")
+        elif harm == HARMS[2]:
+
+            async def publish() -> None:
+                index.late = None
+                await flow.add("kb", [NewDocument(uri="q", text="all about q")])
+                await (await flow.job("kb")).wait()
+
+            index.late = publish
+        with closing(sqlite3.connect(index.path)) as connection:
+            connection.execute("DELETE FROM passages WHERE document = (SELECT max(document) FROM passages)")
+            connection.commit()
+        for _ in range(2):
+            with pytest.raises(IndexUnavailable, match="has lost passages"):
+                await flow.search("kb", "all about", 20, mode="vectors")
+
+
 class ApproximateIndex(CountingFileIndex):
     """Has more than it proposes."""
 
@@ -262,18 +317,6 @@ async def test_ingestion_waits_for_a_server_that_stands_still_or_has_no_room_and
             assert (await job.wait()).status == "completed"
         assert await all_found(flow) == {f"{name}.md" for name in (*NAMES, "more")}
         assert set(place.embedder.paid.values()) == {1}
-
-
-class LateIndex(CountingFileIndex):
-    """Its answers to searches arrive late. ``late`` is awaited when one has been found, and None: they do not."""
-
-    late: Callable[[], Awaitable[None]] | None = None
-
-    async def search(self, space: Space, query: Query) -> Sequence[Candidate]:
-        found = await super().search(space, query)
-        if self.late is not None:
-            await self.late()
-        return found
 
 
 async def test_an_answer_from_before_the_rows_came_back_does_not_pass_for_whole(tmp_path: Path) -> None:

@@ -46,16 +46,18 @@ class Reads(Protocol):
         ...
 
 
-async def has_lost(database: Reads, index: CountingIndex, space: index_spaces.Space) -> bool:
-    """Whether an index has fewer passages of a space than search should see. False also when that changed meanwhile:
-    it is for the next look to tell."""
+async def has_lost(database: Reads, index: CountingIndex, space: index_spaces.Space) -> bool | None:
+    """Whether an index has fewer passages of a space than search should see. None when a count cannot tell: it may have
+    others, which hide what is lost, or that changed meanwhile. Raises what the index raises."""
     before = await database.read(lambda tx: SpaceContents(tx, space).expected())
     if before is None or not before.passages:
         return False
     count = as_count(await bounded(index.count(Space(space.name, space.dimension or 0)), CALL_S))
-    if count >= before.passages:
-        return False
-    return before == await database.read(lambda tx: SpaceContents(tx, space).expected())
+    if before != await database.read(lambda tx: SpaceContents(tx, space).expected()):
+        return None
+    if before.passages <= count < before.passages + before.surplus:
+        return None
+    return count < before.passages
 
 
 async def passages_there(index: Index, at: Space, after: int, limit: int) -> list[tuple[int, int]]:

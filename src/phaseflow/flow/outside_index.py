@@ -79,13 +79,19 @@ class OutsideSearch:
         )
         if not lacking or at is None:
             return  # nothing is missing
-        comparison, has_some = losses.comparison(name, await self._times_held(until)), bool(proposed)
-        if not comparison.is_over:
+        times_held, has_some = await self._times_held(until), bool(proposed)
+        comparison = losses.comparison(name, times_held)
+        is_lost: bool | None = None
+        if comparison.is_over:
+            is_changed = at.search_revision != self._search_revision  # since the index was asked
+            is_lost = losses.times(name) == self._losses_before and await self._has_lost(
+                database, has_some, is_changed=is_changed
+            )
+            if is_lost is None:
+                losses.compare_anew(name)
+                comparison = losses.comparison(name, times_held)
+        if is_lost is None:
             is_lost = await self._lacks_any(database, comparison, has_some, until)
-        elif at.search_revision == self._search_revision:
-            is_lost = losses.times(name) == self._losses_before and await self._has_lost(database, has_some)
-        else:
-            return  # what search sees has changed since the index was asked
         if losses.times(name) != self._losses_before:
             raise self._lost()  # noticed, and perhaps put back, since the index was asked
         if is_lost:
@@ -123,11 +129,13 @@ class OutsideSearch:
         losses.counted(name, now)
         return False
 
-    async def _has_lost(self, database: "Reads", has_some: bool) -> bool:
-        """Since the index was compared."""
+    async def _has_lost(self, database: "Reads", has_some: bool, *, is_changed: bool) -> bool | None:
+        """Since the index was compared. None where a count cannot tell, or cannot be had."""
         losses, name, server = self._indexes.losses, self._space.name, self._space.server
         index = await self._indexes.get(server)
         if not isinstance(index, CountingIndex):
+            if is_changed:
+                return False
             losses.suspect(name)
             return not has_some
         now = anyio.current_time()
@@ -139,8 +147,9 @@ class OutsideSearch:
             is_lost = await has_lost(database, index, self._space)
         except PhaseflowError as error:
             get_logger().debug("the index cannot count", index=server, error=str(error))
-            return False
-        losses.counted(name, now)
+            is_lost = None
+        if is_lost is not None:
+            losses.counted(name, now)
         return is_lost
 
     def _lost(self) -> IndexUnavailable:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from phaseflow.store.pieces import document_of, pieces_of
-from phaseflow.store.states import IS_GONE, IS_SEARCHABLE
+from phaseflow.store.states import IS_GONE, IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState
 from phaseflow.store.transaction import Transaction, json_array
 
 OWN: Final = "*"
@@ -21,6 +21,9 @@ IS_FREE: Final = (
     " WHERE j.kb_id = {0}.kb_id AND j.managed = 1 AND j.completed_at IS NULL)"
 )
 """SQL: no job of this knowledge base is open. One that is has its own index calls inside its gate; paused is quiet."""
+
+_MAY_BE_THERE: Final = f"state IN ({DocumentState.EMBEDDED:d}, {DocumentState.FAILED:d})"
+"""SQL: a document that an index may have, though search does not see it; leaving these is what fills the outbox."""
 
 
 class Space(NamedTuple):
@@ -34,10 +37,12 @@ class Space(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What an index must have of a space, at least."""
+    """What an index must have of a space, at least. ``surplus``: passages that it may have beside, since it has yet to
+    forget them, or search has yet to see them: so many can hide that others are lost."""
 
     search_revision: int
     passages: int
+    surplus: int
 
 
 class Named(NamedTuple):
@@ -197,7 +202,11 @@ class SpaceContents:
         """What search sees of a space; None when it is not the one that is searched any more."""
         row = self.tx.row(
             "SELECT k.search_revision, (SELECT coalesce(sum(chunk_count), 0) FROM documents AS d"
-            f"  WHERE d.kb_id = k.id AND d.index_version = k.index_version AND d.{IS_SEARCHABLE})"
+            f"  WHERE d.kb_id = k.id AND d.index_version = k.index_version AND d.{IS_SEARCHABLE}),"
+            " (SELECT coalesce(sum(passages), 0) FROM index_outbox AS o WHERE o.server = s.server AND o.space = s.name)"
+            " + (SELECT coalesce(sum(d.chunk_count), 0) FROM ingestion_jobs AS j CROSS JOIN documents AS d"
+            f"  INDEXED BY documents_open ON d.job_seq = j.seq AND d.{IS_ON_ITS_WAY} AND d.{_MAY_BE_THERE}"
+            "  WHERE j.kb_id = k.id AND d.index_version = k.index_version)"
             " FROM index_spaces AS s JOIN knowledge_bases AS k ON k.id = s.kb_id AND k.index_version = s.index_version"
             " WHERE s.name = ? AND s.is_next = 0",
             self.space.name,

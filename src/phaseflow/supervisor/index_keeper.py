@@ -13,9 +13,10 @@ from typing import Final
 import anyio
 
 from phaseflow.actors.index_audit import IndexAudit, RefusedDocument, has_lost, withdraw_refused
+from phaseflow.actors.index_comparison import lacks_any
 from phaseflow.background_task import only_error
 from phaseflow.components.indexes import CountingIndex, Space
-from phaseflow.components.indexes.losses import COUNT_S
+from phaseflow.components.indexes.losses import COUNT_S, Comparison
 from phaseflow.components.indexes.registry import Indexes, bounded
 from phaseflow.domain.errors import EngineStopped, PhaseflowError, StoreError
 from phaseflow.domain.log import get_logger
@@ -153,6 +154,8 @@ class IndexKeeper:
             if self._look_at.get(space.name, 0.0) > began:
                 continue
             is_lost = await has_lost(self._database, index, space)
+            if is_lost is None:
+                is_lost = await lacks_any(self._database, index, space, Comparison(times_held=0))
             now = anyio.current_time()
             self._look_at[space.name] = now + max(COUNT_S, SELDOM * (now - began))
             if is_lost:
