@@ -3,7 +3,8 @@
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 from phaseflow import FolderSource, NewDocument, PhaseFlow
 from phaseflow.actors import index_delivery, indexing
 from phaseflow.components.indexes import IndexDocument, losses
-from phaseflow.domain.errors import DocumentError, IndexUnavailable, PhaseflowError
+from phaseflow.domain.errors import DocumentError, IndexUnavailable, KnowledgeBaseNotFound, PhaseflowError
+from phaseflow.flow import outside_index, searching
+from phaseflow.flow.job import Job
 from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
 from tests.indexes.file_index import CountingFileIndex
@@ -30,6 +33,8 @@ VERBS = (
 @pytest.fixture(autouse=True)
 def impatient() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searching, "SEARCH_S", 30.0)  # a search that says "search again" says it for want of time
+        patch.setattr(outside_index, "LEAST_COMPARED_S", 30.0)
         patch.setattr(losses, "COUNT_S", 0.0)  # each search counts anew: what was lost since is seen at once
         patch.setattr(indexing, "FIRST_WAIT_S", 0.01)
         patch.setattr(index_delivery, "REST_S", 0.05)
@@ -39,17 +44,35 @@ def impatient() -> Iterator[None]:
 
 
 class Faulty(CountingFileIndex):
-    """Fails some calls, before or after they have done their work. ``share`` 0: none."""
+    """Fails some calls, before or after they have done their work. ``share`` 0: none.
 
-    def __init__(self, path: Path, chance: random.Random) -> None:
+    Whether the n-th call of a kind fails, and how, follows from ``seed`` alone: in whatever order the engine's tasks
+    come to make their calls, a story is told again as it was.
+    """
+
+    def __init__(self, path: Path, seed: int) -> None:
         super().__init__(path)
-        self.chance = chance
+        self._seed = seed
+        self._made = Counter[str]()
+        self._called = anyio.Event()
         self.share = 0.2
+
+    def _chance(self, call: str) -> random.Random:
+        self._made[call] += 1
+        return random.Random(f"{self._seed} {call} {self._made[call]}")  # noqa: S311  # no secret
 
     async def _begin(self, call: str, documents: Sequence[IndexDocument] = ()) -> None:
         await super()._begin(call, documents)
-        if self.chance.random() < self.share:
-            raise self.chance.choice([IndexUnavailable("down"), ConnectionResetError("gone"), DocumentError("no")])
+        self._called.set()
+        self._called = anyio.Event()
+        chance = self._chance(call)
+        if chance.random() < self.share:
+            raise chance.choice([IndexUnavailable("down"), ConnectionResetError("gone"), DocumentError("no")])
+
+    async def until_put(self, times: int) -> None:
+        """Return once ``put`` was called so many times, since it was made."""
+        while self.calls["put"] < times:
+            await self._called.wait()
 
     def lose(self, share: float) -> None:
         """Somebody else removes rows."""
@@ -58,7 +81,7 @@ class Faulty(CountingFileIndex):
 
     async def put(self, space, documents):  # type: ignore[no-untyped-def]  # any test's
         await super().put(space, documents)
-        if self.chance.random() < self.share:
+        if self._chance("after put").random() < self.share:
             raise IndexUnavailable("down after it was done")
 
 
@@ -73,13 +96,15 @@ class Story:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
         self.chance = random.Random(seed)  # noqa: S311  # no secret
-        self.index = Faulty(folder / "index.db", self.chance)
+        self.index = Faulty(folder / "index.db", seed)
         self.embedder = CountingEmbedder()
         self.docs = folder / "docs"
         self.docs.mkdir()
         self.database = folder / "kb.db"
         self.may_lack = False
         """Somebody has removed rows, or the database is older than the index."""
+        self.is_inside = False
+        """The program gives no index: what stands in the one it gave before cannot be searched."""
         self._write()
 
     def _write(self) -> None:
@@ -88,16 +113,16 @@ class Story:
             (self.docs / f"{number}.md").write_text(f"# {number}\n\nall of {self.chance.random()}\n")
 
     async def tell(self, verbs: Sequence[str]) -> None:
-        left, is_inside = list(verbs), False
+        left = list(verbs)
         while left:
-            index = None if is_inside else self.index
+            index = None if self.is_inside else self.index
             async with PhaseFlow(self.database, embedder=self.embedder, index=index) as flow:
                 while left and (verb := left.pop(0)) not in {"restart", "move", "rewind"}:
                     await self._do(flow, verb)
-            is_inside ^= verb == "move"
+            self.is_inside ^= verb == "move"
             if verb == "rewind":
                 self._rewind()
-        self.index.share = 0
+        self.index.share, self.is_inside = 0, False
         async with PhaseFlow(self.database, embedder=self.embedder, index=self.index) as flow:
             await self._settle(flow)
             self.may_lack = False
@@ -125,27 +150,33 @@ class Story:
     async def _look(self, flow: PhaseFlow) -> None:
         """A search finds all that is searchable, or says that it cannot."""
         share, self.index.share = self.index.share, 0
-        before = await searchable(flow)
         try:
+            before = await searchable(flow)
             found = {hit.uri for hit in await flow.search("kb", "all", 100, mode="vectors")}
             if before == await searchable(flow):
                 assert found == before
         except IndexUnavailable:
-            if not self.may_lack:
+            if not (self.may_lack or self.is_inside):
                 raise
+        except KnowledgeBaseNotFound:
+            return
         finally:
             self.index.share = share
 
     async def _do(self, flow: PhaseFlow, verb: str) -> None:
         names = sorted(path.name for path in self.docs.iterdir())
+        if verb == "search":
+            await self._look(flow)
+            return
         try:
             if verb == "write":
                 self._write()
             elif verb == "remove" and names:
                 (self.docs / self.chance.choice(names)).unlink()
             elif verb == "run":
-                with anyio.move_on_after(self.chance.random()):
-                    await (await flow.start("kb", FolderSource(str(self.docs)), allow_deletes=True)).wait()
+                puts = self.index.calls["put"] + self.chance.randrange(1, 6)
+                job = await flow.start("kb", FolderSource(str(self.docs)), allow_deletes=True)
+                await self._wait(job, puts)
             elif verb == "push":
                 await flow.add("kb", [NewDocument(uri=f"p{(n := self.chance.randrange(3))}", text=f"all of {n}")])
             elif verb == "skip" and names:
@@ -159,10 +190,19 @@ class Story:
             elif verb == "lose":
                 self.index.lose(self.chance.random())
                 self.may_lack = True
-            elif verb == "search":
-                await self._look(flow)
         except PhaseflowError:
             return  # it does not fit the moment
+
+    async def _wait(self, job: Job, puts: int) -> None:
+        """Until a job is idle, or the index was given something so many times in all."""
+        async with anyio.create_task_group() as tasks:
+
+            async def first(wait: Awaitable[object]) -> None:
+                await wait
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(first, job.wait_until_idle())
+            tasks.start_soon(first, self.index.until_put(puts))
 
     async def _settle(self, flow: PhaseFlow) -> None:
         with anyio.fail_after(30):
