@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -104,6 +105,29 @@ async def test_files_of_any_other_folder_are_pushed_and_only_what_changed(here: 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["status"] == "completed", done.stderr
     assert "mine.md" in await found(service)
+
+
+async def test_a_push_to_a_knowledge_base_whose_job_ends_while_the_command_looks_at_it_begins_another(
+    here: Shell, service: Service, embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder.close()
+    await service.flow.add("k", [{"uri": "first.md", "text": "Of the first."}])
+    await embedder.until_called()
+    first, act = await service.flow.job("k"), service.flow.act
+    seen: list[str] = []
+
+    async def act_once_it_has_ended(*args: Any) -> Any:
+        embedder.gate.set()
+        seen.append((await first.wait()).status)
+        return await act(*args)
+
+    monkeypatch.setattr(service.flow, "act", act_once_it_has_ended)
+    here.write("docs/a.md", "Of a.")
+    done = await run(here, service, "ingest", "docs", "--kb", "k", "--json")
+    assert (seen, done.returncode) == (["completed"], 0), done.stderr
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert (last["status"], last["job_id"] == first.job_id) == ("completed", False)
+    assert await found(service) == {"a.md": "push", "first.md": "push"}
 
 
 async def test_most_of_a_folder_is_not_removed_unasked(here: Shell, service: Service) -> None:
