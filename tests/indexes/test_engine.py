@@ -604,7 +604,9 @@ async def test_without_the_extra_or_the_server_a_job_fails_with_words_that_help(
         assert (await (await flow.job("kb")).wait()).status == "completed"
         assert await all_found(flow) == {"a.md"}
     async with PhaseFlow(tmp_path / "kb.db", embedder=place.embedder) as flow:
-        with pytest.raises(IndexUnavailable, match="this process knows no index server 'main'; known: none"):
+        with pytest.raises(
+            IndexUnavailable, match="this process knows no index server 'main'; the operator has named none; they"
+        ):
             await flow.search("kb", "a")
         with pytest.raises(InvalidRequest, match="there is no index server 'main'"):
             await flow.start("kb")

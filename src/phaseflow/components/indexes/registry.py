@@ -155,11 +155,7 @@ class Indexes:
         from phaseflow.components.indexes.postgres import PostgresIndex
 
         if name not in self._servers:
-            known = ", ".join(self._servers) or "none"
-            raise ComponentUnavailable(
-                f"this process knows no {self.shown(name).removeprefix('the ')}; known: {known}. Name it with"
-                " --index-server or PHASEFLOW_INDEX_SERVERS"
-            )
+            raise ComponentUnavailable(f"this process knows no index server {name!r}; {self._servers.known()}")
         return PostgresIndex(name, self._servers.address(name), self.owner)
 
 

@@ -70,10 +70,14 @@ class IndexServers:
         try:
             return self._addresses[name]
         except KeyError:
-            known = f"known: {', '.join(self._addresses)}"
-            if not self._addresses:
-                known = f"the operator has named none; they are named with --index-server or {VARIABLE}"
-            raise InvalidRequest("settings.index.server", f"there is no index server {name!r}; {known}") from None
+            said = f"there is no index server {name!r}; {self.known()}"
+            raise InvalidRequest("settings.index.server", said) from None
+
+    def known(self) -> str:
+        """Which servers there are, for whoever has asked for another; where there are none, how they are named."""
+        if self._addresses:
+            return f"known: {', '.join(self._addresses)}"
+        return f"the operator has named none; they are named with --index-server or {VARIABLE}"
 
 
 def _from_environment() -> Mapping[str, str]:
