@@ -1,6 +1,7 @@
 """Stopping with streams open and a job running: quick, clean, and the job goes on at the next start."""
 
 import gc
+import logging
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from unittest.mock import MagicMock
 from urllib.parse import urlsplit
 
 import anyio
@@ -311,3 +313,19 @@ async def test_an_app_in_a_thread_stops_when_its_server_is_told_to(
         assert watch.within(limit_s)
     assert not thread.is_alive()
     assert all(_rest(client).endswith(b"0\r\n\r\n") for client in clients)
+
+
+@pytest.mark.parametrize(("answers", "errors"), [(0, []), (1, ["Cancel 1 running task(s)"])])
+async def test_a_stop_that_cuts_off_no_answer_logs_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, answers: int, errors: list[str]
+) -> None:
+    server = server_for(create_app(PhaseFlow(tmp_path / "kb.db")))
+    server.config.timeout_graceful_shutdown = 0
+    server.servers, server.force_exit = [], True  # it has not begun
+    connection = MagicMock()  # of a stream that has ended, and takes its time to close
+    server.server_state.connections.add(connection)
+    server.server_state.tasks.update(MagicMock() for _ in range(answers))
+    await server.shutdown()
+    connection.shutdown.assert_called_once()
+    told = [record.getMessage().split(",")[0] for record in caplog.records if record.levelno >= logging.ERROR]
+    assert told == errors
