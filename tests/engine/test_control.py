@@ -208,6 +208,42 @@ async def test_pause_does_not_wait_until_a_large_document_is_cut(
     assert done.metrics.chunks_indexed == done.metrics.chunks_created == 300
 
 
+class SteppingChunker:
+    """A generator; its second passage comes when it is asked to go on. ``passages`` counts those that were cut."""
+
+    fingerprint = "stepping"
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.go_on = threading.Event()
+        self.passages = 0
+
+    def spans(self, text: str, media_type: str) -> Iterator[tuple[int, int]]:
+        for start in range(0, 300, 100):
+            self.passages += 1
+            yield start, start + 100
+            self.entered.set()
+            self.go_on.wait(10)
+
+
+async def test_a_pause_comes_between_two_passages_of_a_chunker_that_is_a_generator(
+    folder: Path, database: Path
+) -> None:
+    chunker = SteppingChunker()
+    async with PhaseFlow(database, chunker=chunker, embedder=CountingEmbedder()) as flow:
+        job = await flow.start("kb", folder)
+        with anyio.fail_after(10):
+            await anyio.to_thread.run_sync(chunker.entered.wait)
+        assert (await flow.pause("kb")).requested == "pause"  # it works still
+        chunker.go_on.set()
+        with anyio.fail_after(10):
+            paused = await job.wait_until_idle()
+        assert (paused.status, paused.phase_details[1].status, chunker.passages) == ("paused", "paused", 2)
+        await flow.resume("kb")
+        assert (await finished(job)).status is JobStatus.COMPLETED
+        assert (await flow.kb("kb")).chunks == 3 * len([*folder.iterdir()])
+
+
 async def test_a_resume_waits_for_no_text_that_is_read(folder: Path, database: Path) -> None:
     reading, may_end = list[None](), threading.Event()
 

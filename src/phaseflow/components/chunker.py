@@ -109,7 +109,8 @@ def as_chunker(candidate: Chunker | TextSplitter) -> Chunker:
 
 
 def spans_in_steps(chunker: Chunker, text: str, media_type: str) -> Iterator[Sequence[Span] | None]:
-    """The spans of a text, last; before them None after each step of a chunker that takes steps: others take one.
+    """The spans of a text, last; before them None after each step of a chunker that takes steps, such as one whose
+    ``spans`` is a generator: others take one.
 
     Raises what the chunker raises, and TypeError and ValueError, in words, for what are no ranges of the text: stored,
     they would be passages that cannot be read.
@@ -119,10 +120,10 @@ def spans_in_steps(chunker: Chunker, text: str, media_type: str) -> Iterator[Seq
     elif isinstance(chunker, SplitterChunker):
         yield chunker.spans(text, media_type)
     else:
-        yield _checked(chunker, text, chunker.spans(text, media_type))
+        yield from _checked(chunker, text, chunker.spans(text, media_type))
 
 
-def _checked(chunker: Chunker, text: str, found: Any) -> Sequence[Span]:
+def _checked(chunker: Chunker, text: str, found: Any) -> Iterator[Sequence[Span] | None]:
     name, spans, last = type(chunker).__qualname__, [], 0
     if not isinstance(found, Iterable) or isinstance(found, str | bytes):
         raise TypeError(f"{name}.spans() returned {kind_of(found)}: return a list of (start, end)")
@@ -138,7 +139,9 @@ def _checked(chunker: Chunker, text: str, found: Any) -> Sequence[Span]:
             )
         spans.append(Span(start, end))
         last = start
-    return spans
+        if isinstance(found, Iterator):  # its work is done here, and may rest
+            yield None
+    yield spans
 
 
 def windows(text: str, chunk_size: int, *, markdown: bool) -> Iterator[Span]:

@@ -6,7 +6,7 @@ component makes one attempt and reports what happened. Any other exception count
 """
 
 import inspect
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_checkable
 
@@ -144,8 +144,12 @@ class Chunker(Protocol):
     fingerprint: str
     """Changes whenever the same text could be cut differently."""
 
-    def spans(self, text: str, media_type: str) -> Sequence[tuple[int, int]]:
-        """Return the passages as ranges of ``text``, in ascending order of start; none for a text without content."""
+    def spans(self, text: str, media_type: str) -> Iterable[tuple[int, int]]:
+        """Return the passages as ranges of ``text``, in ascending order of start; none for a text without content.
+
+        A pause waits for what is returned; where this is a generator, it comes between two passages, and the generator
+        goes on later, perhaps in another thread, or is dropped and the document cut again.
+        """
         ...
 
 
