@@ -22,6 +22,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -155,14 +156,21 @@ class Laboratory:
             print(f"left out, for it fails without any mutant while lines are written down: {test}", flush=True)
         return Reached(data, failed), time.monotonic() - began
 
-    def mutants(self, modules: list[Path]) -> Iterator[tuple[Mutant, Path, str]]:
-        """Each mutant of the modules, with its file and the text of that."""
+    def mutants(self, modules: list[Path], chance: random.Random | None) -> Iterator[tuple[Mutant, Path, str]]:
+        """Each mutant of the modules, with its file and the text of that; by chance in some order, else in theirs.
+
+        Made one by one as they are asked for, since that takes some hundredths of a second each.
+        """
         commands, databases = _cosmic_ray("commands"), _cosmic_ray("work_db")
         with databases.use_db(":memory:", databases.WorkDB.Mode.create) as database:
             commands.init([self.folder / module for module in modules], database, {})
             specs = [item.mutations[0] for item in database.work_items]
+        specs = [spec for spec in specs if says_something(spec.operator_name)]
+        if chance:
+            specs.sort(key=lambda spec: (str(spec.module_path), spec.operator_name, spec.occurrence))
+            chance.shuffle(specs)
         for spec in specs:
-            if says_something(spec.operator_name) and (mutant := _mutated(spec, self.folder / SOURCE)):
+            if mutant := _mutated(spec, self.folder / SOURCE):
                 yield mutant
 
 
@@ -253,11 +261,8 @@ def main() -> int:
         laboratory = Laboratory(Path(folder))
         rooms = {room_of(str(module.relative_to(SOURCE))) for module in modules}
         reached = {room: laboratory.reached_by(NEAR[room]) for room in rooms}
-        mutants = list(laboratory.mutants(modules))
-        print(f"{len(mutants)} mutants in {len(modules)} modules", flush=True)
-        if options.sample is not None and options.sample < len(mutants):
-            mutants = random.Random(options.seed).sample(mutants, options.sample)  # noqa: S311  # no secret
-        for mutant, path, text in mutants:
+        chance = None if options.sample is None else random.Random(options.seed)  # noqa: S311  # no secret
+        for mutant, path, text in islice(laboratory.mutants(modules, chance), options.sample):
             room = room_of(mutant.where)
             original = path.read_text("utf-8")
             tests, took_s = reached[room][0].tests_of(path, mutant.line), reached[room][1]
