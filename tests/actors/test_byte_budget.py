@@ -1,6 +1,9 @@
 """How much of a source's documents is in memory at once."""
 
+import asyncio
+
 import anyio
+import pytest
 
 from phaseflow.actors.byte_budget import ByteBudget
 
@@ -52,6 +55,43 @@ async def test_who_is_cancelled_in_the_line_takes_no_room_with_it() -> None:
         with anyio.fail_after(5):
             async with budget.room(5):
                 pass
+    with anyio.fail_after(5):
+        async with budget.room(10):
+            pass
+
+
+async def test_who_is_cancelled_in_the_line_is_in_nobody_s_way() -> None:
+    budget, inside = ByteBudget(10), list[str]()
+
+    async def hold(name: str, size: int) -> None:
+        async with budget.room(size):
+            inside.append(name)
+
+    async with budget.room(5):
+        async with anyio.create_task_group() as tasks, anyio.create_task_group() as large:
+            large.start_soon(hold, "large", 8)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(hold, "small", 5)
+            await anyio.wait_all_tasks_blocked()
+            assert (inside, budget.has_line) == ([], True)
+            large.cancel_scope.cancel()
+        assert (inside, budget.has_line) == (["small"], False)
+
+
+async def test_who_is_let_in_and_cancelled_before_he_comes_gives_his_room_back() -> None:
+    budget = ByteBudget(10)
+
+    async def hold() -> None:
+        async with budget.room(8):
+            raise AssertionError("cancelled before")
+
+    async with budget.room(5):
+        waiting = asyncio.ensure_future(hold())  # anyio cancels nobody who has what he waits for; asyncio does
+        await anyio.wait_all_tasks_blocked()
+    assert not budget.has_line, "let in"
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
     with anyio.fail_after(5):
         async with budget.room(10):
             pass
