@@ -265,9 +265,24 @@ async def test_the_page_and_its_files_are_cached_but_checked(open_to_all: Servic
 
 
 async def test_what_stands_in_a_path_or_a_query_is_only_ever_a_value(open_to_all: Service) -> None:
-    for text in ("' OR 1=1 --", "%00", '"; DROP TABLE ingestion_jobs; --', "* NEAR(", "\N{GRINNING FACE}"):
-        found = await open_to_all.http.get(f"/api/ingestion/jobs/{text.replace('/', '')}")
+    await open_to_all.flow.add("waf", [{"uri": "a", "text": "A letter OR 1=1."}])
+    with anyio.fail_after(20):
+        await (await open_to_all.flow.job("waf")).wait()
+    for text in (
+        "' OR 1=1 --",
+        "%00",
+        '"; DROP TABLE ingestion_jobs; --',
+        "* NEAR(",
+        "text:(letter",
+        "\N{GRINNING FACE}",
+    ):
+        found = await open_to_all.http.get(f"/api/ingestion/jobs/{text}")
         assert found.status_code in {404, 422}
-        asked = await open_to_all.http.get(f"{KB}/waf/search", params={"q": text})
-        assert asked.status_code == 404
-    assert (await open_to_all.http.get(KB)).status_code == 200
+        for mode in ("words", "hybrid"):
+            asked = await open_to_all.http.get(f"{KB}/waf/search", params={"q": text, "mode": mode})
+            assert asked.status_code == 200, (text, asked.text)
+        for parameters in ({"q": text}, {"source": text}, {"cursor": text}, {"status": text}):
+            listed = await open_to_all.http.get(f"{KB}/waf/documents", params=parameters)
+            assert listed.status_code == 422 or listed.json()["items"] == [], (parameters, listed.text)
+    (kept,) = (await open_to_all.http.get(f"{KB}/waf/documents")).json()["items"]
+    assert (kept["uri"], kept["status"]) == ("a", "indexed")
