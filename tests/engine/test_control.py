@@ -39,7 +39,7 @@ from phaseflow.domain.errors import (
     WrongEventLoop,
 )
 from phaseflow.domain.status import JobStatusResponse
-from phaseflow.store import failpoints
+from phaseflow.store import failpoints, session
 from phaseflow.store.database import Database
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.read_pool import ReadPool
@@ -245,11 +245,11 @@ async def test_a_pause_comes_between_two_passages_of_a_chunker_that_is_a_generat
 
 
 async def test_a_resume_waits_for_no_text_that_is_read(folder: Path, database: Path) -> None:
-    reading, may_end = list[None](), threading.Event()
+    begun, may_end, in_time = threading.Semaphore(0), threading.Event(), list[bool]()
 
     def long(_: Transaction) -> None:
-        reading.append(None)
-        may_end.wait(10)
+        begun.release()
+        in_time.append(may_end.wait(10))
 
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         job = await flow.start("kb", folder, hold=["loading"])
@@ -257,10 +257,12 @@ async def test_a_resume_waits_for_no_text_that_is_read(folder: Path, database: P
         async with anyio.create_task_group() as tasks:
             for _ in range(4):  # more than there are connections
                 tasks.start_soon(flow._engine.hub.database.read_long, long)
+            for _ in range(session._LONG_READERS):
+                assert await anyio.to_thread.run_sync(begun.acquire, True, 10)
             assert (await flow.resume("kb")).status is JobStatus.RUNNING
             may_end.set()
         assert (await finished(job)).status is JobStatus.COMPLETED
-    assert reading
+    assert in_time == [True] * 4
 
 
 async def test_pause_lets_the_calls_in_flight_finish_and_stores_them(folder: Path, database: Path) -> None:
@@ -541,17 +543,21 @@ async def test_a_retry_tries_failed_documents_again(folder: Path, database: Path
 
 
 async def test_transient_faults_are_retried_and_shown(folder: Path, database: Path) -> None:
-    left = [3]
+    is_broken = True
 
     def fault(texts: Sequence[str]) -> None:
-        if left[0]:
-            left[0] -= 1
+        if is_broken:
             raise TransientError("connection reset")
 
-    async with PhaseFlow(database, embedder=CountingEmbedder(fault), policies=QUICK) as flow:
-        final = await finished(await flow.start("kb", folder))
-    assert final.status is JobStatus.COMPLETED
-    assert final.metrics.documents_failed == 0
+    policies = Policies(retry=RetryPolicy(tries=99, first_s=0.01, most_s=60))
+    async with PhaseFlow(database, embedder=CountingEmbedder(fault), policies=policies) as flow:
+        job = await flow.start("kb", folder)
+        shown = await until(flow, lambda s: s.phase_details[2].waiting_on == "retry")
+        assert shown.phase_details[2].status is PhaseStatus.RUNNING
+        is_broken = False
+        final = await finished(job)
+    assert (final.status, final.waiting_on) == (JobStatus.COMPLETED, None)
+    assert (final.metrics.documents_loaded, final.metrics.documents_failed) == (12, 0)
 
 
 async def test_a_fault_that_does_not_pass_fails_the_phase(folder: Path, database: Path) -> None:
