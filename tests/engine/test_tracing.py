@@ -61,6 +61,7 @@ async def test_a_job_is_a_tree_of_phases_batches_and_calls(exporter: InMemorySpa
     asked, searched = _named(exporter, "embedding call"), _named(exporter, "search")
     assert [_is_below(span, batches) or _is_below(span, searched) for span in asked] == [True] * len(asked)
     assert any(_is_below(span, searched) for span in asked)
+    assert any(_is_below(span, batches) for span in asked)
 
 
 async def test_a_request_brings_its_trace_to_the_search_and_to_the_job_it_starts(

@@ -67,6 +67,7 @@ async def test_a_fastapi_host_mounts_it_under_a_prefix(tmp_path: Path) -> None:
     flow = PhaseFlow(tmp_path / "kb.db")
     async with foreign_server(fastapi_host(flow)) as url, http_client(url) as http:
         await pass_through(flow.tracker, "mine", "own")
+        assert (await http.get("/own")).status_code == 401
         assert (await http.get("/own", headers={"x-key": "host key"})).json() == {"kbs": "1"}
         status = await http.get(f"{PREFIX}/api/ingestion/kb/own/status")
         assert (status.json()["status"], status.headers["x-host"]) == ("completed", "seen")
