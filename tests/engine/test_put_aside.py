@@ -1,5 +1,6 @@
 """Documents that fail for now and are tried again: they hold nobody else up."""
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -197,3 +198,35 @@ async def test_those_aside_are_due_in_their_time() -> None:
     assert (aside.tries(1).attempt, aside.next([2])[0]) == (1, 2)
     aside.forget()
     assert aside.sorted_out() == ([], [])
+
+
+async def test_it_is_known_which_have_failed_for_long_and_when_the_next_one_will_have() -> None:
+    now = [100.0]
+    aside = PutAside(LoadingLimits(None, lambda: now[0]), few=2)
+    assert (aside.late(10), aside.until_late_s(10)) == ([], math.inf)
+    aside.put(1, aside.tries(1), 5)
+    now[0] = 103
+    aside.put(2, aside.tries(2), 50)
+    assert (aside.late(10), aside.until_late_s(10)) == ([], 7)
+    now[0] = 110
+    assert (aside.late(10), aside.until_late_s(10)) == ([1], 3)
+    aside.put(1, aside.tries(1), 5)
+    assert aside.late(10) == [1], "since its first attempt"
+    now[0] = 113
+    assert (aside.late(10), aside.until_late_s(10)) == ([1, 2], math.inf)
+    assert aside.next([1, 2]) == (2, WaitingOn.RETRY)
+    now[0] = 120
+    assert aside.next([1, 2])[0] == 0, "due for some time"
+
+
+async def test_a_document_awaits_others_that_have_failed_or_are_being_tried_not_those_that_were_only_limited() -> None:
+    aside = PutAside(LoadingLimits(None, lambda: 100.0), few=2)
+    with aside.trying(1):
+        assert (aside.awaits_others(1), aside.awaits_others(2)) == (False, True)
+    assert not aside.awaits_others(2)
+    aside.put_limited(1, aside.tries(1), 5)
+    assert (aside.awaits_others(2), aside.next([1]), aside.tries(1).attempt) == (False, (5, WaitingOn.RATE_LIMIT), 1)
+    aside.put(1, aside.tries(1), 5)
+    assert (aside.awaits_others(1), aside.awaits_others(2)) == (False, True)
+    aside.drop([1, 2])
+    assert not aside.awaits_others(2)
