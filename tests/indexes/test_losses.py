@@ -116,6 +116,31 @@ async def test_an_index_that_still_has_what_is_gone_has_lost_nothing(tmp_path: P
         assert index.calls["passages"] == compared
 
 
+async def test_a_loss_that_a_look_has_found_is_made_good_at_once_not_at_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_keeper, "LOOK_S", 1000.0)
+    losing: list[str] = []
+
+    async def lose(call: str, documents: Sequence[IndexDocument]) -> None:
+        if call == "count" and losing:
+            losing.pop()
+            with closing(sqlite3.connect(tmp_path / "index.db")) as connection:
+                connection.execute("DELETE FROM passages")
+                connection.commit()
+
+    index = CountingFileIndex(tmp_path / "index.db", lose)
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write(*NAMES)
+    async with place.flow() as flow:
+        await run(flow, place)
+        [(space,)] = place.rows("SELECT name FROM index_spaces")
+        whole = index.documents(space)
+    losing.append("all, just before they are counted")
+    async with place.flow():  # its keeper looks once, and then not for a long time
+        await until(lambda: not losing and index.documents(space) == whole)
+
+
 async def test_an_index_that_cannot_count_is_filled_again_once_a_search_finds_nothing(tmp_path: Path) -> None:
     async def slowly(call: str, documents: Sequence[IndexDocument]) -> None:
         await anyio.sleep(0.01)
