@@ -105,7 +105,7 @@ CREATE INDEX transitions_by_job ON transitions (job_id, seq);
 CREATE INDEX transitions_by_kb ON transitions (kb_id, seq);
 
 -- What the source of the newest job has: the frontier of the crawl. state: 0 listed, 1 loaded, 2 unchanged,
--- 3 failed, 4 no document of its own, 5 does not exist any more.
+-- 3 failed, 4 no document of its own, 5 does not exist any more, 6 exists again.
 CREATE TABLE job_entries (
     id      INTEGER PRIMARY KEY,
     job_seq INTEGER NOT NULL REFERENCES ingestion_jobs (seq) ON DELETE CASCADE,

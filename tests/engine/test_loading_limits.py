@@ -123,3 +123,23 @@ async def test_what_no_page_survives_fails_the_job_and_no_document(database: Pat
     assert final.status is JobStatus.FAILED
     assert says in str(final.error)
     assert failures == []
+
+
+async def test_what_a_failed_job_has_listed_and_not_read_waits_for_the_next_start(database: Path) -> None:
+    is_away = True
+
+    def answer(_: str) -> None:
+        if is_away:
+            raise SourceDown("no connection")
+
+    policies = Policies(retry=IMPATIENT)
+    async with PhaseFlow(database, loader=Pages(5, answer), embedder=CountingEmbedder(), policies=policies) as flow:
+        assert (await finished(await flow.start("kb"))).status is JobStatus.FAILED
+        await flow.add("kb", [{"uri": "pushed", "text": "Of another sender."}])
+        assert (await finished(await flow.job("kb"))).status is JobStatus.COMPLETED
+        counts = (await flow.kb("kb")).counts
+        assert (counts.queued, counts.indexed) == (5, 1)
+        assert len((await flow.documents("kb", status="queued")).items) == 5
+        is_away = False
+        assert (await finished(await flow.start("kb"))).status is JobStatus.COMPLETED
+        assert (await flow.kb("kb")).counts.indexed == 6

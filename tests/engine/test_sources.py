@@ -227,6 +227,44 @@ async def test_a_job_asks_before_it_takes_out_most_of_a_source(database: Path, m
         assert len(await uris(flow)) == 10
 
 
+async def test_what_comes_back_while_a_job_asks_stays_in_search(database: Path, many: FolderSource) -> None:
+    kept = {path.name: path.read_text() for path in Path(many.path).iterdir()}
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", many)).wait()
+        thin_out(many, 5)
+        job = await flow.start("kb")
+        assert (await job.wait_until_idle()).status == "paused"
+        back = sorted(kept)[5:25]
+        for name in [*back[1:], "never-seen.md"]:
+            (Path(many.path) / name).write_text(kept.get(name, "# New\n\nFor the next job."))
+        (Path(many.path) / back[0]).write_text("# Changed\n\nFor the next job, too.")
+        await flow.resume("kb")
+        final = await job.wait()
+        assert (final.status, final.metrics.documents_deleted) == ("completed", 5)
+        assert len(await uris(flow)) == 25
+        counts = (await flow.kb("kb")).counts
+        assert (counts.indexed, counts.queued) == (25, 0)
+        last = await (await flow.start("kb")).wait()
+        assert (last.status, last.metrics.documents_deleted, len(await uris(flow))) == ("completed", 0, 26)
+        assert await flow.document_text("kb", back[0]) == "# Changed\n\nFor the next job, too."
+
+
+async def test_nothing_of_a_source_that_is_away_when_a_job_is_answered_is_taken_out(
+    database: Path, many: FolderSource
+) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", many)).wait()
+        thin_out(many, 5)
+        job = await flow.start("kb")
+        assert (await job.wait_until_idle()).status == "paused"
+        folder = Path(many.path)
+        folder.rename(folder.with_name("away"))
+        await flow.resume("kb")
+        final = await job.wait()
+        assert (final.status, final.metrics.documents_deleted) == ("completed", 0)
+        assert len(await uris(flow)) == 30
+
+
 async def test_an_answer_to_a_pause_of_the_user_is_none_to_the_question(database: Path, many: FolderSource) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await (await flow.start("kb", many)).wait()

@@ -10,14 +10,13 @@ from phaseflow.actors.byte_budget import ByteBudget
 from phaseflow.actors.context import RunContext
 from phaseflow.actors.document_reading import DocumentReader, Followed, Loaded, Outcome
 from phaseflow.actors.gate import Gate
+from phaseflow.actors.listing import CannotList, ListDropped, next_page
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.actors.put_aside import PutAside
-from phaseflow.actors.reading_window import BATCH, DROP_S, ReadingWindow
-from phaseflow.components.contained import contained
-from phaseflow.components.loader_answers import checked_page, pages_of
+from phaseflow.actors.reading_window import BATCH, ReadingWindow
+from phaseflow.components.loader_answers import pages_of
 from phaseflow.components.protocols import Document, Entry, Loader, Unchanged
 from phaseflow.domain.errors import ComponentError
-from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import failpoints
 from phaseflow.store.crawl_frontier import Frontier, ListedEntry
@@ -36,18 +35,6 @@ LATE_S = 2.0
 """Short ways come first, but for a page that takes longer than this nothing deeper waits."""
 LATE_BY_DEPTH_S = 10.0
 """The same where the depth is limited. What was read meanwhile, and then turns out to lie nearer, is read again."""
-
-
-class _CannotList(Exception):
-    """What a loader raised while it was listing."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(text_of(cause))
-        self.cause = cause
-
-
-class _Dropped(Exception):
-    """The gate has closed while a source was asked for its list, and it did not answer."""
 
 
 class Lists(Protocol):
@@ -146,9 +133,9 @@ class SourceReader:
             await self._loading.lists.let_in(self)
             await self._read_listed()
             await self._loading.lists.let_in(self)
-        except (_CannotList, ComponentError) as error:
+        except (CannotList, ComponentError) as error:
             self._aside.forget()
-            await self._loading.give_up(self, error.cause if isinstance(error, _CannotList) else error)
+            await self._loading.give_up(self, error.cause if isinstance(error, CannotList) else error)
 
     async def _read_listed(self) -> None:
         while True:
@@ -217,43 +204,15 @@ class SourceReader:
             async with pages_of(self._loader) as pages:
                 while await self._list_page(pages):
                     failpoints.hit("loading.listed")
-        except _Dropped:
+        except ListDropped:
             return False
         return True
 
     async def _list_page(self, pages: Any) -> bool:
         async with self._gate:
-            try:
-                given = await self._next_page(pages)
-                page = None if given is None else checked_page(self._loader, given)
-            except _Dropped:
-                raise
-            except Exception as error:
-                raise _CannotList(error) from error
+            page = await next_page(self._loader, pages, self._gate)
             await self._context.write(lambda tx: self._loading.lists.store(tx, self, page or (), is_last=page is None))
             return page is not None
-
-    async def _next_page(self, pages: Any) -> Any:
-        if not self._may_drop:
-            return await contained(anext(pages, None), "the loader")
-        given: list[Any] = []
-
-        async def ask() -> None:
-            try:
-                given.append(await contained(anext(pages, None), "the loader"))
-            except Exception as error:  # noqa: BLE001  # raised below, so that no group is made of it
-                given.append(error)
-            tasks.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(ask)
-            await self._gate.closed_for(DROP_S)
-            tasks.cancel_scope.cancel()
-        if not given:
-            raise _Dropped
-        if isinstance(given[0], Exception):
-            raise given[0]
-        return given[0]
 
     async def _read_window(self, first: list[ListedEntry]) -> None:
         window = ReadingWindow(

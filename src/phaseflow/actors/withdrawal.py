@@ -3,9 +3,16 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from phaseflow.actors.context import Plan, RunContext
 from phaseflow.actors.gate import Gate
+from phaseflow.actors.listing import CannotList, ListDropped, next_page
+from phaseflow.components.loader_answers import pages_of
+from phaseflow.components.protocols import Loader
+from phaseflow.domain.errors import ComponentError
+from phaseflow.domain.exception_text import text_of
+from phaseflow.domain.log import get_logger
 from phaseflow.domain.policy import why_not_delete
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import (
@@ -47,6 +54,7 @@ class Withdrawal:
         """Take out all that is gone."""
         self._uncertain = await self._context.database.read(partial(uncertain_sources, self._context.plan))
         await self._await_consent()
+        await self._keep_returned()
         await self._withdraw_missing()
         await self._forget_failures()
         # A run that was killed behind the switch has looked for those that never were searchable before it.
@@ -74,6 +82,43 @@ class Withdrawal:
 
     def _has_consent(self, names: Sequence[str], tx: Transaction) -> bool:
         return consent.given(tx, self._context.plan.attempt.job_id, names)
+
+    async def _keep_returned(self) -> None:
+        """After a wait for an answer: keep what the sources have again. They are listed once more, but for those that
+        are known by their links: what these have again, only a crawl can tell."""
+        plan = self._context.plan
+        if not await self._context.database.read(lambda tx: consent.was_asked(tx, plan.attempt.job_id)):
+            return
+        for name, loader in plan.components.loaders.items():
+            if name in self._uncertain or getattr(loader, "follows_links", False):
+                continue
+            try:
+                while not await self._list_again(name, loader):
+                    failpoints.hit("indexing.list_dropped")
+            except (CannotList, ComponentError) as error:
+                get_logger().warning("nothing of a source goes: it cannot be listed", source=name, error=text_of(error))
+                self._uncertain = [*self._uncertain, name]
+
+    async def _list_again(self, name: str, loader: Loader) -> bool:
+        """False where the list was dropped: it is begun anew once the gate is open."""
+        try:
+            async with pages_of(loader) as pages:
+                while await self._list_page(name, loader, pages):
+                    failpoints.hit("indexing.listed")
+        except ListDropped:
+            return False
+        return True
+
+    async def _list_page(self, name: str, loader: Loader, pages: Any) -> bool:
+        async with self._gate:
+            page = await next_page(loader, pages, self._gate)
+            if page:
+                await self._context.write(partial(self._note_returned, name, [entry.uri for entry in page]))
+            return page is not None
+
+    def _note_returned(self, name: str, uris: Sequence[str], tx: Transaction) -> None:
+        self._context.advance(tx, JobPhase.INDEXING, Done())
+        Frontier(tx, self._context.plan.attempt.job_seq).add_returned(name, uris)
 
     async def _census(self) -> tuple[Counter[str], Counter[str]]:
         """How many searchable documents there were of each source before the job, and how many of these are gone."""

@@ -36,6 +36,11 @@ def given(tx: Transaction, job_id: str, names: Collection[str]) -> bool:
     return not asked or all(any(is_named(name, reason) for reason in asked) for name in names)
 
 
+def was_asked(tx: Transaction, job_id: str) -> bool:
+    """Whether a job has waited for an answer, and its sources may have changed meanwhile."""
+    return tx.row(f"SELECT 1 FROM transitions AS t WHERE t.job_id = ? AND {_ASKED} LIMIT 1", job_id) is not None
+
+
 def counted_from(tx: Transaction, kb_key: str, job_seq: int) -> str:
     """The time before which a document must have been known to count as one that its source had before a job.
 

@@ -98,6 +98,20 @@ class Frontier:
         )  # fmt: skip
         return len(added), len(unchanged)
 
+    def add_returned(self, source: str, uris: Sequence[str]) -> int:
+        """Note which documents of a source, that the crawl did not find, are there again; how many. They are not read
+        and not counted, and what search sees of them stays."""
+        rows = self.tx.rows(
+            "INSERT INTO job_entries (job_seq, uri, source, state)"
+            f" SELECT ?1, value, ?2, {EntryState.RETURNED} FROM json_each(?3) AS f WHERE EXISTS"
+            " (SELECT 1 FROM catalogue AS c WHERE c.kb_id = (SELECT kb_id FROM ingestion_jobs WHERE seq = ?1)"
+            "  AND c.uri = f.value AND c.source = ?2)"
+            " ON CONFLICT (job_seq, uri) DO UPDATE SET state = excluded.state"
+            f" WHERE state = {EntryState.GONE} AND source = excluded.source RETURNING 1",
+            self.job_seq, source, json_array(list(uris)),
+        )  # fmt: skip
+        return len(rows)
+
     def count(self) -> int:
         """How many documents the crawl has found so far, without those that turned out to be none."""
         sql = f"SELECT count(*) FROM job_entries WHERE job_seq = ? AND {IS_A_DOCUMENT}"

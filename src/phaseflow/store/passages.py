@@ -21,7 +21,8 @@ from phaseflow.store.transaction import Transaction, json_array
 
 _SOURCE: Final = "coalesce((SELECT source FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri), d.source)"
 _FOUND: Final = (
-    f"EXISTS (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?3 AND e.uri = d.uri AND e.state < {EntryState.SKIPPED})"
+    f"EXISTS (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?3 AND e.uri = d.uri"
+    f" AND (e.state < {EntryState.SKIPPED} OR e.state = {EntryState.RETURNED:d}))"
     " AND NOT EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri AND c.skipped = 1)"
 )
 

@@ -40,6 +40,8 @@ class EntryState(IntEnum):
     """Not a document: what the source has there is left out."""
     GONE = 5
     """The source listed it, and then had it no more."""
+    RETURNED = 6
+    """The source did not have it, and has it again; its searchable version stays, and the next job reads it."""
 
 
 class Reading(IntEnum):
