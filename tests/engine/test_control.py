@@ -244,6 +244,38 @@ async def test_a_pause_comes_between_two_passages_of_a_chunker_that_is_a_generat
         assert (await flow.kb("kb")).chunks == 3 * len([*folder.iterdir()])
 
 
+async def test_pause_takes_effect_between_two_documents_that_are_cut_together(folder: Path, database: Path) -> None:
+    cut, began, may_go_on = list[str](), threading.Event(), threading.Event()
+
+    class Halting:
+        fingerprint = "halting"
+
+        def spans(self, text: str, media_type: str) -> Sequence[Span]:
+            cut.append(text)
+            if len(cut) == 2:
+                began.set()
+                assert may_go_on.wait(10)
+            return [Span(0, len(text))]
+
+    try:
+        async with PhaseFlow(database, chunker=Halting(), embedder=CountingEmbedder()) as flow:
+            job = await flow.start("kb", folder, hold=["chunking"])
+            await job.wait_until_idle()
+            await flow.resume("kb")
+            assert await anyio.to_thread.run_sync(began.wait, 10)
+            failpoints.install("scheduler.applied", may_go_on.set)
+            await flow.pause("kb")
+            await until(flow, lambda s: s.status is JobStatus.PAUSED)
+            assert len(cut) == 2
+            await flow.resume("kb")
+            done = await finished(job)
+    finally:
+        may_go_on.set()
+        failpoints.clear()
+    assert (done.status, done.error, done.metrics.chunks_indexed) == (JobStatus.COMPLETED, None, 12)
+    assert len(set(cut)) == 12
+
+
 async def test_a_resume_waits_for_no_text_that_is_read(folder: Path, database: Path) -> None:
     begun, may_end, in_time = threading.Semaphore(0), threading.Event(), list[bool]()
 
