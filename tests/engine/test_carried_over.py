@@ -266,3 +266,22 @@ async def test_a_large_one_is_copied_in_steps(database: Path, tmp_path: Path, mo
         await (await flow.start("kb")).wait()
         after = [await flow.document_text("kb", "doc001.md"), await flow.document_chunks("kb", "doc001.md")]
     assert (len(steps) > 2, after) == (True, before)
+
+
+@pytest.mark.parametrize(("segments", "parts"), [(2, 3), (32, 1)])
+async def test_small_ones_are_copied_together_up_to_a_size(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments: int, parts: int
+) -> None:
+    folder = write_folder(tmp_path / "docs", 4, words=10)
+    await ingested(database, folder)
+    monkeypatch.setattr(carry_over, "SEGMENTS", segments)
+    monkeypatch.setattr(carry_over, "SEGMENT", size := 70)
+    for n in (1, 2, 3):
+        (folder / f"doc00{n}.md").write_bytes(UNREADABLE)
+    steps: list[None] = []
+    failpoints.install("embedding.carried", lambda: steps.append(None))
+    async with PhaseFlow(database, embedder=other()) as flow:
+        assert (await (await flow.start("kb")).wait()).metrics.documents_failed == 3
+        characters = [len(await flow.document_text("kb", f"doc00{n}.md")) for n in (1, 2, 3)]
+    assert [size < each < 2 * size for each in characters] == [True] * 3
+    assert len(steps) == parts
