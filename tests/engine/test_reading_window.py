@@ -1,6 +1,6 @@
 """A page that hangs takes up one place of a crawl: the others are read, and a pause does not wait for it."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import pytest
 
 from phaseflow import JobStatus, PhaseFlow, Policies, RetryPolicy
 from phaseflow.actors import reading_window, source_reading
+from phaseflow.actors.reading_window import BATCH
+from phaseflow.components.protocols import Document, Entry
 from phaseflow.components.sources.web import Limits, WebLoader
 from phaseflow.domain.settings import WebSource
 from phaseflow.domain.status import JobStatusResponse
@@ -113,3 +115,37 @@ async def test_a_site_that_hangs_before_it_has_named_a_page_holds_up_no_pause(da
             await flow.resume("kb")
             final = await finished(job)
     assert (final.status, final.metrics.documents_loaded) == (JobStatus.COMPLETED, 1)
+
+
+class Busy:
+    """Many documents, of which the first are read at once and the others once as many are being read as may be."""
+
+    fingerprint = "busy"
+    in_flight = BATCH + 8
+    count = 4 * in_flight
+    first = in_flight + 5
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self.is_full = anyio.Event()
+
+    async def list(self) -> AsyncIterator[list[Entry]]:
+        yield [Entry(f"{n:04}") for n in range(self.count)]
+
+    async def load(self, entry: Entry, known: object) -> Document:
+        if int(entry.uri) >= self.first:
+            self.inside += 1
+            assert self.inside <= self.in_flight
+            if self.inside == self.in_flight:
+                self.is_full.set()
+            await self.is_full.wait()
+            self.inside -= 1
+        return Document(entry, entry.uri, entry.uri, "text/plain", entry.uri.encode().ljust(16, b"\0"))
+
+
+async def test_every_place_of_a_loader_is_busy_while_there_is_more_to_read(database: Path) -> None:
+    loader = Busy()
+    async with PhaseFlow(database, loader=loader, embedder=CountingEmbedder()) as flow:
+        final = await finished(await flow.start("kb"))
+    assert loader.is_full.is_set()
+    assert (final.status, final.metrics.documents_loaded) == (JobStatus.COMPLETED, loader.count)
