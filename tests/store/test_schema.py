@@ -245,3 +245,17 @@ async def test_a_reader_works_after_the_holder_was_killed(path: Path) -> None:
 def test_a_file_of_another_program_is_refused_whatever_its_id(tmp_path: Path, more: int) -> None:
     with pytest.raises(NotADatabase, match="belongs to another program"):
         schema.check_version(tmp_path / "other.db", schema.APPLICATION_ID + more, schema.VERSION, 3)
+
+
+async def test_what_a_killed_process_has_left_beside_the_file_counts_before_the_file_is_judged(path: Path) -> None:
+    other = path.with_name("made.db")
+    async with open_session(other):
+        pass
+    with closing(sqlite3.connect(other, isolation_level=None)) as connection:
+        connection.execute("PRAGMA user_version = 999")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+        for end in ("", "-wal"):  # as a kill leaves them: of the file alone one would say that it is too new
+            path.with_name(path.name + end).write_bytes(other.with_name(other.name + end).read_bytes())
+    async with open_session(path) as database:
+        assert await database.read(lambda tx: tx.value("PRAGMA user_version")) == schema.VERSION
