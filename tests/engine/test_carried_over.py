@@ -285,3 +285,14 @@ async def test_small_ones_are_copied_together_up_to_a_size(
         characters = [len(await flow.document_text("kb", f"doc00{n}.md")) for n in (1, 2, 3)]
     assert [size < each < 2 * size for each in characters] == [True] * 3
     assert len(steps) == parts
+
+
+async def test_a_job_that_makes_no_index_anew_copies_nothing(database: Path, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "docs", 2)
+    await ingested(database, folder)
+    before = select(database, "SELECT id, uri FROM documents WHERE state = 4 ORDER BY uri")
+    (folder / "doc001.md").write_bytes(UNREADABLE)
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        assert (await (await flow.start("kb")).wait()).metrics.documents_failed == 1
+    assert select(database, "SELECT id, uri FROM documents WHERE state = 4 ORDER BY uri") == before
+    assert select(database, "SELECT count(*) FROM documents WHERE carried_from IS NOT NULL") == [(0,)]
