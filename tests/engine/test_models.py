@@ -48,9 +48,14 @@ async def ingested(database: Path, folder: Path, embedder: Any) -> JobStatusResp
         return await finished(await flow.start("kb", folder))
 
 
-async def test_another_model_of_the_same_class_makes_vectors_of_its_own(folder: Path, database: Path) -> None:
+async def test_another_model_of_the_same_class_makes_vectors_of_its_own(
+    folder: Path, database: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     first = await ingested(database, folder, Sized("titan"))
+    await ingested(database, folder, Sized("titan"))
+    assert "every passage is embedded again" not in caplog.text
     second = await ingested(database, folder, Sized("cohere"))
+    assert "every passage is embedded again: the embedder has changed" in caplog.text
     assert second.status is JobStatus.COMPLETED
     assert second.metrics.documents_unchanged == 0
     assert second.metrics.embeddings_computed == first.metrics.embeddings_computed > 0
