@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phaseflow.components import word_places
 from phaseflow.components.word_places import Tokenizer
 from phaseflow.domain.search_query import (
     LONGEST_QUERY,
@@ -295,3 +296,56 @@ def test_no_character_of_a_query_is_an_operator(query: str) -> None:
     for part in (*parsed(query).exact, query, f"{query}\0x", '"\0"'):
         connection.execute("SELECT count(*) FROM t WHERE t MATCH ?", (phrase(part),)).fetchall()
     connection.close()
+
+
+def as_a_whole(text: str) -> list[str]:
+    """The words of a text as FTS5 cuts it, all at once."""
+    connection = sqlite3.connect(":memory:")
+    connection.execute(f"CREATE VIRTUAL TABLE t USING fts5 (text, {TOKENIZE})")
+    connection.execute("CREATE VIRTUAL TABLE v USING fts5vocab (t, instance)")
+    connection.execute("INSERT INTO t VALUES (?)", (text,))
+    return [row[0] for row in connection.execute("SELECT term FROM v ORDER BY offset") if row[0]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.sampled_from("aé0 -_.#\n\t\u00a0\u3000\u0301\u200b'ßK\0")))
+def test_a_query_is_cut_between_its_blanks_as_it_would_be_as_a_whole(text: str) -> None:
+    assert TOKENIZER.words(text) == as_a_whole(text)
+    assert TOKENIZER.words(text) == as_a_whole(text)  # what is remembered, too
+
+
+def test_the_tokenizer_remembers_a_bounded_number_of_short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_places, "_MOST_KNOWN", 10)
+    cutting, long = Tokenizer(), "long" * 100
+    for first in range(0, 60, 6):
+        asked = [f"word{number}" for number in range(first, first + 6)]
+        assert cutting.words(" ".join([*asked, long, *asked])) == [*asked, long, *asked]
+    assert 0 < len(cutting._known) <= 10
+    assert long not in cutting._known
+
+
+IN_QUOTES = (
+    '"a b"',
+    "“a b”",
+    "„a b“",
+    "”a b”",
+    "«a b»",
+    "»a b«",
+    "‹a b›",
+    "›a b‹",
+    "「a b」",
+    "『a b』",
+    "《a b》",
+    "〝a b〞",
+)
+
+
+@pytest.mark.parametrize("quoted", [*IN_QUOTES, "``a b''", "‚a b'", "'a b'"])
+def test_every_kind_of_quotation_is_seen(quoted: str) -> None:
+    assert parsed(f"x {quoted} y").exact == ("a b",)
+
+
+@pytest.mark.parametrize("dash", ["—", "―", "…", "--", "..", "---"])
+def test_every_kind_of_dash_parts_words(dash: str) -> None:
+    assert parsed(f"one{dash}two and v1").rare == ("v1",)
+    assert parsed(f"one{dash}two and v1").exact == ()

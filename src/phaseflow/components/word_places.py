@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from phaseflow.components.resident import Passages, numbers, runs
+from phaseflow.components.arrays import numbers, runs
+from phaseflow.components.resident import Passages
 from phaseflow.domain.words import is_unspaced
 from phaseflow.store import postings
 from phaseflow.store.transaction import Transaction
@@ -22,6 +23,9 @@ MOST_COUNTED: Final = 20_000
 """Passages that have a word, or places of it, that are counted: more than are looked at."""
 _MOST_COUNTS: Final = 50_000
 """Counts of words that are remembered, of all knowledge bases."""
+_MOST_KNOWN: Final = 20_000
+_LONGEST_KNOWN: Final = 64
+"""Parts of queries that are remembered, and their characters."""
 _LAST: Final = "\U0010ffff"
 _COLUMN_BITS: Final = 20
 """A place in a passage is its column, shifted, plus the number of the word; a passage has at most 10^5 characters."""
@@ -32,21 +36,40 @@ _FIRST_NAME: Final = 2
 
 
 class Tokenizer:
-    """Cuts a query into words exactly as the index does, with FTS5 itself. Thread-safe."""
+    """Cuts a query into words exactly as the index does, with FTS5 itself, and remembers what stood between two blanks:
+    most of it comes again, and FTS5 takes a quarter of a millisecond. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._connection: sqlite3.Connection | None = None
+        self._known: dict[str, list[str]] = {}
 
     def words(self, text: str) -> list[str]:
         """The words of a text that went through ``indexed_words``, in order."""
+        parts = text.split(" ")  # a blank ends a word in FTS5, too, and no word depends on others
+        found = {part: known for part in parts if (known := self._known.get(part)) is not None}
+        if new := [part for part in dict.fromkeys(parts) if part not in found]:
+            found |= self._cut(new)
+        return _without_ends([word for part in parts for word in found[part]])
+
+    def _cut(self, parts: Sequence[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {part: [] for part in parts}
         with self._lock:
             connection = self._connection = self._connection or _opened()
-            connection.execute("INSERT INTO query (rowid, text) VALUES (1, ?)", (text,))
-            rows = connection.execute("SELECT term FROM places ORDER BY offset").fetchall()
-            connection.execute("DELETE FROM query")
-        # A word without letters is NULL: diacritics behind a letter that Unicode has and this SQLite does not know.
-        return _without_ends([row[0] for row in rows if row[0]])
+            connection.execute("BEGIN")
+            try:
+                connection.executemany("INSERT INTO query (rowid, text) VALUES (?, ?)", list(enumerate(parts)))
+                rows = connection.execute("SELECT doc, term FROM places ORDER BY doc, offset").fetchall()
+            finally:
+                connection.execute("ROLLBACK")
+            for number, word in rows:
+                # One without letters is NULL: diacritics behind a letter that Unicode has and this SQLite does not.
+                if word:
+                    found[parts[number]].append(word)
+            if len(self._known) + len(found) > _MOST_KNOWN:
+                self._known.clear()
+            self._known |= {part: words for part, words in found.items() if len(part) <= _LONGEST_KNOWN}
+        return found
 
     def kept(self, words: Sequence[str]) -> set[str]:
         """Those words of the index that an expression finds, in which they are stemmed once more."""

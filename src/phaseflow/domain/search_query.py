@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from phaseflow.domain.words import indexed_words, is_unspaced, normalised
+from phaseflow.domain.words import has_unspaced, indexed_words, is_unspaced, normalised
 
 LONGEST_QUERY: Final = 2000
 """Characters."""
@@ -31,6 +31,8 @@ _AROUND: Final = "\"'“”„«»‘’`´,;:!?()[]{}<>…。，、；：！？
 _OF_WORDS: Final = "#@&%*/\\_-§"
 """Punctuation that may be part of a thing at its edge."""
 _WORD: Final = re.compile(r"[^\W_]+")
+_MARK: Final = re.compile(r"""["'`“„”«»‹›「『《〝‚—―…]|--|\.\.""")
+"""With what each quotation begins, and each dash: most queries have none."""
 _SOFT: Final = re.compile(r"[^\W\d_]+(?:['’/-][^\W\d_]+)*|(?:[^\W\d_]\.)+[^\W\d_]?")
 """Plain words joined by a hyphen, an apostrophe or a slash, and abbreviations: in a sentence they are words, whose
 order counts anyway."""
@@ -71,15 +73,17 @@ class ParsedQuery:
 def parsed(query: str) -> ParsedQuery:
     """Nothing in a query is an operator but quotation marks, which keep words together; unpaired ones mean nothing."""
     text = normalised(query).replace("\0", " ")
-    quoted = [next(filter(None, found.groups())).rstrip(" .,;:") for found in _QUOTED.finditer(text)]
-    rest = _DASH.sub(" ", _QUOTED.sub(" ", text))
-    words = [word for each in _SECTION.sub(" ", rest).split() if (word := _bare(each))]
-    sections = list(_SECTION.finditer(rest))
+    quoted, rest = list[str](), text
+    if _MARK.search(text):
+        quoted = [next(filter(None, found.groups())).rstrip(" .,;:") for found in _QUOTED.finditer(text)]
+        rest = _DASH.sub(" ", _QUOTED.sub(" ", text))
+    sections = list(_SECTION.finditer(rest)) if "§" in rest else []
+    words = [word for each in (_SECTION.sub(" ", rest) if sections else rest).split() if (word := _bare(each))]
     is_alone = len(words) == 1 and not quoted and not sections
     joined = [part for found in sections for part in (found[0], found[1])]
     joined += [word for word in words if _is_one_thing(word, is_alone=is_alone)]
     if quoted:  # what stands around it in a script without spaces is the rest of a sentence
-        joined = [part for part in joined if not any(map(is_unspaced, part))]
+        joined = [part for part in joined if not has_unspaced(part)]
     is_short = len(words) + sum(found[0].count(" ") - found[1].count(" ") for found in sections) <= _FEW_WORDS
     # A plain word in quotes in a longer question is mostly one that its author does not want to be taken for his own.
     weak = [] if is_alone else [part for part in joined if _WEAK.fullmatch(part) or _CODE.fullmatch(part)]
@@ -87,7 +91,9 @@ def parsed(query: str) -> ParsedQuery:
     exact = _things([*quoted, *strong] if is_short else (part for part in quoted if not part.isalpha()))
     told = (part for part in joined if not _QUANTITY.fullmatch(part) and not _CODE.fullmatch(part))
     rare = _things(weak if is_short else told)
-    compounds = _things(part for word in words if _COMPOUND.fullmatch(part := _SHORTENED.sub("", word)))
+    compounds = _things(
+        part for word in words if not word.isalpha() and _COMPOUND.fullmatch(part := _SHORTENED.sub("", word))
+    )
     return ParsedQuery(
         indexed_words(text),
         tuple(exact)[:MOST_EXACT],
@@ -111,7 +117,7 @@ def loose_phrase(part: str) -> str | None:
     """The same where a quotation from a script without spaces begins or ends inside a number or a Latin word, as
     ``4年2月2`` of ``2024年2月29日``: without its first word, and with any ending of its last; None where not."""
     words = _words(part)
-    if len(words) < 2 or not any(map(is_unspaced, part)):
+    if len(words) < 2 or not has_unspaced(part):
         return None
     begins, ends = (not is_unspaced(edge) for edge in (words[0][0], words[-1][0]))
     rest = words[1:] if begins else words
@@ -147,7 +153,7 @@ def is_name_of(query: str, title: str, uri: str) -> bool:
 def other_spellings(name: str) -> list[str]:
     """A name of some words as one word, and one that is written in one by the words that its capitals begin."""
     words = _WORD.findall(normalised(name))
-    if any(map(is_unspaced, name)) or not 0 < len(words) <= _MOST_JOINED:
+    if not 0 < len(words) <= _MOST_JOINED or has_unspaced(name):
         return []
     parts = [part for word in words for part in _HUMPS.split(word)]
     return ["".join(words)] * (len(words) > 1) + [" ".join(parts)] * (len(parts) > len(words))
@@ -182,6 +188,8 @@ def _joins(beyond: str, edge: str) -> bool:
 
 def _bare(word: str) -> str:
     """Without the punctuation around it, of whatever script; a dot before a word belongs to it (.gitignore)."""
+    if word.isalnum():
+        return word
     start, end = 0, len(word)
     while end and _is_around(word[end - 1]):
         end -= 1
@@ -196,8 +204,11 @@ def _is_around(character: str) -> bool:
 
 
 def _is_one_thing(word: str, *, is_alone: bool) -> bool:
-    if not word.isascii():
-        if any(map(is_unspaced, word)):
+    if word.isascii():
+        if word.isalpha():
+            return False
+    else:
+        if has_unspaced(word):
             return len(word) > 1
         word = "".join(each for each in word if unicodedata.category(each)[0] != "M")  # vowel signs of Indian scripts
         if not word:

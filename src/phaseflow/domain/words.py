@@ -98,6 +98,11 @@ def is_unspaced(character: str) -> bool:
     return bool(_RUN.match(character))
 
 
+def has_unspaced(text: str) -> bool:
+    """Whether any of its characters does."""
+    return not text.isascii() and bool(_RUN.search(text))
+
+
 def _paired(run: re.Match[str]) -> str:
     return f" {' '.join(_pairs(part) for part in _SPLITS_RUN.split(run[0]) if part)} "
 
