@@ -112,3 +112,19 @@ def test_where_nothing_is_near_and_no_word_is_found_scores_are_numbers() -> None
     scores = [score for batch in found.batches(50) for _, score in batch]
     assert len(scores) > 3
     assert set(scores) == {0.0}
+
+
+def test_cosines_that_are_looked_up_are_those_of_the_vectors() -> None:
+    found = near(DICE.standard_normal((COUNT, 256), np.float32), DICE.standard_normal(256, np.float32))
+    some = np.array([7, 3, 199, 0])
+    assert found.every is not None
+    assert found.of(some).tolist() == found.rows(some).cosines(found.query).tolist()
+    assert replace(found, every=None, is_in_step=False).of(some).tolist() == found.of(some).tolist()
+
+
+def test_with_a_filter_no_cosine_is_looked_up_by_a_place_among_all() -> None:
+    matrix, query = DICE.standard_normal((COUNT, 32), np.float32), DICE.standard_normal(32, np.float32)
+    some = np.array([199, 5])
+    filtered = near(matrix, query, np.arange(COUNT) > 100)
+    assert filtered.every is None
+    assert filtered.of(some).tolist() == near(matrix, query).of(some).tolist()

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from phaseflow.components import resident, vectors
+from phaseflow.components import arrays, vectors
 from phaseflow.components.vectors import CompactBuilder, CompactRows, ExactRows, bit_counter, counted_by_table, packed
 
 COUNT, DIMENSION = 6000, 100
@@ -75,5 +75,5 @@ def test_bits_are_counted_the_same_by_every_numpy() -> None:
 def test_many_numbers_are_read_some_at_a_time() -> None:
     many = [n * 1_000_003 for n in range(40_000)]
     text = " ".join(map(str, many))
-    assert len(text) > 3 * resident._PIECE
-    assert resident.numbers(text).tolist() == many
+    assert len(text) > 3 * arrays._PIECE
+    assert arrays.numbers(text).tolist() == many

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from phaseflow.components.arrays import distinct, runs
 from phaseflow.components.nearness import Nearness
-from phaseflow.components.resident import Passages, runs
-from phaseflow.components.word_ranking import WordScores
+from phaseflow.components.resident import Passages
+from phaseflow.components.word_ranking import WordScores, highest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,25 +119,27 @@ def fused(known: Passages, by: Share, most: int = CANDIDATES) -> Fused:
     places = candidates(known, by, most)
     if not len(places):
         return _sorted(known, [], [], 1.0)
-    owners = known.document_of[places]
+    owners = known.document_of.take(places)
+    documents = _Documents.of(owners)
     share = _vectors_share(by)
-    own, whole, absolute = np.zeros(len(places)), np.zeros(len(places)), np.zeros(len(places))
+    own, whole, absolute = np.zeros((3, len(places)))
     if by.words is not None and by.words.has_any:
-        passage, document = by.words.passages[places], by.words.documents[owners]
+        passage, document = by.words.passages.take(places), by.words.documents.take(owners)
         relative, best = passage / by.words.passages.max(), document / by.words.documents.max()
         own += (1 - share) * (relative + best) / 2
-        whole += (1 - share) * _mixed(_best_of(owners, relative), best)
+        whole += (1 - share) * _mixed(documents.best(relative), best)
         absolute += (1 - share) * np.minimum(1, (passage + document) / 2 / by.words.full)
     if by.nearness is None:
-        return _scaled(known, places, _one_of_each_first(owners, own, whole), absolute)
+        return _scaled(known, places, documents.one_first(own, whole), absolute)
     rows = by.nearness.rows(places)
-    cosines = np.clip(rows.cosines(by.nearness.query), 0, 1)
+    known_cosines = by.nearness.every
+    cosines = _positive(rows.cosines(by.nearness.query) if known_cosines is None else known_cosines.take(places))
     absolute += share * cosines
-    scores = _with_vectors(owners, own, whole, share, cosines)
+    scores = _with_vectors(documents, own, whole, share, cosines)
     if by.words is not None:
-        highest = places[np.argpartition(-scores, min(_FEEDBACK, len(scores)) - 1)[:_FEEDBACK]]
-        moved = rows.cosines(by.nearness.moved(highest, _FEEDBACK_WEIGHT))
-        scores = _with_vectors(owners, own, whole, share, np.clip(moved, 0, 1))
+        best = np.argpartition(-scores, min(_FEEDBACK, len(scores)) - 1)[:_FEEDBACK]
+        moved = rows.cosines(by.nearness.moved(rows.taken(best), _FEEDBACK_WEIGHT))
+        scores = _with_vectors(documents, own, whole, share, _positive(moved))
     return _scaled(known, places, scores, absolute)
 
 
@@ -147,7 +150,7 @@ def _vectors_share(by: Share) -> float:
     if not by.words.has_any:
         return _VECTORS_SHARE
     mean = by.nearness.mean
-    best = float(by.nearness.of(_highest(by.words.passages, _FEEDBACK)).mean())
+    best = float(by.nearness.of(by.words.best_passages(_FEEDBACK)).mean())
     agreement = (best - mean) / max(by.nearness.nearest - mean, 1e-6)
     return _LEAST_SHARE + (_VECTORS_SHARE - _LEAST_SHARE) * min(1.0, max(0.0, agreement / _AGREEMENT))
 
@@ -156,15 +159,21 @@ def _mixed(passage: "npt.NDArray[np.float64]", document: "npt.NDArray[np.float64
     return (1 - _DOCUMENTS_SHARE) * passage + _DOCUMENTS_SHARE * document
 
 
+def _positive(cosines: "Numbers") -> "Numbers":
+    import numpy as np
+
+    return np.minimum(np.maximum(cosines, 0), 1)  # ``clip`` takes five times as long for some hundreds
+
+
 def _with_vectors(
-    owners: "npt.NDArray[np.int64]",
+    documents: "_Documents",
     own: "npt.NDArray[np.float64]",
     whole: "npt.NDArray[np.float64]",
     share: float,
     cosines: "Numbers",
 ) -> "npt.NDArray[np.float64]":
     near = cosines * (share / max(float(cosines.max()), 1e-6))
-    return _one_of_each_first(owners, own + near, whole + _best_of(owners, near))
+    return documents.one_first(own + near, whole + documents.best(near))
 
 
 def _scaled(
@@ -173,9 +182,12 @@ def _scaled(
     scores: "npt.NDArray[np.float64]",
     absolute: "npt.NDArray[np.float64]",
 ) -> Fused:
+    import numpy as np
+
     best = int(scores.argmax())
     scale = float(absolute[best] / scores[best]) if scores[best] > 0 else 1.0
-    return _sorted(known, places, scores, min(1.0, scale))
+    order = np.argsort(-scores, kind="stable")  # the places ascend
+    return Fused(known, places[order], scores[order], min(1.0, scale))
 
 
 def candidates(known: Passages, by: Share, most: int) -> "npt.NDArray[np.int64]":
@@ -184,54 +196,50 @@ def candidates(known: Passages, by: Share, most: int) -> "npt.NDArray[np.int64]"
 
     found = []
     if by.words is not None and by.words.has_any:
-        found.append(_highest(by.words.passages, most))
-        documents = _highest(by.words.documents, max(1, most // _DOCUMENTS_OF))
-        firsts = np.searchsorted(known.document_of, documents)
-        counts = np.minimum(np.searchsorted(known.document_of, documents, side="right") - firsts, _MOST_OF_ONE)
-        all_of = np.arange(counts.sum()) + np.repeat(firsts - (counts.cumsum() - counts), counts)
-        found.append(all_of[by.words.passages[all_of] > 0])
+        found.append(by.words.best_passages(most))
+        documents = highest(by.words.documents, max(1, most // _DOCUMENTS_OF))
+        firsts = known.document_of.searchsorted(documents)
+        counts = np.minimum(known.document_of.searchsorted(documents, side="right") - firsts, _MOST_OF_ONE)
+        all_of = np.arange(counts.sum()) + (firsts - (counts.cumsum() - counts)).repeat(counts)
+        found.append(all_of[by.words.passages.take(all_of) > 0])
     if by.nearness is not None:
         found.append(by.nearness.highest(most))
     return distinct(np.concatenate(found)) if found else np.empty(0, np.int64)
 
 
-def distinct(places: "npt.NDArray[np.int64]") -> "npt.NDArray[np.int64]":
-    """Each once, ascending. ``np.unique`` does the same, after it has imported ``numpy.ma``: 20 ms of a command."""
-    import numpy as np
+@dataclass(frozen=True, slots=True)
+class _Documents:
+    """Which of some passages, in ascending order, belong together."""
 
-    places = np.sort(places)
-    found: npt.NDArray[np.int64] = places[np.flatnonzero(np.diff(places, prepend=places[:1] - 1))]
-    return found
+    firsts: "npt.NDArray[np.int64]"
+    """The first passage of each document."""
+    number: "npt.NDArray[np.int64]"
+    """Of each passage, that of its document in ``firsts``."""
 
+    @classmethod
+    def of(cls, owners: "npt.NDArray[np.int64]") -> "_Documents":
+        """By the documents of the passages, which ascend."""
+        import numpy as np
 
-def _highest(scores: "Numbers", most: int) -> "npt.NDArray[np.int64]":
-    """The places of the highest scores above 0."""
-    import numpy as np
+        firsts = runs(owners)
+        begins = np.zeros(len(owners), np.int64)
+        begins[firsts[1:]] = 1
+        return cls(firsts, begins.cumsum())
 
-    found: npt.NDArray[np.int64] = np.flatnonzero(scores > 0)  # of a million few
-    return found[np.argpartition(-scores[found], most - 1)[:most]] if len(found) > most else found
+    def best(self, values: "Numbers | npt.NDArray[np.float64]") -> "npt.NDArray[np.float64]":
+        """For each passage, the highest value of its document."""
+        import numpy as np
 
+        best: npt.NDArray[np.float64] = np.maximum.reduceat(values, self.firsts).astype(np.float64).take(self.number)
+        return best
 
-def _best_of(owners: "npt.NDArray[np.int64]", values: "Numbers | npt.NDArray[np.float64]") -> "npt.NDArray[np.float64]":
-    """For each, the highest value of its document (``owners`` ascends)."""
-    import numpy as np
-
-    firsts = runs(owners)
-    best: npt.NDArray[np.float64] = np.maximum.reduceat(np.asarray(values, np.float64), firsts)
-    return np.repeat(best, np.diff(np.append(firsts, len(owners))))
-
-
-def _one_of_each_first(
-    owners: "npt.NDArray[np.int64]", own: "npt.NDArray[np.float64]", whole: "npt.NDArray[np.float64]"
-) -> "npt.NDArray[np.float64]":
-    """The best passage of a document stands for it; its others count by their own, and less."""
-    import numpy as np
-
-    scores = own * _FURTHER
-    best = np.flatnonzero(own == _best_of(owners, own))
-    firsts = best[runs(owners[best])]  # of equal ones the first
-    scores[firsts] = whole[firsts]
-    return scores
+    def one_first(self, own: "npt.NDArray[np.float64]", whole: "npt.NDArray[np.float64]") -> "npt.NDArray[np.float64]":
+        """The best passage of a document stands for it; its others count by their own, and less."""
+        scores = own * _FURTHER
+        best = (own == self.best(own)).nonzero()[0]
+        firsts = best[runs(self.number.take(best))]  # of equal ones the first
+        scores[firsts] = whole[firsts]
+        return scores
 
 
 def _sorted(known: Passages, places: "Sequence[int] | npt.NDArray[np.int64]", scores: object, scale: float) -> Fused:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from phaseflow.components.resident import Passages, Vectors
+from phaseflow.components.vectors import ExactRows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,10 @@ class Nearness:
     vectors: Vectors
     query: "Numbers"
     """Of length 1."""
+    is_in_step: bool = False
+    """The vector of passage n is row n."""
+    every: "Numbers | None" = None
+    """The cosines of all passages by their places, where all were computed from the vectors as they are."""
 
     @property
     def nearest(self) -> float:
@@ -43,17 +48,19 @@ class Nearness:
 
     def of(self, places: "Places") -> "Numbers":
         """The cosines of some passages; 0 where there is no vector."""
-        return self.rows(places).cosines(self.query)
+        return self.rows(places).cosines(self.query) if self.every is None else self.every.take(places)
 
-    def moved(self, towards: "Places", weight: float) -> "Numbers":
+    def moved(self, towards: "Few", weight: float) -> "Numbers":
         """The query moved towards the mean of some passages, by so much of its own length; of length 1."""
         import numpy as np
 
-        moved = self.query + weight * self.rows(towards).matrix.mean(axis=0)
+        moved = self.query + weight * towards.matrix.mean(axis=0)
         return np.asarray(moved / (float(np.linalg.norm(moved)) or 1.0), np.float32)
 
     def rows(self, places: "Places") -> "Few":
         """The vectors of some passages."""
+        if self.is_in_step:
+            return Few(self.vectors.rows.at(places))
         at, is_there = self.vectors.places(self.known.ids[places])
         matrix = self.vectors.rows.at(at)
         matrix[~is_there] = 0
@@ -72,6 +79,10 @@ class Few:
 
         cosines: Numbers = np.einsum("ij,j->i", self.matrix, query)
         return cosines
+
+    def taken(self, rows: "Places") -> "Few":
+        """Some of them."""
+        return Few(self.matrix.take(rows, axis=0))
 
 
 def nearness(
@@ -95,4 +106,5 @@ def nearness(
     if among is not None and not len(among):
         return None
     rows, cosines, mean = vectors.rows.nearest(query, among)
-    return Nearness(rows if at is None else at[rows], cosines, mean, known, vectors, query)
+    every = cosines if is_same and among is None and isinstance(vectors.rows, ExactRows) else None
+    return Nearness(rows if at is None else at[rows], cosines, mean, known, vectors, query, is_same, every)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from phaseflow.components.fusion import CANDIDATES, Share, candidates, distinct
+from phaseflow.components.arrays import distinct
+from phaseflow.components.fusion import CANDIDATES, Share, candidates
 from phaseflow.components.nearness import Nearness
 from phaseflow.components.resident import Passages, Vectors
 from phaseflow.components.stored_vectors import read_all

@@ -4,9 +4,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from phaseflow.components import stored_vectors
+from phaseflow.components.arrays import numbers, runs
 from phaseflow.components.vectors import CompactBuilder, CompactRows, ExactRows, Rows
 from phaseflow.store import passages
 from phaseflow.store.passages import Scope, SearchablePassages
@@ -28,8 +29,6 @@ BATCH = 1024
 """Vectors read in one statement."""
 MOST_EXACT = 50_000
 """Vectors that are kept as they are; more are kept in a smaller form."""
-_PIECE = 1 << 17
-"""Characters: half a millisecond."""
 SAMPLES = 64
 """Places from which vectors are taken to tell their mean, and how many from each."""
 
@@ -123,9 +122,11 @@ class Resident(Generic[T]):
         with self._lock:
             kept = self._kept.get(scope.kb_key)
             known = kept[1] if kept is not None and kept[0] == scope else None
-            if known is None or known.search_revision != search_revision:
-                with tx.to_the_end():  # else a search that is cut off would leave the next one as much to read
-                    known = updated(known)
+            if known is not None and known.search_revision == search_revision:
+                self._kept.move_to_end(scope.kb_key)
+                return known
+            with tx.to_the_end():  # else a search that is cut off would leave the next one as much to read
+                known = updated(known)
             self._kept[scope.kb_key] = scope, known
             self._kept.move_to_end(scope.kb_key)
             size = sum(each.size for _, each in self._kept.values())
@@ -276,25 +277,3 @@ def _places(known: "Ids", ids: "Ids") -> "tuple[npt.NDArray[np.int64], npt.NDArr
     at = np.searchsorted(known, ids)
     at[at == len(known)] = 0
     return at, known[at] == ids if len(known) else np.zeros(len(ids), bool)
-
-
-def numbers(text: str) -> "Ids":
-    """Numbers with blanks between them, as one row of SQL brings them. Some at a time: NumPy keeps the GIL."""
-    import numpy as np
-
-    if len(text) <= _PIECE:
-        return np.fromstring(text, np.int64, sep=" ") if text else np.empty(0, np.int64)
-    found, at = [], 0
-    while at < len(text):
-        end = text.find(" ", at + _PIECE)
-        end = len(text) if end < 0 else end
-        found.append(np.fromstring(text[at:end], np.int64, sep=" "))
-        at = end + 1
-    return np.concatenate(found)
-
-
-def runs(values: "npt.NDArray[Any]") -> "npt.NDArray[np.int64]":
-    """Where each run of equal values begins."""
-    import numpy as np
-
-    return np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.empty(0, np.int64)

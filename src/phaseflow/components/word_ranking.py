@@ -10,13 +10,14 @@ import itertools
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from math import log
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
 from weakref import ReferenceType, ref
 
 from phaseflow.components import word_places
-from phaseflow.components.resident import Passages, runs
+from phaseflow.components.bm25 import Ranked, ranked, weight
+from phaseflow.components.resident import Passages
 from phaseflow.components.word_places import Places, WordCounts, in_both, may_begin_more
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.word_table import Table, WordTable
@@ -28,14 +29,10 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.float32]
     Ids = npt.NDArray[np.int64]
 
-K1, B = 1.5, 0.75
-"""BM25's saturation and the weight of lengths."""
 _NEIGHBOURS = 0.2
 """Weight of two words that follow each other as in the query, beside that of a word."""
 _JOINED = 0.4
 """The same where the query joins them by a hyphen or a slash."""
-_COLUMN_WEIGHTS = (1.0, 0.6, 2.0, 1.5)
-"""Of a word in the text, in the headings above it, in its document's title and in its name."""
 MOST_PLACES = 15_000
 """Places of words that are looked at, those of the rarest words first: 3 ms. The words that are left out then stand
 so often that they tell little. The first word is looked at all the same, up to as many."""
@@ -45,13 +42,15 @@ LEAST_REMEMBERED = 200
 """Places of a word that is remembered: those of a rare one are read as quickly."""
 _MOST_REMEMBERED = 500_000
 """Places of remembered words, of all knowledge bases: 20 MB at most."""
+_MOST_REMEMBERED_OF_PAIRS = 200_000
+"""Passages of remembered pairs of words: 6 MB at most."""
 _MOST_TIMES = 2
 """How often most words stand in the passages that have them, on average, at most."""
 _MOST_WORDS_COUNTED = 10_000
 """Words whose places are counted and remembered."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WordScores:
     """BM25 of all passages and of all documents, and what a text would have that holds each word once.
 
@@ -71,18 +70,15 @@ class WordScores:
     @property
     def has_any(self) -> bool:
         """Whether any word was found."""
-        return bool(len(self.passages) and self.passages.max() > 0)
+        return bool(len(self._found[0]))
 
+    def best_passages(self, most: int) -> "Ids":
+        """The places of those with the highest scores, of those that have any."""
+        return _highest(*self._found, most)
 
-@dataclass(frozen=True, slots=True)
-class _Ranked:
-    """BM25 of something that stands in passages: theirs, and that of their documents, in the order of both."""
-
-    weight: float
-    at: "Ids"
-    passages: "npt.NDArray[np.float64]"
-    owners: "Ids"
-    documents: "npt.NDArray[np.float64]"
+    @cached_property
+    def _found(self) -> "tuple[Ids, Numbers]":
+        return _above_zero(self.passages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +89,21 @@ class _Term:
     limit: int
     places: Places
     is_whole: bool
-    ranked: _Ranked
+    ranked: Ranked
+    in_names: "Ids"
 
     def fits(self, limit: int) -> bool:
         """Whether it is the same by at most so many."""
         return self.is_whole and len(self.places) < limit
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two words as neighbours among the passages as they were then, by the first so many places of each."""
+
+    known: "ReferenceType[Passages]"
+    of: tuple[int, ...]
+    ranked: Ranked
 
 
 class Terms:
@@ -108,6 +114,8 @@ class Terms:
         self.counts = counts
         self._kept: OrderedDict[tuple[Table, str], _Term] = OrderedDict()
         self._size = 0
+        self._pairs: dict[tuple[Table, str, str], _Pair] = {}
+        self._size_of_pairs = 0
         self._counted: dict[tuple[Table, str], tuple[ReferenceType[Passages], int, int]] = {}
         """Of how many places, and up to how many they were counted."""
         self._lock = Lock()
@@ -120,7 +128,7 @@ class Terms:
                 self._kept.move_to_end((table, word))
                 return kept
         places, is_whole = word_places.read(tx, table, known, word, limit)
-        term = _Term(ref(known), limit, places, is_whole, _ranked(known, places))
+        term = _Term(ref(known), limit, places, is_whole, ranked(known, places), places.in_names())
         if len(places) >= LEAST_REMEMBERED and (is_whole or limit == MOST_PLACES):
             self._remember((table, word), term)
         return term
@@ -140,6 +148,24 @@ class Terms:
             counted = WordTable(tx, table).count(word, limit)[0]
             self._counted[table, word] = ref(known), counted, limit
         return counted < limit
+
+    def neighbours(self, known: Passages, table: Table, pair: tuple[str, str], places: Sequence[Places]) -> Ranked:
+        """Two words of which the second follows the first, by the places of each among these passages."""
+        if min(map(len, places)) < LEAST_REMEMBERED:
+            return ranked(known, places[0].before(places[1]))
+        key = table, *pair
+        with self._lock:
+            kept = self._pairs.get(key)
+        if kept is not None and kept.known() is known and kept.of == tuple(map(len, places)):
+            return kept.ranked
+        both = ranked(known, places[0].before(places[1]))
+        with self._lock:
+            old = self._pairs.pop(key, None)
+            self._pairs[key] = _Pair(ref(known), tuple(map(len, places)), both)
+            self._size_of_pairs += both.size - (old.ranked.size if old else 0)
+            while self._size_of_pairs > _MOST_REMEMBERED_OF_PAIRS:
+                self._size_of_pairs -= self._pairs.pop(next(iter(self._pairs))).ranked.size
+        return both
 
     def _remember(self, key: tuple[Table, str], term: _Term) -> None:
         with self._lock:
@@ -174,13 +200,13 @@ def scored(
     # word of a short question. What is left out still counts in ``full``, so that scores stay comparable.
     for word in sorted(distinct, key=lambda each: counts[each]):
         if table is None or (not counts[word] and not may_begin_more(word)):
-            full += times[word] * _weight(len(known.ids), 0)
+            full += times[word] * weight(len(known.ids), 0)
             in_names = np.empty(0, np.int64)
             continue
         is_read = not found or terms.has_room(tx, table, known, word, counts[word], room)
         term = terms.look_up(tx, table, known, word, max(1, room)) if is_read else None
         if term is None or (found and not term.is_whole):
-            full += times[word] * _weight(len(known.ids), min(len(known.ids), counts[word]))
+            full += times[word] * weight(len(known.ids), min(len(known.ids), counts[word]))
             room = 0
             continue
         found[word] = term.places
@@ -189,54 +215,40 @@ def scored(
         full += weights[word]
         _add(passages, documents, term.ranked, times[word])
         if term.is_whole:
-            named = term.places.in_names()
-            in_names = named if in_names is None else in_both(in_names, named)
+            in_names = term.in_names if in_names is None else in_both(in_names, term.in_names)
     for first, second in dict.fromkeys(itertools.pairwise(words)):
-        if first in found and second in found and len(both := found[first].before(found[second])):
-            _add(passages, documents, _ranked(known, both), _JOINED if (first, second) in joined else _NEIGHBOURS)
+        if table is not None and first in found and second in found:
+            both = terms.neighbours(known, table, (first, second), (found[first], found[second]))
+            _add(passages, documents, both, _JOINED if (first, second) in joined else _NEIGHBOURS)
     return WordScores(
         passages=np.asarray(passages, np.float32),
         documents=np.asarray(documents, np.float32),
         full=max(full, 1e-9),
         in_names=in_names,
         weights=weights,
-        highest=_weight(len(known.ids), 1),
+        highest=weight(len(known.ids), 1),
     )
+
+
+def highest(scores: "Numbers", most: int) -> "Ids":
+    """The places of the highest scores above 0."""
+    return _highest(*_above_zero(scores), most)
+
+
+def _above_zero(scores: "Numbers") -> "tuple[Ids, Numbers]":
+    """The places of scores above 0, of a million few, and these scores with the other sign."""
+    places: Ids = (scores > 0).nonzero()[0]
+    return places, -scores.take(places)
+
+
+def _highest(places: "Ids", lowest: "Numbers", most: int) -> "Ids":
+    import numpy as np
+
+    return places.take(np.argpartition(lowest, most - 1)[:most]) if len(places) > most else places
 
 
 def _add(
-    passages: "npt.NDArray[np.float64]", documents: "npt.NDArray[np.float64]", ranked: _Ranked, times: float
+    passages: "npt.NDArray[np.float64]", documents: "npt.NDArray[np.float64]", ranked: Ranked, times: float
 ) -> None:
-    passages[ranked.at] += times * ranked.passages
-    documents[ranked.owners] += times * ranked.documents
-
-
-def _ranked(known: Passages, places: Places) -> _Ranked:
-    """BM25 of something that stands at these places."""
-    import numpy as np
-
-    if not len(places):
-        none, scores = np.empty(0, np.int64), np.empty(0)
-        return _Ranked(_weight(len(known.ids), 0), none, scores, none, scores)
-    at = places.passages
-    firsts = runs(at)
-    often, at = np.add.reduceat(np.array(_COLUMN_WEIGHTS)[places.columns], firsts), at[firsts]
-    weight = _weight(len(known.ids), len(at))
-    passages = weight * _saturated(often, known.lengths[at] / known.mean_length)
-    owners = known.document_of[at]
-    firsts = runs(owners)
-    often, owners = np.add.reduceat(often, firsts), owners[firsts]
-    documents = _weight(len(known.documents), len(owners)) * _saturated(
-        often, known.document_lengths[owners] / known.mean_document_length
-    )
-    return _Ranked(weight, at, passages, owners, documents)
-
-
-def _weight(total: int, having: int) -> float:
-    """How much a word tells that so many of all have."""
-    return log(1 + (max(total, having) - having + 0.5) / (having + 0.5))
-
-
-def _saturated(often: "npt.NDArray[np.float64]", length: "Numbers") -> "npt.NDArray[np.float64]":
-    factors: npt.NDArray[np.float64] = often * (K1 + 1) / (often + K1 * (1 - B + B * length))
-    return factors
+    passages[ranked.at] += ranked.passages if times == 1 else times * ranked.passages
+    documents[ranked.owners] += ranked.documents if times == 1 else times * ranked.documents
