@@ -1,6 +1,6 @@
 """Places: the pure part of the index inside the database."""
 
-from phaseflow.components.index import place
+from phaseflow.components.hit_list import place
 
 
 def test_a_place_is_the_part_in_which_a_passage_begins() -> None:

@@ -5,32 +5,29 @@ A convex combination of scores (Bruch, Gai and Ingber, "An Analysis of Fusion Fu
 """
 
 import itertools
-import json
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from phaseflow.components import exact_things, word_ranking
+from phaseflow.components.arrays import numbers
 from phaseflow.components.common_words import read_common
 from phaseflow.components.exact_things import MOST_HOLDING
 from phaseflow.components.fusion import CANDIDATES, Fused, Share, fused, only
+from phaseflow.components.hit_list import HitList
 from phaseflow.components.nearness import nearness
 from phaseflow.components.proposals import Proposals
-from phaseflow.components.resident import Passages, Resident, Vectors, numbers, updated_passages, updated_vectors
+from phaseflow.components.resident import Passages, Resident, Vectors, updated_passages, updated_vectors
 from phaseflow.components.word_places import Tokenizer, WordCounts
 from phaseflow.components.word_ranking import Terms, WordScores
 from phaseflow.domain.filters import Filter
-from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.search_query import ParsedQuery, is_name_of, other_spellings, parsed, phrase
-from phaseflow.domain.status import Place, SearchHit
+from phaseflow.domain.status import SearchHit
 from phaseflow.domain.vocabulary import SearchMode
 from phaseflow.domain.words import indexed_words
 from phaseflow.store import fields, passages
-from phaseflow.store.knowledge_bases import name_of
-from phaseflow.store.passages import Found, Scope, SearchablePassages
+from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.postings import WordIndex
 from phaseflow.store.read_ahead import reading_ahead
 from phaseflow.store.transaction import Transaction
@@ -49,8 +46,6 @@ _MOST_COMPARED: Final = 200_000
 Beyond, its words rank it, which count more there than in a text."""
 _MOST_CANDIDATES: Final = 32_000
 """Passages of each ranking that are looked at where most of them are copies or have too low a score."""
-_MORE_PLACES: Final = 20
-"""Other places of the same text that a hit names at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +113,7 @@ class EmbeddedIndex:
                 holds = look.holders(query.exact, self._rare(query, shares.words))
                 ranking = ranking.with_exact(holds) if holds else ranking
             ranking = ranking.with_first(named) if named else ranking
-            hits = list(_hits(tx, scope, ranking, request))
+            hits = _hits(tx, scope, ranking, request)
             if len(hits) >= request.limit or most >= min(len(known.ids), _MOST_CANDIDATES):
                 return hits
             most *= 8
@@ -203,41 +198,14 @@ class EmbeddedIndex:
         return Share(words, near)
 
 
-def _hits(tx: Transaction, scope: Scope, ranking: Fused, request: Request) -> Iterator[SearchHit]:
+def _hits(tx: Transaction, scope: Scope, ranking: Fused, request: Request) -> list[SearchHit]:
     """The best passages; those with the same text are one hit, which names the other places."""
-    hits: dict[str, SearchHit] = {}
+    hits = HitList(scope, request.limit)
     for some in ranking.batches(max(2 * request.limit, 20)):
         rows = SearchablePassages(tx, scope).fetch([passage for passage, _ in some])
         for passage, score in some:
-            if (found := rows.get(passage)) is None or score < request.min_score:
-                continue
-            same = " ".join(found.text.split())
-            if (first := hits.get(same)) is None:
-                if len(hits) < request.limit:
-                    hits[same] = _hit(found, score, scope)
-            elif len(first.also_in) < _MORE_PLACES:
-                also = Place(uri=found.uri, start=found.start, end=found.end)
-                hits[same] = first.model_copy(update={"also_in": [*first.also_in, also]})
-        if len(hits) >= request.limit or some[-1][1] < request.min_score:
+            if (found := rows.get(passage)) is not None and score >= request.min_score:
+                hits.add(found, score)
+        if hits.is_full or some[-1][1] < request.min_score:
             break
-    yield from hits.values()
-
-
-def _hit(found: Found, score: float, scope: Scope) -> SearchHit:
-    where = place(json.loads(found.parts), found.start)
-    return SearchHit(
-        document_id=document_id(name_of(scope.kb_key), found.uri),
-        uri=found.uri,
-        title=f"{found.title} · {where}" if where else found.title,
-        text=found.text,
-        score=score,
-        start=found.start,
-        end=found.end,
-        metadata=json.loads(found.metadata),
-    )
-
-
-def place(parts: Sequence[tuple[int, str]], start: int) -> str | None:
-    """The page, slide, sheet or section in which a passage begins; None in a document without such parts."""
-    position = bisect_right(parts, start, key=itemgetter(0))
-    return parts[position - 1][1] if position else None
+    return hits.made()
