@@ -63,8 +63,7 @@ class PackedVectors(NamedTuple):
     most: int
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A passage as it is shown. ``parts`` (JSON) are those around it, ``metadata`` (JSON) its document's."""
 
     uri: str
@@ -238,10 +237,9 @@ class SearchablePassages:
     def fetch(self, chunk_ids: Sequence[int]) -> dict[int, Found]:
         """Those of these chunks that search still sees."""
         rows = self.tx.rows(
-            "SELECT c.id, d.id, d.uri, d.title, c.start, c.stop, d.metadata FROM chunks AS c"
-            f" JOIN documents AS d ON d.id = {document_of('c.id')}"
-            f" WHERE c.id IN (SELECT value FROM json_each(?)) AND d.kb_id = ? AND d.index_version = ?"
-            f" AND d.{IS_SEARCHABLE}",
+            "SELECT c.id, d.id, d.uri, d.title, c.start, c.stop, d.metadata FROM json_each(?) AS p"
+            f" CROSS JOIN chunks AS c ON c.id = p.value CROSS JOIN documents AS d ON d.id = {document_of('c.id')}"
+            f" WHERE +d.kb_id = ? AND d.index_version = ? AND +d.{IS_SEARCHABLE}",
             json_array(chunk_ids), self.scope.kb_key, self.scope.index_version,
         )  # fmt: skip
         slices = Texts(self.tx).slices([(document, start, stop) for _, document, _, _, start, stop, _ in rows])

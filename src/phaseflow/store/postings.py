@@ -115,11 +115,15 @@ class WordIndex:
 
     def table(self) -> Table | None:
         """The table that holds an index version; None while nothing of it is indexed."""
-        number = self._number()
-        if number is None:
+        found = self.tx.row(
+            "SELECT shard, EXISTS (SELECT 1 FROM index_shards AS o WHERE o.shard = s.shard LIMIT 1 OFFSET 1)"
+            " FROM index_shards AS s WHERE kb_id = ? AND index_version = ?",
+            self.kb_key, self.index_version,
+        )  # fmt: skip
+        if found is None:
             return None
-        is_shared = self.tx.row("SELECT 1 FROM index_shards WHERE shard = ? LIMIT 1 OFFSET 1", number)
-        return Table(number, (self.kb_key, self.index_version) if is_shared else None)
+        number, is_shared = found
+        return Table(int(number), (self.kb_key, self.index_version) if is_shared else None)
 
     def _number(self) -> int | None:
         found = self.tx.value(

@@ -93,13 +93,15 @@ class Texts:
         rows = self.tx.rows(
             "SELECT id, text, parts FROM texts WHERE id IN (SELECT value FROM json_each(?))", json_array(numbers)
         )
-        segments = {row[0]: Segment(row[1], row[2]) for row in rows}
-        nothing = Segment("", "[]")
+        segments = {number: (text, parts) for number, text, parts in rows}
+        nothing = "", "[]"
         found = []
         for (first, last), (_, start, end) in zip(first_last, wanted, strict=True):
-            text = "".join(segments.get(number, nothing).text for number in range(first, last + 1))
-            begin = start - start // SEGMENT * SEGMENT
-            found.append((text[begin : begin + end - start], segments.get(first, nothing).parts))
+            text, parts = segments.get(first, nothing)
+            if last > first:
+                text += "".join(segments.get(number, nothing)[0] for number in range(first + 1, last + 1))
+            begin = start % SEGMENT
+            found.append((text[begin : begin + end - start], parts))
         return found
 
     def remove(self, document_id: int, most: int) -> int:
