@@ -98,6 +98,17 @@ def test_what_only_looks_like_a_seven_bit_encoding_stays_as_it_is(data: bytes) -
     assert extract(data, "a.txt").text == data.decode()
 
 
+@pytest.mark.parametrize("text", ["สวัสดี", "โทรศัพท์ 02-123-4567", "ชื่อ: สมชาย ใจดี", "น้ำดื่ม"])
+@pytest.mark.parametrize("encoding", ["tis-620", "cp874"])
+def test_a_word_of_thai_is_not_taken_for_chinese(text: str, encoding: str) -> None:
+    assert extract(text.encode(encoding), "a.txt").text == text
+
+
+@pytest.mark.parametrize("text", ["你好", "价格 250 元", "中华人民共和国", "在尊严和权利上一律平等"])
+def test_a_word_of_chinese_is_not_taken_for_thai(text: str) -> None:
+    assert extract(text.encode("gbk"), "a.txt").text == text
+
+
 def test_a_sign_far_behind_counts_like_one_at_the_start() -> None:
     text = "plain text and so on\n" * 10_000 + "It costs £5.\n"
     assert extract(text.encode("cp1252"), "a.txt").text == text
