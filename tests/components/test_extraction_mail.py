@@ -183,3 +183,47 @@ class TestHeaders:
     async def test_many_or_long_ones_take_no_longer(self, mail: str) -> None:
         with anyio.fail_after(5):
             await anyio.to_thread.run_sync(read, f"{mail}\n\nx", abandon_on_cancel=True)
+
+
+FLOWED = "From: a\nContent-Type: text/plain; format=flowed{}\n\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "text", "shown"),
+    [
+        ("", "one \nparagraph\n\nnext", "one paragraph\n\nnext"),
+        ("", "> quoted \n> words\nanswer", "> quoted words\nanswer"),
+        ("", "> quoted \n>> deeper", "> quoted \n>> deeper"),
+        ("", "words \n-- \nname", "words \n-- \nname"),
+        ("", " From here\n > no quote", "From here\n> no quote"),
+        ("; delsp=yes", "see https://exa \nmple.org and  \nmore", "see https://example.org and more"),
+        ("; DelSp=YES", "日本 \n語", "日本語"),
+    ],
+)
+def test_lines_that_flow_are_whole_again(more: str, text: str, shown: str) -> None:
+    assert read(FLOWED.format(more) + text).text == f"From: a\n\n{shown}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "shown"),
+    [
+        ("text/rtf", r"{\rtf1 hello {\b bold}}", "hello bold"),
+        (
+            "text/calendar; method=REQUEST",
+            "BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:Tea\nEND:VEVENT\nEND:VCALENDAR",
+            "Tea",
+        ),
+        ("text/vcard", "BEGIN:VCARD\nFN:Ann\nEND:VCARD", "Ann"),
+        ("text/rtf", "no such text", "no such text"),
+        ("text/enriched", "<bold>One</bold>\nline\n\n<param>Times</param>1 << 2", "One line\n1 < 2"),
+    ],
+)
+def test_a_text_of_another_format_is_read_as_that(kind: str, text: str, shown: str) -> None:
+    assert read(f"From: a\nContent-Type: {kind}\n\n{text}").text == f"From: a\n\n{shown}"
+
+
+@pytest.mark.parametrize("kind", ["delivery-status", "disposition-notification", "feedback-report"])
+def test_what_became_of_a_mail_is_told(kind: str) -> None:
+    fields = "Final-Recipient: rfc822; bob@example.org\nStatus: 5.1.1"
+    text = read(multipart("report", "\nNot delivered", f"Content-Type: message/{kind}\n\n{fields}")).text
+    assert f"Not delivered\n\n{fields}" in text

@@ -1,6 +1,9 @@
 """E-mail: the headers that people read, then the text."""
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from phaseflow.components.extraction import html
@@ -17,6 +20,21 @@ _PAGES = ("text/html", "application/xhtml+xml")
 _CODE = ("text/css", "text/javascript", "text/x-javascript")
 """What belongs to a saved page, and nobody reads."""
 _SMIME = ("application/pkcs7-mime", "application/x-pkcs7-mime")
+_REPORTS = ("message/delivery-status", "message/disposition-notification", "message/feedback-report")
+"""What became of a mail, as fields."""
+_OF_OTHERS = {
+    "text/rtf": "rtf", "application/rtf": "rtf", "text/calendar": "content_lines", "text/vcard": "content_lines",
+    "text/x-vcard": "content_lines",
+}  # fmt: skip
+"""Texts that are read as documents of their own, and the modules that do."""
+_ENRICHED = ("text/enriched", "text/richtext")
+_SIGNATURE = "-- "
+# In linear time: no command is longer, and none holds the sign that begins one.
+_COMMAND = re.compile(r"</?[A-Za-z0-9-]{1,60}>")
+_PARAMETER = re.compile(r"<param>.*?(?:</param>|\Z)", re.I | re.S)
+_LINE_ENDS = re.compile(r"\n+")
+
+_ENCODED = ("base64", "quoted-printable", "x-uuencode")
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 
 
@@ -60,7 +78,9 @@ class _Body:
         # After a letter that can be read, it is one more file.
         if _is_encrypted(part, kind) and not self.texts:
             raise encrypted(self._raw.name)
-        if kind.startswith("message/"):
+        if kind in _REPORTS:
+            self.texts += filter(None, (each.fields for each in part.parts))
+        elif kind.startswith("message/"):
             self.texts += filter(None, (_read(each, self._raw) for each in part.parts))
         elif kind == "multipart/alternative":
             self._add_one_of(part.parts, shown=shown)
@@ -94,7 +114,7 @@ def _is_encrypted(part: "Part", kind: str) -> bool:
 
 def _is_text(kind: str) -> bool:
     """A multipart that fell into no parts, for want of a boundary, is text as it stands."""
-    return (kind.startswith(("text/", "multipart/")) and kind not in _CODE) or kind in _PAGES
+    return (kind.startswith(("text/", "multipart/")) and kind not in _CODE) or kind in _PAGES or kind in _OF_OTHERS
 
 
 def _plainness(part: "Part") -> int:
@@ -117,17 +137,52 @@ def _root_first(part: "Part") -> Sequence["Part"]:
 
 def _text(part: "Part", kind: str, raw: Raw) -> str:
     piece = Raw(part.data, raw.name, _charset(part, raw))
-    return html.extract_whole(piece).text.strip() if kind in _PAGES else text_of(piece).strip()
+    if kind in _PAGES:
+        return html.extract_whole(piece).text.strip()
+    if kind in _OF_OTHERS:
+        reader = import_module(f"phaseflow.components.extraction.{_OF_OTHERS[kind]}")
+        with suppress(DocumentError):
+            return str(reader.extract(piece).text.strip())
+    text = text_of(piece)
+    if kind in _ENRICHED:
+        return _without_commands(text).strip()
+    # To look into the header costs far less than to take it apart, and few mails flow.
+    if "flowed" in part.get("Content-Type", "").lower() and str(part.get_param("format", "")).lower() == "flowed":
+        text = _unflowed(text, drops_space=str(part.get_param("delsp", "")).lower() == "yes")
+    return text.strip()
+
+
+def _unflowed(text: str, *, drops_space: bool) -> str:
+    """Return a text whose lines were cut at a space, each paragraph in one line again (RFC 3676).
+
+    ``drops_space``: the space at the end of a cut line is none of the text, as a long address needs it, and text in
+    which words are not apart.
+    """
+    pieces: list[str] = []
+    flows, last_depth = False, 0
+    for line in text.split("\n"):
+        body = line.lstrip(">")
+        depth = len(line) - len(body)
+        body = body.removeprefix(" ")
+        is_signature = body == _SIGNATURE
+        if not flows or depth != last_depth or is_signature:
+            pieces.append("\n" + (f"{'>' * depth} " if depth else ""))
+        flows, last_depth = body.endswith(" ") and not is_signature, depth
+        pieces.append(body[:-1] if flows and drops_space else body)
+    return "".join(pieces)[1:]
+
+
+def _without_commands(text: str) -> str:
+    """Return enriched text (RFC 1896) without commands; one end of a line is a space, and of several one is none."""
+    shown = _COMMAND.sub("", _PARAMETER.sub("", text).replace("<<", "\0"))
+    return _LINE_ENDS.sub(lambda ends: "\n" * (len(ends[0]) - 1) or " ", shown).replace("\0", "<")
 
 
 def _charset(part: "Part", raw: Raw) -> str | None:
     """What the part declares; but of a mail whose letters are known, all that is not encoded in letters is in those."""
-    is_encoded = part.get("Content-Transfer-Encoding", "").strip().lower() in (
-        "base64",
-        "quoted-printable",
-        "x-uuencode",
-    )
-    return part.get_content_charset() if is_encoded or not raw.charset else raw.charset
+    if raw.charset and part.get("Content-Transfer-Encoding", "").strip().lower() not in _ENCODED:
+        return raw.charset
+    return part.get_content_charset()
 
 
 def _clean(text: str) -> str:

@@ -55,6 +55,11 @@ class Part(Message):
         """Return a header in one line, its letters decoded; ``""`` for none."""
         return self._readable(self.get(name, ""))
 
+    @property
+    def fields(self) -> str:
+        """All headers, one in a line."""
+        return "\n".join(f"{name}: {self.header(name)}" for name in dict.fromkeys(self.keys()))
+
     def get_param(self, param: str, failobj: Any = None, header: str = "content-type", unquote: bool = True) -> Any:
         """Return a parameter as a string. The standard library's own methods, and its parser, ask here too."""
         try:
