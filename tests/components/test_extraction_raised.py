@@ -149,6 +149,8 @@ def test_in_rtf(body: str) -> None:
         ("<munder><mi>x</mi><mo>_</mo></munder>", "x\u0332"), ("<mover><mo>=</mo><mi>def</mi></mover>", "=^def"),
         ("<munder><munder><mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow><mo>⏟</mo></munder><mn>2</mn></munder>", "(a+b)₂"),
         ("<mo>(</mo><mfrac linethickness='0pt'><mi>n</mi><mi>k</mi></mfrac><mo>)</mo>", "(n; k)"),
+        ("<munder><mi>a</mi><mtext>real part</mtext></munder>", "a_(real part)"),
+        ("<mstack><mn>424</mn><msrow><mo>+</mo><mn>33</mn></msrow><msline/></mstack>", "424 +33"),
         ("<mmultiscripts><mi>C</mi><none/><mn>3</mn><mprescripts/><mn>6</mn><mn>14</mn></mmultiscripts>", "¹⁴₆C³"),
     ],
 )  # fmt: skip

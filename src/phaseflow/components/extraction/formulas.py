@@ -128,6 +128,7 @@ def grouped(text: str) -> str:
 
 
 def _raised(base: str, above: str) -> str:
+    above = above.strip()
     if above and not above.strip(_PRIMES):
         return base + above
     shown = power(above, base)
@@ -135,6 +136,7 @@ def _raised(base: str, above: str) -> str:
 
 
 def _lowered(base: str, below: str) -> str:
+    below = below.strip()
     shown = subscript(below, base)
     return base + (shown if shown != below or not below else f"_{grouped(below)}")
 
@@ -193,6 +195,11 @@ def _fenced(node: _Node) -> str:
     return node.values.get("open", "(") + separator.join(text for _, text in node.parts) + node.values.get("close", ")")
 
 
+def _stack(node: _Node) -> str:
+    """Numbers one below the other, as they are added or divided on paper."""
+    return " ".join(text for _, text in node.parts if text)
+
+
 def _rows(node: _Node) -> str:
     return "; ".join(text for name, text in node.parts if name in ("mr", "mtr", "mlabeledtr", "e"))
 
@@ -223,6 +230,8 @@ _WRITE: Mapping[str, Callable[[_Node], str]] = {
     "mtable": _rows,
     "mtr": _row,
     "mlabeledtr": _row,
+    "mstack": _stack,
+    "mlongdiv": _stack,
     "mtext": lambda node: " " + "".join(text for _, text in node.parts) + " ",
     "mphantom": lambda node: "",
     "maction": lambda node: _at(node, 0),
