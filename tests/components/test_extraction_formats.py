@@ -108,6 +108,24 @@ def test_an_old_card_is_decoded() -> None:
     assert extract(card.encode(), "a.vcf").text == "Ann Müller\nPhone (home): 1"
 
 
+def test_a_line_of_an_old_card_may_have_several_types_and_an_encoding_among_them() -> None:
+    lines = (
+        "TEL;WORK;VOICE:1\nTEL;TYPE=VOICE;TYPE=HOME:2\nLABEL;QUOTED-PRINTABLE;WORK:Weg 1=0D=0ABonn\nNOTE;BASE64;X:QUJD"
+    )
+    shown = "Ann\nPhone (work): 1\nPhone (home): 2\nAddress (work): Weg 1\nBonn"
+    assert extract(f"BEGIN:VCARD\nFN:Ann\n{lines}\nEND:VCARD\n".encode(), "a.vcf").text == shown
+
+
+@pytest.mark.parametrize(
+    ("end", "shown"),
+    [("20240502", "2024-05-01"), ("20240301", "2024-02-29"), ("20241301", "2024-13-01"), ("00010101", "0001-01-01")],
+)
+def test_the_last_day_of_an_event_of_whole_days_is_the_one_before_its_end(end: str, shown: str) -> None:
+    event = f"BEGIN:VEVENT\nSUMMARY:Fair\nDTSTART;VALUE=DATE:20240229\nDTEND;VALUE=DATE:{end}\nEND:VEVENT"
+    text = extract(f"BEGIN:VCALENDAR\n{event}\nEND:VCALENDAR\n".encode(), "a.ics").text
+    assert text == f"Fair\nBegins: 2024-02-29\nEnds: {shown}"
+
+
 def test_lines_that_are_broken_within_a_letter_are_joined() -> None:
     card = b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:M\xc3\r\n \xbcller\r\nNOTE:x\xc3\n\t\xa9y\r\nEND:VCARD\r\n"
     assert extract(card, "a.vcf").text == "Müller\nNote: xéy"

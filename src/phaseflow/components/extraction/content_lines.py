@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from quopri import decodestring
 
 from phaseflow.components.extraction.decoding import declared, text_of
@@ -21,6 +22,8 @@ _ESCAPE = re.compile(r"\\([nN,;:\\])")
 _SPLIT = re.compile(r"(?<!\\);")
 _MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z?))?")
 _MOST_PARTS = 10_000
+_LONGEST_TYPES = 200
+"""Characters of the types of a line: one has two or three."""
 # Of a card; what is not here is for programs, or a picture, a sound or a key.
 _CARD = {
     "org": "Organisation", "title": "Title", "role": "Role", "nickname": "Nickname", "tel": "Phone", "email": "Email",
@@ -93,16 +96,21 @@ def _properties(text: str) -> Iterator[tuple[str, Mapping[str, str], str]]:
     for each in text.split("\n"):
         found = _LINE.match(each)
         if found:
-            named = _PARAMETER.findall(found[2])
-            # A parameter without a name is a type, as old cards have it.
-            parameters = {key.lower() if value else "type": (value or key).strip('"') for key, value in named}
+            parameters: dict[str, str] = {}
+            for key, value in _PARAMETER.findall(found[2]):
+                # A parameter without a name is a type, as old cards have it, and there may be several.
+                which, said = (key.lower(), value.strip('"')) if value else ("type", key)
+                before = parameters.get(which, "") if which == "type" else ""
+                parameters[which] = f"{before},{said}" if before and len(before) < _LONGEST_TYPES else said
             yield found[1].lower(), parameters, found[3]
 
 
 def _add(entry: _Entry, name: str, parameters: Mapping[str, str], value: str) -> None:
-    if parameters.get("encoding", "").lower() in _BINARY or value.lstrip().lower().startswith("data:"):
+    types = parameters.get("type", "").lower().split(",")
+    encodings = {parameters.get("encoding", "").lower(), *types}
+    if encodings & _BINARY or value.lstrip().lower().startswith("data:"):
         return
-    if "quoted-printable" in (parameters.get("encoding", "").lower(), parameters.get("type", "").lower()):
+    if "quoted-printable" in encodings:
         value = _from_quoted(value, parameters.get("charset"))
     shown = _shown(name, parameters, value)
     if name in ("fn", "summary") or (name == "n" and not entry.name):
@@ -110,7 +118,7 @@ def _add(entry: _Entry, name: str, parameters: Mapping[str, str], value: str) ->
         return
     label = (_CARD if entry.kind == "vcard" else _EVENT).get(name)
     if label and shown:
-        kinds = [kind for kind in parameters.get("type", "").lower().split(",") if kind in _TYPES]
+        kinds = [kind for kind in types if kind in _TYPES]
         entry.lines.append(f"{label}{f' ({kinds[0]})' if kinds else ''}: {shown}")
 
 
@@ -122,6 +130,8 @@ def _shown(name: str, parameters: Mapping[str, str], value: str) -> str:
         return ", ".join(filter(None, (_unescaped(part).strip() for part in _SPLIT.split(value))))
     if found := _MOMENT.fullmatch(value.strip()):
         year, month, day, hour, minute, second, zone = found.groups()
+        if name == "dtend" and not hour:
+            return _day_before(int(year), int(month), int(day)) or f"{year}-{month}-{day}"
         at = f" {hour}:{minute}" + (f":{second}" if second not in (None, "00") else "") if hour else ""
         where = " UTC" if zone else f" ({parameters['tzid']})" if hour and "tzid" in parameters else ""
         return f"{year}-{month}-{day}{at}{where}"
@@ -130,6 +140,14 @@ def _shown(name: str, parameters: Mapping[str, str], value: str) -> str:
         address = text[7:] if text.lower().startswith("mailto:") else text
         return f"{parameters['cn']} <{address}>" if parameters.get("cn") else address
     return text[4:] if name == "tel" and text.lower().startswith("tel:") else text
+
+
+def _day_before(year: int, month: int, day: int) -> str | None:
+    """The last day of an event of whole days: what is said to be its end is the first day without it."""
+    try:
+        return str(date(year, month, day) - timedelta(days=1))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _unescaped(value: str) -> str:
