@@ -326,6 +326,14 @@ class TestPowerPoint:
         picture = '<p:pic><p:nvPicPr><p:cNvPr id="1" name="p" descr="A red dog"/></p:nvPicPr></p:pic>'
         assert extract(pptx(picture), "a.pptx").text == "A red dog"
 
+    def test_everything_in_a_hidden_group_is_hidden(self) -> None:
+        group = '<p:grpSp><p:nvGrpSpPr><p:cNvPr id="1" name="G"{}/></p:nvGrpSpPr>{}</p:grpSp>'
+        picture = '<p:pic><p:nvPicPr><p:cNvPr id="2" name="P" descr="A red dog"/></p:nvPicPr></p:pic>'
+        named = shape("gone").replace("<p:sp>", '<p:sp><p:nvSpPr><p:cNvPr id="3" name="S"/></p:nvSpPr>', 1)
+        hidden = group.format(' hidden="1"', named + group.format("", named + picture))
+        slide = hidden + group.format("", named.replace("gone", "seen"))
+        assert extract(pptx(slide), "a.pptx").text == "seen"
+
 
 class TestSheets:
     def test_every_sheet_is_a_table_below_its_name(self) -> None:

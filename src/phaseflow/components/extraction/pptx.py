@@ -26,7 +26,7 @@ _OTHER_FORMS = {
     "ea1JpnKorPlain": WORD["chineseCounting"], "hebrew2Minus": WORD["hebrew2"], "hindiNumPeriod": WORD["hindiNumbers"],
     "thaiNumPeriod": WORD["thaiNumbers"],
 }  # fmt: skip
-_NAMES = "Fallback oMath r t p pPr rPr br v sp pic graphicFrame cNvPr ph strCache tbl tr tc txBody"
+_NAMES = "Fallback oMath r t p pPr rPr br v sp pic grpSp graphicFrame cNvPr ph strCache tbl tr tc txBody"
 _TOLD = MARKS.union(LEVELS, _NAMES.split())
 """Elements that say something. Most of a slide is where things stand and how they look."""
 _NO_TITLES = ("", "PowerPoint Presentation")
@@ -115,6 +115,8 @@ class _Slide:
         self._counts: dict[int, tuple[str, int]] = {}
         """How far the numbered lists of each level have come, and how they are numbered."""
         self._in_labels = self._is_hidden = False
+        self._hidden_groups: list[bool | None] = []
+        """Whether the groups that are open are hidden; None where their own properties are still to come."""
         self._styled = LevelMarks()
         """How the shape marks its points that do not say it themselves."""
         self._formula: Formula | None = None
@@ -164,6 +166,8 @@ class _Slide:
             self._in_labels = False
         elif name in ("tc", "tbl"):
             self._close(name)
+        elif name == "grpSp" and self._hidden_groups:
+            self._hidden_groups.pop()
         else:
             self._styled.end(name)
 
@@ -202,9 +206,10 @@ class _Slide:
             self._placeholder, self._is_hidden, self._styled = None, False, LevelMarks()
         elif name == "graphicFrame":
             self._is_hidden = False
+        elif name == "grpSp":
+            self._hidden_groups.append(None)
         elif name == "cNvPr":
-            self._is_hidden = attributes.get("hidden", "0") in ("1", "true")
-            self._draft.put("" if self._is_hidden else attributes.get("descr", ""))
+            self._name_shape(attributes)
         elif name == "ph":
             self._placeholder = attributes.get("type", "")
             self._styled = LevelMarks(self._inherited.marks(attributes))
@@ -218,6 +223,14 @@ class _Slide:
             self._cell = []
         else:
             self._styled.start(name, attributes)
+
+    def _name_shape(self, attributes: dict[str, str]) -> None:
+        """Take the properties of a shape, or of a group, in which everything is hidden if it is."""
+        self._is_hidden = attributes.get("hidden", "0") in ("1", "true")
+        if self._hidden_groups and self._hidden_groups[-1] is None:
+            self._hidden_groups[-1] = self._is_hidden
+        self._is_hidden = self._is_hidden or any(self._hidden_groups)
+        self._draft.put("" if self._is_hidden else attributes.get("descr", ""))
 
     def _close(self, name: str) -> None:
         if name == "tbl" and self._rows is not None:
