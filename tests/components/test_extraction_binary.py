@@ -645,6 +645,14 @@ class TestRtf:
         assert extract(rtf(r"a{\pict\bin5 }}}}}}b"), "a.rtf").text == "ab"
 
 
+@pytest.mark.parametrize("title", [".", "-", "…", " "])
+def test_a_title_that_says_nothing_is_none(title: str) -> None:
+    core = f"<cp:coreProperties xmlns:cp='c' xmlns:dc='d'><dc:title>{title}</dc:title></cp:coreProperties>"
+    heading = '<w:p><w:pPr><w:outlineLvl w:val="0"/></w:pPr><w:r><w:t>Real</w:t></w:r></w:p>'
+    assert extract(docx(heading, **{"docProps/core.xml": core}), "a.docx").title == "Real"
+    assert extract(f"<title>{title}</title><h1>Real</h1>".encode(), "a.html").title == "Real"
+
+
 def test_what_stands_for_a_picture_in_the_order_of_a_book_is_read() -> None:
     items = {"a": 'media-type="image/png" fallback="b"', "b": 'media-type="x/y" fallback="c"', "c": "", "d": ""}
     items |= {"e": 'media-type="image/png" fallback="e"'}

@@ -117,7 +117,7 @@ def _title(page: "LexborHTMLParser") -> str | None:
     for selector in ("head > title", "h1", "h2"):
         node = page.css_first(selector)
         title = " ".join(node.text().split()) if node else ""
-        if title:
+        if any(map(str.isalnum, title)):
             return title
     return None
 

@@ -73,8 +73,10 @@ class Draft:
         media_type: str = MEDIA_TYPE,
         metadata: Mapping[str, MetadataValue] | None = None,
     ) -> Extracted:
-        """Return what was collected. ``title`` goes before the first heading, and that before the name."""
-        shown = line(title or "") or self.title or self.name.rpartition("/")[2] or self.name
+        """Return what was collected. ``title`` goes before the first heading, and that before the name, if it says
+        something: a dot or a dash does not."""
+        said = line(title or "")
+        shown = (said if any(map(str.isalnum, said)) else "") or self.title or self.name.rpartition("/")[2] or self.name
         return Extracted("".join(self.pieces), shown, media_type, tuple(self.parts), metadata or {})
 
     @property
