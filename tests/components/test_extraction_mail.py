@@ -227,3 +227,10 @@ def test_what_became_of_a_mail_is_told(kind: str) -> None:
     fields = "Final-Recipient: rfc822; bob@example.org\nStatus: 5.1.1"
     text = read(multipart("report", "\nNot delivered", f"Content-Type: message/{kind}\n\n{fields}")).text
     assert f"Not delivered\n\n{fields}" in text
+
+
+@pytest.mark.parametrize("charset", [b"\xe9", b"utf-\xff8", b'"\xe9\x00"'])
+def test_a_charset_that_is_none_costs_no_mail(charset: bytes) -> None:
+    mail = b"From: a\nContent-Type: text/plain; charset=" + charset + b"\n\ncaf\xc3\xa9\n"
+    assert "café" in read(mail).text
+    assert "café" in read(b"From a@b.c Mon Jan  1 00:00:00 2024\n" + mail, "a.mbox").text

@@ -32,7 +32,8 @@ class Part(Message):
     @property
     def parts(self) -> "Sequence[Part]":
         """What a multipart holds, or the message in a forwarded one; nothing for all others."""
-        payload = self.get_payload()
+        # Asked for the content of a text, the standard library decodes it, and fails at a charset that is none.
+        payload = self.get_payload() if self.is_multipart() else []
         return [each for each in payload if isinstance(each, Part)] if isinstance(payload, list) else []
 
     @property
