@@ -51,6 +51,10 @@ def test_what_a_reader_can_unfold_is_text(page: str) -> None:
         "<p>seen</p><svg><title>no</title><desc>no</desc><defs><text>no</text></defs><path/></svg>",
         "<p>seen</p><div><input type=submit value=no></div>",
         "<p>seen</p><nav><button aria-controls=p>no</button><div id=p hidden>no</div></nav>",
+        "<p>seen</p><video src=a.mp4>Your browser cannot play films: <a href=a.mp4>get it</a></video>",
+        "<p>seen</p><audio controls><p>Your browser cannot play sound</p></audio>",
+        "<p>seen</p><progress value=3 max=10>30%</progress><meter value=2>2 of 10</meter>",
+        "<p>seen</p><datalist id=d><option>one<option>two</datalist>",
     ],
 )
 def test_what_no_reader_sees_or_only_controls_the_page_is_not(page: str) -> None:

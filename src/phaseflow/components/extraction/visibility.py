@@ -16,9 +16,11 @@ from phaseflow.components.extraction.unfolding import next_element, panels_of
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-_NEVER_NAMES = "script style template noscript svg canvas iframe object select head"
+_NEVER_NAMES = """
+    script style template noscript svg canvas iframe object select datalist head video audio progress meter
+"""
 NEVER = frozenset(_NEVER_NAMES.split())
-"""Elements that are text in no page."""
+"""Elements that are text in no page. What stands in a film or a bar is for browsers that do not know such."""
 FRAMING = NEVER | {"nav"}
 """Those, and the ones that frame a page."""
 _TEX = '[encoding="application/x-tex"]'
