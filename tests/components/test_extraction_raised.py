@@ -227,3 +227,17 @@ def test_a_formula_on_a_slide_is_one_line() -> None:
     half = f"<m:oMath {M}><m:f><m:num>{one}</m:num><m:den>{two}</m:den></m:f></m:oMath>"
     slide = f"<p:sp><p:txBody><a:p>{t.format('1')}{half}{t.format(' cups')}</a:p></p:txBody></p:sp>"
     assert extract(pptx(slide), "a.pptx").text == "1 1/2 cups"
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        '<a epub:type="noteref" href="#f">12</a>',
+        '<a role="doc-noteref" href="#f">12</a>',
+        '<sup><a epub:type="noteref" href="#f">12</a></sup>',
+        '<a epub:type="noteref" href="#f"><sup>12</sup></a>',
+        '<span style="vertical-align: super" role="doc-noteref">12</span>',
+    ],
+)
+def test_the_mark_of_a_note_is_above_the_line_whatever_the_page_says(mark: str) -> None:
+    assert extract(f"<p>word{mark} more".encode(), "a.html").text == "word¹² more"

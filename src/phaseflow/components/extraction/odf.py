@@ -17,6 +17,7 @@ from phaseflow.domain.errors import DocumentError
 _PIECE = 65_536
 _BODY = "body"
 _MATH = "math"
+_END_OF_FORMULA = b"math>"
 
 
 def extract(raw: Raw) -> Extracted:
@@ -65,7 +66,9 @@ def extract_flat(raw: Raw) -> Extracted:
     chunks = [raw.data[place : place + _PIECE] for place in range(0, len(raw.data), _PIECE)]
     parse_xml(chunks, Elements(look), malformed, raw.name)
     parse_xml(chunks, _Inside("meta", said), malformed, raw.name)
-    parse_xml(chunks, _Inside(_BODY, _WithFormulas(Content(draft, styles, lambda place: ""))), malformed, raw.name)
+    content = Content(draft, styles, lambda place: "")
+    has_formulas = _END_OF_FORMULA in raw.data
+    parse_xml(chunks, _Inside(_BODY, _WithFormulas(content) if has_formulas else content), malformed, raw.name)
     pages = OfPages(draft, styles)
     parse_xml(chunks, _Inside("master-styles", pages), malformed, raw.name)
     pages.finish()

@@ -49,6 +49,7 @@ _LOOKED_AT = {
     b"<button": "button",
     b"<input": "input[value]",
     b"<svg": "svg text, svg foreignObject",
+    b"noteref": r"[epub\:type~=noteref], [role~=doc-noteref]",
     SHADOW_ROOT.encode(): SHADOW_ROOT,
 }
 _ATTRIBUTES = frozenset((b"role", b"style"))
@@ -110,6 +111,9 @@ def visibility(page: "LexborHTMLParser", words: bytes, sheets: Sequence[str] = (
             hidden.add(node.mem_id)
         if style and (raised := raised_by(style)):
             alike[node.mem_id] = raised
+        elif "noteref" in f"{attributes.get('epub:type')} {attributes.get('role')}" and _is_on_the_line(node):
+            # Reading systems set the marks of notes above the line, whatever the book says of them.
+            alike[node.mem_id] = "sup"
     inside = [style.text() for style in styles if style.attributes.get("media") != "print"]
     styled, listed = raised_and_listed(page, [*sheets, *inside])
     alike = styled | alike
@@ -137,6 +141,11 @@ def _drawings_around(node: "LexborNode") -> Iterator[int]:
         if around.tag == "svg":
             yield around.mem_id
         around = around.parent
+
+
+def _is_on_the_line(node: "LexborNode") -> bool:
+    """Whether the page itself does not set an element, what is in it or what is around it above the line."""
+    return node.css_first("sup") is None and (node.parent is None or node.parent.tag != "sup")
 
 
 def _is_one_of_several(node: "LexborNode") -> bool:
