@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from phaseflow.components.extraction import Extracted, extract
 from phaseflow.domain.errors import DocumentError
+from tests.stopwatch import fail_soon
 
 
 def page(html: str) -> Extracted:
@@ -126,7 +127,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 async def test_a_page_that_would_keep_the_parser_busy_is_refused(kind: str) -> None:
-    with anyio.fail_after(5), pytest.raises(DocumentError) as caught:
+    with fail_soon(5), pytest.raises(DocumentError) as caught:
         await anyio.to_thread.run_sync(page, HOSTILE[kind], abandon_on_cancel=True)
     assert caught.value.code == "too_complex"
 
@@ -146,7 +147,7 @@ HARMLESS = {
 
 @pytest.mark.parametrize("kind", HARMLESS)
 async def test_a_sloppy_page_is_read_in_good_time(kind: str) -> None:
-    with anyio.fail_after(5):
+    with fail_soon(5):
         document = await anyio.to_thread.run_sync(page, HARMLESS[kind], abandon_on_cancel=True)
     assert "x" in document.text
 

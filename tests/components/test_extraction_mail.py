@@ -6,6 +6,7 @@ import pytest
 
 from phaseflow.components.extraction import Extracted, extract
 from phaseflow.domain.errors import DocumentError
+from tests.stopwatch import fail_soon
 
 PLAIN = "Content-Type: text/plain\n\nplain"
 HTML = "Content-Type: text/html\n\n<p>page"
@@ -181,7 +182,7 @@ class TestHeaders:
         ids=lambda mail: mail[:20],
     )
     async def test_many_or_long_ones_take_no_longer(self, mail: str) -> None:
-        with anyio.fail_after(5):
+        with fail_soon(5):
             await anyio.to_thread.run_sync(read, f"{mail}\n\nx", abandon_on_cancel=True)
 
 
