@@ -8,19 +8,21 @@ interpreter's own way, is shown by the tests that type it into a shell, and by t
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import gc
 import importlib
 import json
 import os
 import pkgutil
+import secrets
 import select
 import signal
 import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -116,50 +118,82 @@ class Forked:
 
 @functools.cache
 def _parent() -> socket.socket:
-    """The process that forks commands: one for each process of pytest, started with the first command."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    """The process that forks commands: one for all processes of a run of pytest, started with the first command."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex()
+    ours = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with _one_at_a_time():
+        try:
+            ours.connect(_address(run))
+        except ConnectionRefusedError:
+            ours.connect(_start(run))
+    atexit.register(ours.close)
+    return ours
+
+
+def _address(run: str) -> bytes:
+    """Without a name in any folder, and so gone with whoever listens."""
+    return f"\0phaseflow-tests-{run}".encode()
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Nobody is turned away by a process that is about to end, and no two are started."""
+    with open(__file__) as this:
+        fcntl.flock(this, fcntl.LOCK_EX)
+        yield
+
+
+def _start(run: str) -> bytes:
     mine = {name: value for name, value in os.environ.items() if not name.startswith("PHASEFLOW_")}
     source = str(Path(__file__).parents[2] / "src")
-    with theirs:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(_address(run))
+        listening.listen(64)
         process = subprocess.Popen(
             [sys.executable, __file__],
             env=mine | {"PYTHONPATH": source, **NO_THREADS},
-            stdin=theirs.fileno(),
+            stdin=listening.fileno(),
         )
-
-    def end() -> None:
-        ours.close()
-        process.wait()
-
-    atexit.register(end)
-    return ours
+    atexit.register(process.wait)  # it ends with the last process of the run
+    return _address(run)
 
 
 def main() -> None:
     """Fork a command for each request, and tell how each ended, until nobody can ask any more."""
     _import_all()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is meant for pytest, which then closes the socket
-    requests = socket.socket(fileno=os.dup(0))
+    listening = socket.socket(fileno=os.dup(0))
+    listening.setblocking(False)
     ended, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # whatever it does: the pipe is written to
     told: dict[int, int] = {}
     """Where the end of each command that runs is told."""
+    asking: list[socket.socket] = []
     while True:
-        ready = select.select([requests.fileno(), ended], [], [])[0]
+        sources: list[socket.socket | int] = [*asking, listening, ended]
+        ready = select.select(sources, [], [])[0]
         if ended in ready:
             os.read(ended, 1024)
             _tell_ends(told)
-        if requests.fileno() in ready:
+        if listening in ready:
+            asking += _more(listening)
+        for requests in [one for one in asking if one in ready]:
             request, given, _, _ = socket.recv_fds(requests, _LARGEST, 4)
             if not request:
-                return
+                asking.remove(requests)
+                requests.close()
+                if not asking and _is_over(listening, asking):
+                    return
+                continue
             *standard, telling = given
             if (command := os.fork()) == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                for descriptor in (requests.detach(), ended, wake, telling, *told.values()):
+                for one in (listening, *asking):
+                    one.close()
+                for descriptor in (ended, wake, telling, *told.values()):
                     os.close(descriptor)
                 _become(json.loads(request), standard)
                 return
@@ -167,6 +201,28 @@ def main() -> None:
                 os.close(descriptor)
             told[command] = telling
             _tell(telling, command)
+
+
+def _more(listening: socket.socket) -> list[socket.socket]:
+    """Those who have come to ask. Whoever could come in does what they like in our name: nobody else may."""
+    try:
+        one = listening.accept()[0]
+    except BlockingIOError:
+        return []
+    _, user, _ = struct.unpack("3i", one.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    if user == os.getuid():
+        return [one]
+    one.close()
+    return []
+
+
+def _is_over(listening: socket.socket, asking: list[socket.socket]) -> bool:
+    """Whether nobody is left to ask; from then on, whoever comes starts another one."""
+    with _one_at_a_time():
+        asking += _more(listening)
+        if not asking:
+            listening.close()
+        return not asking
 
 
 def _tell_ends(told: dict[int, int]) -> None:
