@@ -6,12 +6,11 @@ foreign text likes. So each is tried, in the ways in which the sources use it, w
 
 import ast
 import importlib
-import pkgutil
 import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 import pytest
@@ -71,20 +70,29 @@ WAYS = {"match", "fullmatch", "search", "finditer", "findall", "sub", "subn", "s
 SOURCES = Path(phaseflow.__file__).parent
 
 
-def _patterns() -> Iterator[tuple[str, re.Pattern[Any], frozenset[str]]]:
-    """The patterns that modules keep, and the methods that the sources call on them."""
-    for found in pkgutil.walk_packages(phaseflow.__path__, "phaseflow."):
-        if found.name.endswith("__main__") or ".integrations" in found.name:
-            continue
-        module = importlib.import_module(found.name)
-        kept = {name: value for name, value in vars(module).items() if isinstance(value, re.Pattern)}
-        if not kept:
-            continue
-        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
-        ways, assigned = _ways(tree), _assigned(tree)
-        for name, value in kept.items():
-            if name in assigned:
-                yield f"{found.name.removeprefix('phaseflow.')}.{name}", value, ways.get(name) or frozenset(WAYS)
+def _names() -> Iterator[str]:
+    """The modules of the package that a test may import."""
+    for path in sorted(SOURCES.rglob("*.py")):
+        name = ".".join(path.relative_to(SOURCES).with_suffix("").parts).removesuffix(".__init__")
+        if not name.startswith("integrations") and not name.endswith(("__main__", "__init__")):
+            yield name
+
+
+def _source(name: str) -> str:
+    path = SOURCES.joinpath(*name.split("."))
+    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
+
+
+def _patterns(name: str) -> dict[str, tuple[re.Pattern[Any], frozenset[str]]]:
+    """The patterns that a module keeps, and the methods that its source calls on them."""
+    kept = {key: value for key, value in vars(_module(name)).items() if isinstance(value, re.Pattern)}
+    tree = ast.parse(_source(name) if kept else "")
+    ways, assigned = _ways(tree), _assigned(tree)
+    return {key: (value, ways.get(key) or frozenset(WAYS)) for key, value in kept.items() if key in assigned}
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"phaseflow.{name}")
 
 
 def _assigned(tree: ast.Module) -> set[str]:
@@ -112,7 +120,8 @@ def _ways(tree: ast.Module) -> dict[str, frozenset[str]]:
     return {name: frozenset(ways) for name, ways in used.items() if name not in elsewhere}
 
 
-FOUND = {name: (pattern, ways) for name, pattern, ways in _patterns()}
+MODULES = [name for name in _names() if "re.compile(" in _source(name)]
+"""Those that keep patterns. Each is imported in its turn: all of them, in each process of a run, would take long."""
 
 
 def _example(node: Any) -> str:
@@ -181,18 +190,19 @@ def timed() -> Iterator[None]:
 
 @pytest.mark.usefixtures("timed")
 @pytest.mark.parametrize("characters", first_of_each(CHARACTERS))
-@pytest.mark.parametrize("name", sorted(FOUND))
-def test_no_text_keeps_a_pattern_busy(name: str, characters: int) -> None:
-    pattern, ways = FOUND[name]
-    most_s = OF_CUT_S if name in BOUNDED else SHARE_S * characters
-    for text in _hostile(pattern, min(BOUNDED.get(name, characters), characters)):
-        data = text.encode("latin-1", "replace") if isinstance(pattern.pattern, bytes) else text
-        for way in sorted({"finditer" if way not in {"match", "fullmatch"} else way for way in ways}):
-            if _keeps_busy(pattern, way, data, most_s):
-                longer_s = most_s * slowness()
-                assert not _keeps_busy(pattern, way, data, longer_s), (
-                    f"{way} takes over {longer_s:.2f} s: {text[:60]!r}…"
-                )
+@pytest.mark.parametrize("module", MODULES)
+def test_no_text_keeps_a_pattern_busy(module: str, characters: int) -> None:
+    for key, (pattern, ways) in _patterns(module).items():
+        name = f"{module}.{key}"
+        most_s = OF_CUT_S if name in BOUNDED else SHARE_S * characters
+        for text in _hostile(pattern, min(BOUNDED.get(name, characters), characters)):
+            data = text.encode("latin-1", "replace") if isinstance(pattern.pattern, bytes) else text
+            for way in sorted({"finditer" if way not in {"match", "fullmatch"} else way for way in ways}):
+                if _keeps_busy(pattern, way, data, most_s):
+                    longer_s = most_s * slowness()
+                    assert not _keeps_busy(pattern, way, data, longer_s), (
+                        f"{way} of {name} takes over {longer_s:.2f} s: {text[:60]!r}…"
+                    )
 
 
 def _keeps_busy(pattern: re.Pattern[Any], way: str, data: str | bytes, most_s: float) -> bool:
@@ -208,8 +218,11 @@ def _keeps_busy(pattern: re.Pattern[Any], way: str, data: str | bytes, most_s: f
 
 
 def test_patterns_are_found_and_kept_by_modules() -> None:
-    """One that is made in a function would escape the test above."""
-    assert len(FOUND) > 70
+    """One that is made in a function, or kept elsewhere, would escape the test above."""
+    found = {name: _patterns(name) for name in _names()}
+    assert sum(map(len, found.values())) > 240
+    assert {name for name, patterns in found.items() if patterns} <= set(MODULES)
+    assert BOUNDED.keys() <= {f"{name}.{key}" for name, patterns in found.items() for key in patterns}
     made = []
     of_re = re.compile(rf"\bre\.(?:{'|'.join(WAYS | {'compile'})})\b")
     for path in SOURCES.rglob("*.py"):
