@@ -74,11 +74,17 @@ def test_ctrl_c_amid_the_imports_ends_with_the_code_of_an_interruption(tmp_path:
     assert _interrupted(tmp_path, module, signal.SIGINT, "serve", "--port", "0") == (3, "", "")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("module", ["phaseflow.cli", "phaseflow.flow"])
-@pytest.mark.parametrize("words", ["serve --port 0", "ingest . --kb kb", "resume kb", "retry kb"])
+AMID_IMPORTS = [
+    (words, module, number)
+    for turn, words in enumerate(["serve --port 0", "ingest . --kb kb", "resume kb", "retry kb"])
+    for module in ("phaseflow.cli", "phaseflow.flow")
+    for number in sorted([signal.SIGTERM, signal.SIGHUP], reverse=bool(turn % 2))
+]
+
+
+@pytest.mark.parametrize(("words", "module", "number"), first_of_each(AMID_IMPORTS, lambda case: case[:2]))
 def test_another_signal_amid_the_imports_ends_with_the_same_code(
-    tmp_path: Path, number: signal.Signals, module: str, words: str
+    tmp_path: Path, words: str, module: str, number: signal.Signals
 ) -> None:
     assert _interrupted(tmp_path, module, number, *words.split()) == (3, "", "")
 
