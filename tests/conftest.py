@@ -12,6 +12,8 @@ from types import FrameType
 
 import pytest
 
+from tests import matrices
+
 LONGEST_S = 120
 """No test may take longer, its fixtures included: one that hangs fails, says where it stood, and the others run."""
 LONGEST_SLOW_S = 1800
@@ -43,7 +45,7 @@ class TookTooLong(Exception):
     """A test went on for longer than any may."""
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Hear of a closed terminal and of Ctrl-C, which the commands respect when they are told to ignore them.
 
     A shell tells so what it starts under ``nohup`` and, from a script, with ``&``.
@@ -51,6 +53,7 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    matrices.is_thorough = "not thorough" not in config.option.markexpr
     gc.disable()  # collecting makes objects that stay, and to look at them again and again takes a third of its time
 
 
@@ -58,10 +61,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that take longest: last, one of them would keep the others' processors waiting."""
     items.sort(key=lambda item: not item.nodeid.startswith("tests/proof/"))
     if "hypothesis" in sys.modules:  # importing it takes longer than most tests
-        from hypothesis import settings
+        from hypothesis import is_hypothesis_test, settings
 
-        settings.register_profile("no pace", deadline=None)
+        settings.register_profile("no pace", deadline=None, max_examples=matrices.examples(settings().max_examples))
         settings.load_profile("no pace")
+        for item in items if matrices.is_thorough else ():
+            if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
+                item.add_marker("thorough")
 
 
 @pytest.hookimpl(trylast=True)

@@ -14,6 +14,7 @@ from phaseflow.domain.vocabulary import PHASES, Action, JobPhase, JobStatus, Pha
 from phaseflow.snapshot import compose
 from phaseflow.store.jobs import JobRecord
 from tests.domain.walks import T0, fresh, states, walk
+from tests.matrices import examples
 
 NOW = T0 + timedelta(seconds=60)
 FIELDS = [
@@ -43,7 +44,7 @@ def _waits(status: JobStatusResponse) -> list[tuple[str, str | None]]:
 
 
 @given(state=states())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_what_runs_waits_while_the_database_cannot_be_written(state: IngestionState) -> None:
     usual, full = (compose(record(state), NOW, unwritable) for unwritable in (None, "the disk is full"))
     for before, after in zip(_waits(usual), _waits(full), strict=True):
@@ -52,7 +53,7 @@ def test_what_runs_waits_while_the_database_cannot_be_written(state: IngestionSt
 
 
 @given(state=states(), seconds=st.floats(0, 1e7))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_state_has_exactly_the_fields_of_the_contract(state: IngestionState, seconds: float) -> None:
     composed = compose(record(state), T0 + timedelta(seconds=seconds))
     status = as_json(composed)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from phaseflow.components.chunker import MarkdownChunker, SplitterChunker, as_chunker, windows
 from phaseflow.components.protocols import Chunker, Span
 from phaseflow.domain.errors import DocumentError
+from tests.matrices import examples
 from tests.stopwatch import Stopwatch
 
 MARKDOWN = "text/markdown"
@@ -48,7 +49,7 @@ def test_no_passage_stands_in_another_where_headings_go_with_what_follows() -> N
 
 
 @given(TEXTS, st.integers(1, 300), st.data(), st.sampled_from([MARKDOWN, PLAIN]))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_passages_are_short_ordered_and_hold_everything_but_white_space(
     text: str, size: int, data: st.DataObject, media_type: str
 ) -> None:
@@ -61,7 +62,7 @@ def test_passages_are_short_ordered_and_hold_everything_but_white_space(
 
 
 @given(TEXTS, st.integers(1, 40), st.booleans(), st.integers(1, 80))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_windows_are_apart_in_order_and_leave_out_white_space_only(
     text: str, size: int, markdown: bool, times: int
 ) -> None:

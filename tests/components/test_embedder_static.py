@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from phaseflow.components.embedders import StaticEmbedder, make_embedder, static, tokenizer
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.settings import StaticEmbedderSettings
+from tests.matrices import examples
 
 TEXTS = [
     "How do I plan for a region outage?",
@@ -103,7 +104,7 @@ PIECES = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(PIECES, max_size=8).map("".join))
 def test_the_tokens_are_those_of_the_library(original: Original, own: tokenizer.Tokenizer, text: str) -> None:
     assert own.ids(text) == original.ids(text)

@@ -14,13 +14,14 @@ from phaseflow.domain.messages import by_canonical, displaced, job_waiting_on, m
 from phaseflow.domain.phase import BY_USER, PhaseState
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
 from tests.domain.walks import T0, fresh, states, walk
+from tests.matrices import examples
 
 LATER = T0 + timedelta(days=1)
 AWAY = st.sampled_from([None, *WaitingOn])
 
 
 @given(state=states(), managed=st.booleans(), reasons=st.tuples(AWAY, AWAY, AWAY, AWAY))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_every_state_has_one_sentence_and_no_untrue_reason(
     state: IngestionState, managed: bool, reasons: tuple[WaitingOn | None, ...]
 ) -> None:

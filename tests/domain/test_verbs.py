@@ -16,6 +16,7 @@ from phaseflow.domain.phase import BY_INTERRUPTION, BY_USER
 from phaseflow.domain.transitions import check_job_move
 from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
 from tests.domain.walks import T0, fresh, states, step, walk
+from tests.matrices import examples
 
 LATER = T0 + timedelta(days=1)
 VERBS: dict[Action, Callable[[IngestionState], IngestionState]] = {
@@ -44,7 +45,7 @@ def running() -> IngestionState:
 
 
 @given(state=states())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_an_allowed_verb_is_obeyed_and_any_other_refused_or_so_already(state: IngestionState) -> None:
     status = state.get_overall_status()
     for verb, act in VERBS.items():
@@ -83,7 +84,7 @@ def shown(state: IngestionState) -> object:
 
 
 @given(state=states(), verb=st.sampled_from(sorted(VERBS)), phase=st.none() | st.sampled_from(PHASES))
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @example(state=walk([], JobPhase.LOADING)[-1], verb=Action.PAUSE, phase=None)
 @example(state=walk([("pause", None)])[-1], verb=Action.PAUSE, phase=JobPhase.LOADING)
 @example(state=walk([("take_turn", None), ("interrupt", None)])[-1], verb=Action.RESUME, phase=None)
@@ -120,7 +121,7 @@ def test_nobody_is_stuck_a_job_that_is_not_over_moves_or_can_be_resumed(state: I
 
 
 @given(state=states(), phase=st.sampled_from(PHASES))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_a_phase_that_was_paused_does_not_run_before_it_is_resumed(state: IngestionState, phase: JobPhase) -> None:
     try:
         held = verbs.pause(state, phase)
@@ -174,7 +175,7 @@ def test_a_retry_runs_what_failed_and_what_was_held_back_and_keeps_what_is_finis
 
 
 @given(state=states(), go_on=st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_after_an_interruption_nothing_runs_and_every_job_has_a_way_on(state: IngestionState, go_on: bool) -> None:
     quiet = verbs.interrupt(state, LATER, go_on=go_on, reason="interrupted")
     assert not any(phase.status is PhaseStatus.RUNNING for phase in quiet.phases)
@@ -223,7 +224,7 @@ def test_pausing_the_only_phase_of_a_queued_resume_leaves_the_queue() -> None:
 
 
 @given(state=states(), phase=st.sampled_from(PHASES))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @example(state=verbs.resume(fresh(JobPhase.LOADING), T0), phase=JobPhase.LOADING)
 def test_a_job_that_a_paused_phase_keeps_from_moving_waits_for_no_slot(state: IngestionState, phase: JobPhase) -> None:
     try:

@@ -21,6 +21,7 @@ from phaseflow.domain.search_query import (
 )
 from phaseflow.domain.words import indexed_words, normalised
 from phaseflow.store.postings import TOKENIZE
+from tests.matrices import examples
 from tests.stopwatch import Stopwatch
 
 TOKENIZER = Tokenizer()
@@ -273,7 +274,7 @@ MARKS = st.text(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(MARKS | st.text(max_size=60))
 def test_what_a_query_becomes_are_words_of_the_index(query: str) -> None:
     words = TOKENIZER.words(parsed(query).words)
