@@ -158,6 +158,7 @@ async def test_a_page_has_its_time() -> None:
 
 
 @pytest.mark.thorough
+@pytest.mark.longest(600)
 async def test_a_scan_is_read_from_end_to_end(corpora: Path) -> None:
     data = (corpora / "formats/files/scanned-medical-report-no-text-layer.pdf").read_bytes()
     recognition = Recognition(2)

@@ -18,7 +18,7 @@ from tests.http.service import documents, foreign_server, pass_through
 ROOT = Path(__file__).parents[2]
 TOKEN = "a secret of some length"
 EXAMPLES = 2
-WITHIN_S = 100
+WITHIN_S = 500
 STREAM_S = 0.05
 
 
@@ -98,6 +98,7 @@ def ending_streams(app: ASGIApp) -> ASGIApp:
 
 
 @pytest.mark.thorough
+@pytest.mark.longest(600)
 async def test_what_the_service_does_is_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Schemathesis sends what the description allows and what it forbids, and compares the answers with it."""
 

@@ -15,7 +15,7 @@ from phaseflow.components.embedders.openai import OpenAIEmbedder
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.flow import Job
 from phaseflow.store import failpoints
-from tests.store.probes import until_merged
+from tests.store.probes import until_given_back
 
 SETTINGS = {"chunk_size": 200, "chunk_overlap": 20}
 BATCH = 8
@@ -106,7 +106,7 @@ async def _run(errand: Errand, database: Path, folder: Path, base_url: str, mode
 
 async def _ingest(flow: PhaseFlow, job: Job, embedder: RemoteEmbedder) -> None:
     await job.wait()
-    await until_merged(flow._engine.hub.database)
+    await until_given_back(flow._engine.hub.database)
 
 
 async def _pause(flow: PhaseFlow, job: Job, embedder: RemoteEmbedder) -> None:

@@ -93,3 +93,11 @@ async def until_merged(database: Database) -> None:
     with anyio.fail_after(20):
         while await database.read(lambda tx: FreeSpace(tx).has_removed_words()):  # noqa: ASYNC110  # nobody tells when
             await anyio.sleep(0.01)
+
+
+async def until_given_back(database: Database) -> None:
+    """Until it has made the file shorter by the pages that are free then, too."""
+    await until_merged(database)
+    with anyio.fail_after(20):
+        while await database.read(lambda tx: FreeSpace(tx).has_free_pages()):  # noqa: ASYNC110  # nobody tells when
+            await anyio.sleep(0.01)
