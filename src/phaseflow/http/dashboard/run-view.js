@@ -34,6 +34,10 @@ export class RunView {
     this.log = [];
     this.jobId = "";
     this.drawnAt = 0;
+    this.drawn = "";
+    /** What was shown last, and when it came. @type {IngestionJob | null} */
+    this.shown = null;
+    this.shownAt = 0;
     this.chart = el("div", { class: "chart" });
     this.numbers = el("dl", { class: "tiles" });
     this.values = NUMBERS.map(([, title]) => this.tile(title));
@@ -65,9 +69,10 @@ export class RunView {
     const job = this.job();
     this.figure.hidden = this.counts.hidden = job === null;
     if (job === null) return;
+    if (job !== this.shown) [this.shown, this.shownAt] = [job, Date.now()];
     this.values.forEach((node, at) => setText(node, count(job.metrics[NUMBERS[at][0]])));
     if (job.job_id !== this.jobId) await this.read();
-    else if (!isOver(job)) this.draw();
+    else this.draw(statusesOf(job) !== this.drawn);
   }
 
   async read() {
@@ -90,8 +95,15 @@ export class RunView {
 
   draw(isNew = false) {
     const job = this.job();
-    if (job === null || (!isNew && performance.now() - this.drawnAt < DRAW_EVERY_MS)) return;
+    if (job === null || (!isNew && (isOver(job) || performance.now() - this.drawnAt < DRAW_EVERY_MS))) return;
     this.drawnAt = performance.now();
-    this.chart.replaceChildren(timeline(this.log, job, this.past?.job_id ?? "now"));
+    this.drawn = statusesOf(job);
+    this.chart.replaceChildren(timeline(this.log, job, this.past?.job_id ?? "now", Date.now(), this.shownAt));
   }
 }
+
+/**
+ * What a drawing is made anew for at once: with it came the running times that were settled.
+ * @param {IngestionJob} job
+ */
+const statusesOf = (job) => [job.job_id, ...job.phase_details.map((one) => one.status)].join(" ");

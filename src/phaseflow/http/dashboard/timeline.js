@@ -2,9 +2,11 @@
  * A run drawn from its transition log: one lane a phase.
  *
  * @import {IngestionJob, JobPhase, Transition} from "./phaseflow.d.ts"
+ * @import {Span} from "./spans.js"
  */
 
 import { el, svg } from "./dom.js";
+import { spansOf } from "./spans.js";
 import { isOver } from "./store.js";
 import { PHASES, capital, duration, statusWord } from "./words.js";
 
@@ -16,31 +18,7 @@ const MOST_TICKS = 6;
 const BREAK = 0.08;
 /** All breaks together. */
 const BREAKS = 0.4;
-/** What a cancel writes to the phases that it ends. */
-const CANCELLED = ["Cancelled by user", "Ended for a job that was started"];
 const STEPS_S = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400];
-
-/**
- * @typedef {object} Span
- * @property {string} status
- * @property {number} from in milliseconds since the epoch
- * @property {number} to
- */
-
-/**
- * What a phase did when. A span that is still open ends at `end`.
- * @param {Transition[]} log of one phase, in order
- * @param {number} end
- * @returns {Span[]}
- */
-export function spansOf(log, end) {
-  return log.map((one, at) => {
-    const from = Date.parse(one.at);
-    const isLast = at === log.length - 1;
-    const lasts = one.to === "running" || one.to === "paused";
-    return { status: CANCELLED.includes(one.error ?? "") ? "cancelled" : one.to, from, to: isLast ? (lasts ? Math.max(end, from) : from) : Date.parse(log[at + 1].at) };
-  });
-}
 
 /**
  * The time as it is drawn: stretches in which something ran at their length, breaks between them shortened.
@@ -89,13 +67,14 @@ export function scaleOf(spans, start, end) {
  * @param {IngestionJob} job
  * @param {string} name of this drawing, unlike any other of the page
  * @param {number} [now]
+ * @param {number} [asOf] when the job was as it says
  */
-export function timeline(log, job, name, now = Date.now()) {
+export function timeline(log, job, name, now = Date.now(), asOf = now) {
   const times = log.map((one) => Date.parse(one.at));
   const start = times.length ? Math.min(...times) : now;
   const last = times.length ? Math.max(...times) : now;
   const end = Math.max(isOver(job) ? last : now, last, start + 1);
-  const lanes = PHASES.map((name) => ({ name, spans: spansOf(log.filter((one) => one.phase === name), end) }));
+  const lanes = PHASES.map((name) => ({ name, spans: spansOf(log, job.phase_details.find((one) => one.name === name) ?? { name, active_seconds: 0 }, end, asOf) }));
   const labels = lanes.map(({ name, spans }) => el("li", {}, el("span", { text: capital(name) }), el("span", { class: "unseen", text: `: ${told(spans)}` })));
   const scale = scaleOf(lanes.flatMap(({ spans }) => spans), start, end);
   const where = { scale, pattern: `paused-${name}` };
@@ -114,9 +93,12 @@ function breakWords({ breaks }) {
 
 /** @param {Span[]} spans */
 function told(spans) {
-  const parts = spans.map(({ status, from, to }) =>
-    status === "running" || status === "paused" ? `${status} for ${duration((to - from) / 1000)}` : status);
-  return parts.join(", ") || "not started";
+  return spans.map(spanWords).join(", ") || "not started";
+}
+
+/** @param {Span} span */
+function spanWords({ status, from, to, lasts, isGuess }) {
+  return lasts ? `${status} for ${isGuess ? "about " : ""}${duration((to - from) / 1000)}` : status;
 }
 
 /**
@@ -132,7 +114,7 @@ function drawing(lanes, where) {
   lanes.forEach(({ name, spans }, lane) => {
     const middle = lane * LANE + LANE / 2;
     node.append(svg("line", { x1: "0", x2: "100%", y1: middle, y2: middle, class: "rail" }));
-    for (const span of spans) node.append(bar(span, middle, where, name));
+    for (const span of spans) if (span.status !== "interrupted") node.append(bar(span, middle, where, name));
   });
   for (const one of scale.breaks) node.append(...breakMark(one, scale, height));
   return node;
@@ -176,10 +158,9 @@ function breakMark(one, scale, height) {
  */
 function bar(span, middle, where, name) {
   const left = where.scale.place(span.from) * 100;
-  const lasts = span.status === "running" || span.status === "paused";
   const title = svg("title");
-  title.textContent = `${capital(name)}: ${statusWord(span.status)}${lasts ? ` for ${duration((span.to - span.from) / 1000)}` : ""}`;
-  if (!lasts) return svg("circle", { cx: `${left}%`, cy: middle, r: span.status === "failed" ? 6 : 4.5, class: `mark ${span.status}` }, title);
+  title.textContent = `${capital(name)}: ${spanWords({ ...span, status: statusWord(span.status) })}`;
+  if (!span.lasts) return svg("circle", { cx: `${left}%`, cy: middle, r: span.status === "failed" ? 6 : 4.5, class: `mark ${span.status}` }, title);
   const node = svg("rect", { x: `${left}%`, y: middle - BAR / 2, height: BAR, rx: 3, class: `span ${span.status}` }, title);
   if (span.status === "paused") node.style.setProperty("fill", `url(#${where.pattern})`);
   node.style.setProperty("width", `max(3px, ${where.scale.place(span.to) * 100 - left}%)`);
