@@ -34,9 +34,10 @@ SOURCE = Path("src/phaseflow")
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 NEAR = {
     "domain": [
-        "tests/domain", "tests/test_snapshot.py", "tests/contract/test_library.py", "tests/contract/test_verbs.py",
-        "tests/engine/test_pushes.py", "tests/engine/test_search.py", "tests/http/test_embedder_access.py",
-        "tests/http/test_reports.py", "tests/http/test_endpoints.py", "tests/engine/test_tracing.py",
+        "tests/domain", "tests/test_snapshot.py", "tests/test_running_time.py", "tests/contract/test_library.py",
+        "tests/contract/test_verbs.py", "tests/engine/test_pushes.py", "tests/engine/test_search.py",
+        "tests/http/test_embedder_access.py", "tests/http/test_reports.py", "tests/http/test_endpoints.py",
+        "tests/engine/test_tracing.py",
     ],
     "store": [
         "tests/store", "tests/test_feed.py", "tests/engine/test_ingestion.py", "tests/engine/test_pushes.py",
