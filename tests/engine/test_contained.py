@@ -118,6 +118,99 @@ async def test_a_query_that_cannot_be_embedded_is_answered_by_words(
     assert error.__name__ in str(found.degraded)
 
 
+class Watchdog:
+    """Cancels the task that it is called in: at once, or so many seconds later."""
+
+    def __init__(self, after_s: float | None, times: int = 1) -> None:
+        self.after_s, self.left = after_s, times
+
+    async def bite(self) -> None:
+        task, self.left = asyncio.current_task(), self.left - 1
+        if task is None or self.left < 0:
+            return
+        if self.after_s is None:
+            task.cancel()
+            await asyncio.sleep(0)
+        else:
+            asyncio.get_running_loop().call_later(self.after_s, task.cancel)
+
+
+class Watched(Vectors):
+    """An embedder with a watchdog, once."""
+
+    in_flight = 1
+    batch_size = 1
+
+    def __init__(self, watchdog: Watchdog) -> None:
+        super().__init__(None)
+        self.watchdog = watchdog
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[list[float]]:
+        await self.watchdog.bite()
+        await anyio.sleep(0.005)
+        return await super().embed_documents(texts)
+
+
+class WatchedListing(Listing):
+    """A loader with a watchdog, once."""
+
+    def __init__(self, watchdog: Watchdog, *, at_list: bool) -> None:
+        super().__init__(KeyError, at_list=at_list)
+        self.watchdog = watchdog
+
+    async def list(self) -> AsyncIterator[list[Entry]]:
+        yield [Entry("a")]
+        if self.at_list:
+            await self.watchdog.bite()
+        yield [Entry("b"), Entry("c")]
+
+    async def load(self, entry: Entry, known: Any) -> Document:
+        if entry.uri == "b" and not self.at_list:
+            await self.watchdog.bite()
+            await anyio.sleep(0.005)
+        return Document(entry, f"words of {entry.uri}", entry.uri, "text/plain", entry.uri.encode().ljust(16, b"\0"))
+
+
+AFTER_S = [None, 0, 0.001, 0.003]
+
+
+@pytest.mark.parametrize("after_s", AFTER_S)
+@pytest.mark.parametrize("at", ["list", "load", "embed"])
+async def test_who_cancels_the_task_that_it_is_called_in_completes_no_job_with_documents_undone(
+    tmp_path: Path, at: str, after_s: float | None
+) -> None:
+    watchdog, calm = Watchdog(after_s), Watchdog(None, times=0)
+    loader = WatchedListing(calm if at == "embed" else watchdog, at_list=at == "list")
+    async with PhaseFlow(
+        tmp_path / "kb.db", loader=loader, embedder=Watched(watchdog if at == "embed" else calm)
+    ) as flow:
+        final = await ended(flow, None)
+        if final.status == "failed":
+            assert "cancelled the task that called it" in str(final.error)
+            await flow.retry("kb")
+            with anyio.fail_after(20):
+                final = await (await flow.job("kb")).wait()
+        assert final.status == "completed"
+        assert watchdog.left <= 0  # it has bitten
+        assert [each.status for each in (await flow.documents("kb")).items] == ["indexed"] * 3
+
+
+async def test_a_page_that_is_none_fails_the_list_and_removes_nothing(tmp_path: Path) -> None:
+    listing = WatchedListing(Watchdog(None, times=0), at_list=False)
+    async with PhaseFlow(tmp_path / "kb.db", loader=listing, embedder=Vectors(None)) as flow:
+        assert (await ended(flow, None)).status == "completed"
+
+        async def broken() -> AsyncIterator[Any]:
+            yield [Entry("a")]
+            yield None
+            yield [Entry("b"), Entry("c")]
+
+        listing.list = broken  # type: ignore[method-assign]  # a mistake of the program
+        final = await ended(flow, None)
+        assert (final.status, "yielded" in str(final.error)) == ("failed", True)
+        assert len((await flow.documents("kb")).items) == 3
+
+
 async def test_a_cancellation_of_the_engine_passes() -> None:
     with anyio.move_on_after(0.01) as scope:
         await contained(anyio.sleep_forever(), "it")

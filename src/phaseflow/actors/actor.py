@@ -8,6 +8,7 @@ from phaseflow.actors.context import PhaseFailed, RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.handoff import Receiver, Sender
 from phaseflow.background_task import only_error
+from phaseflow.components.contained import not_cancelled_by
 from phaseflow.domain import tracing
 from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.policy import ErrorBudget
@@ -53,7 +54,8 @@ class Actor(ABC):
 
     async def _work(self) -> None:
         try:
-            await self.work()
+            with not_cancelled_by("a component"):
+                await self.work()
             self.has_finished = self._receiver is None or self._receiver.is_complete
         except Exception as error:  # noqa: BLE001  # the supervisor makes it a failed phase
             cause = only_error(error)

@@ -14,6 +14,8 @@ from phaseflow.actors.embedding_calls import EmbeddingCalls
 from phaseflow.actors.embedding_retries import EmbeddingRetries
 from phaseflow.actors.pending_documents import Chunk
 from phaseflow.actors.release import OrderedRelease
+from phaseflow.components.contained import not_cancelled_by
+from phaseflow.domain.errors import ComponentError
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import failpoints
 
@@ -81,12 +83,19 @@ class _Workers:
             raise self._fault
 
     async def _work_off(self, receive: MemoryObjectReceiveStream[list[Chunk]]) -> None:
-        async for chunks in receive:
-            try:
-                await self._retries.embed(chunks)
-            except Exception as error:  # noqa: BLE001  # raised again once the other calls, which are paid for, are in
-                self._give_up(error)
-            failpoints.hit("embedding.between")
+        try:
+            with not_cancelled_by("the embedder"):
+                async for chunks in receive:
+                    await self._try(chunks)
+        except ComponentError as error:
+            self._give_up(error)
+
+    async def _try(self, chunks: list[Chunk]) -> None:
+        try:
+            await self._retries.embed(chunks)
+        except Exception as error:  # noqa: BLE001  # raised again once the other calls, which are paid for, are in
+            self._give_up(error)
+        failpoints.hit("embedding.between")
 
     def _give_up(self, error: Exception) -> None:
         """Begin nothing more, and let the calls under way end and be stored."""

@@ -11,6 +11,7 @@ from phaseflow.actors.gate import Gate
 from phaseflow.actors.pending_documents import Chunk
 from phaseflow.actors.release import OrderedRelease
 from phaseflow.background_task import only_error
+from phaseflow.components.contained import not_cancelled_by
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import (
     BatchTooLarge,
@@ -218,9 +219,10 @@ class _Isolation:
         failing: dict[int, Sequence[Chunk]] = {}
 
         async def attempt(place: int, part: Sequence[Chunk]) -> None:
-            async with self._at_once:
-                if not self._retries.is_stopped and await self._fails(part):
-                    failing[place] = part
+            with not_cancelled_by("the embedder"):
+                async with self._at_once:
+                    if not self._retries.is_stopped and await self._fails(part):
+                        failing[place] = part
 
         try:
             async with anyio.create_task_group() as tasks:

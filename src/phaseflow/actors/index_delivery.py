@@ -12,6 +12,7 @@ from phaseflow.actors.context import OpenIndex, PhaseFailed, RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.index_audit import IndexAudit, RefusedDocument, withdraw_refused
 from phaseflow.background_task import only_error
+from phaseflow.components.contained import not_cancelled_by
 from phaseflow.components.indexes import IndexDocument, Space
 from phaseflow.components.indexes.registry import bounded
 from phaseflow.components.stored_vectors import read_all
@@ -177,7 +178,8 @@ class IndexDelivery:
         async def make() -> None:
             nonlocal is_done
             failpoints.hit("indexing.ready")
-            await bounded(call(), READY_S)
+            with not_cancelled_by("the index"):
+                await bounded(call(), READY_S)
             is_done = True
             tasks.cancel_scope.cancel()
 

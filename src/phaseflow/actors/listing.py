@@ -7,10 +7,13 @@ import anyio
 
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.reading_window import DROP_S
-from phaseflow.components.contained import contained
+from phaseflow.components.contained import contained, not_cancelled_by
 from phaseflow.components.loader_answers import checked_page
 from phaseflow.components.protocols import Entry, Loader
 from phaseflow.domain.exception_text import text_of
+
+_END = object()
+"""What stands for the end of a list: ``None`` is a page that a loader has yielded by mistake."""
 
 
 class CannotList(Exception):
@@ -30,7 +33,7 @@ async def next_page(loader: Loader, pages: Any, gate: Gate) -> Sequence[Entry] |
     ListDropped where it lets itself be dropped and the gate is closed for long: the list is then begun anew."""
     try:
         given = await _asked(pages, gate, may_drop=bool(getattr(loader, "drops_reads", False)))
-        return None if given is None else checked_page(loader, given)
+        return None if given is _END else checked_page(loader, given)
     except ListDropped:
         raise
     except Exception as error:
@@ -39,12 +42,13 @@ async def next_page(loader: Loader, pages: Any, gate: Gate) -> Sequence[Entry] |
 
 async def _asked(pages: Any, gate: Gate, *, may_drop: bool) -> Any:
     if not may_drop:
-        return await contained(anext(pages, None), "the loader")
+        return await contained(anext(pages, _END), "the loader")
     given: list[Any] = []
 
     async def ask() -> None:
         try:
-            given.append(await contained(anext(pages, None), "the loader"))
+            with not_cancelled_by("the loader"):
+                given.append(await contained(anext(pages, _END), "the loader"))
         except Exception as error:  # noqa: BLE001  # raised below, so that no group is made of it
             given.append(error)
         tasks.cancel_scope.cancel()

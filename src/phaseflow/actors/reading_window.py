@@ -10,6 +10,7 @@ from phaseflow.actors.byte_budget import ByteBudget
 from phaseflow.actors.document_reading import Loaded, Outcome
 from phaseflow.actors.gate import Gate
 from phaseflow.background_task import only_error
+from phaseflow.components.contained import not_cancelled_by
 from phaseflow.store import failpoints
 from phaseflow.store.crawl_frontier import ListedEntry
 
@@ -110,10 +111,11 @@ class ReadingWindow:
         outcome = None
         async with AsyncExitStack() as room:
             try:
-                async with self._limiter:
-                    await room.enter_async_context(self._budget.room(entry.size))
-                    self._began[entry.id] = anyio.current_time()
-                    outcome = await self._read(entry)
+                with not_cancelled_by("the loader"):
+                    async with self._limiter:
+                        await room.enter_async_context(self._budget.room(entry.size))
+                        self._began[entry.id] = anyio.current_time()
+                        outcome = await self._read(entry)
             except Exception as error:  # noqa: BLE001  # raised by ``run``: from here it would cancel what is being stored
                 cause = only_error(error)
                 self._failure = self._failure or (cause if isinstance(cause, Exception) else error)

@@ -14,6 +14,7 @@ from phaseflow.actors.listing import CannotList, ListDropped, next_page
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.actors.put_aside import PutAside
 from phaseflow.actors.reading_window import BATCH, ReadingWindow
+from phaseflow.components.contained import not_cancelled_by
 from phaseflow.components.loader_answers import pages_of
 from phaseflow.components.protocols import Document, Entry, Loader, Unchanged
 from phaseflow.domain.errors import ComponentError
@@ -128,11 +129,12 @@ class SourceReader:
             if self.error is not None:
                 await self._loading.give_up(self, self.error)
                 return
-            if not is_listed:
-                await self._list()
-            await self._loading.lists.let_in(self)
-            await self._read_listed()
-            await self._loading.lists.let_in(self)
+            with not_cancelled_by("the loader"):
+                if not is_listed:
+                    await self._list()
+                await self._loading.lists.let_in(self)
+                await self._read_listed()
+                await self._loading.lists.let_in(self)
         except (CannotList, ComponentError) as error:
             self._aside.forget()
             await self._loading.give_up(self, error.cause if isinstance(error, CannotList) else error)

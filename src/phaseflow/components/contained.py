@@ -1,12 +1,17 @@
 """What a component of a program may raise that is no exception of ours to handle: contained at the call.
 
 A component that raises ``CancelledError`` (it awaited a task that somebody cancelled) has not been cancelled by the
-engine, and one that raises ``SystemExit`` does not end it.
+engine, and one that raises ``SystemExit`` does not end it. One that cancels the task which it is called in, at once or
+later, makes that task fail.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from math import inf
 from typing import TypeVar
+
+import anyio
 
 from phaseflow.domain.errors import ComponentError
 
@@ -29,3 +34,20 @@ async def contained(call: Awaitable[T], what: str) -> T:
         raise ComponentError(f"{what} raised CancelledError: something that it waits for was cancelled") from error
     except (SystemExit, GeneratorExit) as error:
         raise ComponentError(f"{what} raised {type(error).__name__}") from error
+
+
+@contextmanager
+def not_cancelled_by(what: str) -> Iterator[None]:
+    """Raise ComponentError in place of a cancellation that no scope of the engine has asked for.
+
+    A component can cancel the task that it is called in: a watchdog that is disarmed too late, say. A task group takes
+    that for the quiet end of a task, and what the task had to do would count as done.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        if anyio.current_effective_deadline() == -inf:
+            raise
+        if (task := asyncio.current_task()) is not None:
+            task.uncancel()
+        raise ComponentError(f"{what} cancelled the task that called it, which is the engine's") from error
