@@ -117,7 +117,9 @@ async def test_a_document_is_read_in_parts_that_meet(service: Service) -> None:
         first = await read(session, uri)
         assert (first["note"], first["start"], first["end"]) == (DATA_NOTE, 0, LONGEST_EXTRACT)
         second = await read(session, f"{uri}?start={first['end']}")
+        short = await read(session, f"{uri}?start=5&limit=2")
     assert second["end"] == second["characters"] == len(first["text"]) + len(second["text"])
+    assert (short["start"], short["end"], short["text"]) == (5, 7, first["text"][5:7])
 
 
 async def test_what_cannot_be_read_is_said_in_words(service: Service) -> None:
@@ -129,6 +131,10 @@ async def test_what_cannot_be_read_is_said_in_words(service: Service) -> None:
         assert "Unknown resource" in await refusal(session, "file:///etc/passwd")
         for start in ("-1", "x", "9" * 400, "%00", "1.5"):
             assert "start" in await refusal(session, f"{uri}?start={start}")
+        for limit in ("0", "-1", "20001", "x", ""):
+            assert "limit: must be" in await refusal(session, f"{uri}?limit={limit}")
+        assert "lim: is not known here" in await refusal(session, f"{uri}?start=0&lim=2")
+        assert "start: is given more than once" in await refusal(session, f"{uri}?start=0&start=1")
         for cursor in ("x", "Zm9v", "é", "WyJcdWQ4MDAiLG51bGwsbnVsbF0=", "W" * 100_000):
             with pytest.raises(MCPError, match="cursor"):
                 await session.list_resources(params=PaginatedRequestParams(cursor=cursor))

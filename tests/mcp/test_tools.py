@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,27 @@ UNUSABLE: list[tuple[str, dict[str, Any], str]] = [
         "invalid_request: documents.0.text: is required",
     ),
     ("cancel", {"kb_id": "waf", "phase": "loading"}, "invalid_request: phase: is not known here"),
+    ("start", {"kb_id": "waf", "full": "yes"}, "invalid_request: full: must be true or false"),
+    ("start", {"kb_id": "waf", "full": 1}, "invalid_request: full: must be true or false"),
+    ("start", {"kb_id": "waf", "hold": '["embedding"]'}, "invalid_request: hold: must be a list"),
+    ("start", {"kb_id": "waf", "source": '{"type": "folder", "path": "a"}'}, "invalid_request: source: must be"),
+    (
+        "start",
+        {"kb_id": "waf", "source": {"type": "web", "urls": ["https://e.org"], "max_pages": "5"}},
+        "invalid_request: source.max_pages: must be a whole number",
+    ),
+    ("search", {"kb_id": "waf", "q": "x", "limit": "3"}, "invalid_request: limit: must be a whole number"),
+    ("search", {"kb_id": "waf", "q": "x", "limit": True}, "invalid_request: limit: must be a whole number"),
+    ("search", {"kb_id": "waf", "q": "x", "min_score": "0.5"}, "invalid_request: min_score: must be a number"),
+    ("search", {"kb_id": "waf", "q": "x", "filter": '{"type": "eq"}'}, "invalid_request: filter: must be an"),
+    ("search", {"kb_id": "waf", "q": " "}, "invalid_request: q: must hold more than blanks"),
+    ("list_knowledge_bases", {"cursor": "null"}, "invalid_request: cursor: is not one that this list has given"),
+    ("get_document", {"kb_id": "waf", "id": "a", "start": "0"}, "invalid_request: start: must be a whole number"),
+    (
+        "add_documents",
+        {"kb_id": "waf", "documents": [{"uri": "a", "text": "x", "title": 3}]},
+        "invalid_request: documents.0.title: must be a text",
+    ),
 ]
 
 
@@ -176,6 +198,16 @@ async def test_the_verbs_answer_the_status_and_refusals_say_what_to_do(service: 
             session, "start", kb_id="x", source={"type": "folder", "path": "/"}
         )
         assert "kb_id" in await refusal(session, "status", kb_id="No Such")
+
+
+async def test_the_server_says_which_version_it_is(service: Service) -> None:
+    async with (
+        http_client(service.url) as http,
+        streamable_http_client(f"{service.url}/mcp", http_client=http) as (read, write, *_),
+        ClientSession(read, write) as session,
+    ):
+        told = (await session.initialize()).server_info
+    assert (told.name, told.version) == ("phaseflow", version("phaseflow"))
 
 
 async def test_it_is_told_that_passages_are_data(service: Service) -> None:

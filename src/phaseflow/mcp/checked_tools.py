@@ -1,16 +1,19 @@
-"""The tools as the SDK takes them: with hints, and refusing arguments that they do not know. Imports the SDK."""
+"""The tools as the SDK takes them: with hints, and taking only what their schemas say. Imports the SDK."""
 
+import json
 from inspect import getdoc
 from typing import Any
 
 from mcp.server.mcpserver.context import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.types import ToolAnnotations
 from pydantic import ValidationError
 
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.validation import first_fault
+from phaseflow.flow.inputs import foreign_cursor
 from phaseflow.mcp.tools import Tools, told
 
 # (read only, destructive, idempotent)
@@ -28,6 +31,15 @@ _HINTS = {
 }
 
 
+class _StrictArguments(FuncMetadata):
+    """The SDK's own takes "yes" for true and "3" for 3, and reads JSON out of texts."""
+
+    def validate_arguments(self, arguments_to_validate: dict[str, Any]) -> dict[str, Any]:
+        """The arguments, of the kinds that the schema says, as a body is read over HTTP. Raises ValidationError."""
+        written = json.dumps(arguments_to_validate)
+        return self.arg_model.model_validate_json(written, strict=True).model_dump_one_level()
+
+
 class _CheckedTool(Tool):
     """The SDK's own drops what it does not know, and answers faults as pydantic tells them to programmers."""
 
@@ -37,6 +49,13 @@ class _CheckedTool(Tool):
         model.model_config = {**model.model_config, "extra": "forbid"}
         model.model_rebuild(force=True)
         self.parameters = model.model_json_schema(by_alias=True)
+        known = self.fn_metadata
+        self.fn_metadata = _StrictArguments(
+            arg_model=model,
+            output_schema=known.output_schema,
+            output_model=known.output_model,
+            wrap_output=known.wrap_output,
+        )
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         """Raises ToolError, before anything is done, for arguments that cannot be used."""
@@ -44,7 +63,7 @@ class _CheckedTool(Tool):
             self.fn_metadata.validate_arguments(arguments)
         except ValidationError as error:
             fault = first_fault(error)
-            refused = InvalidRequest(fault.place, fault.problem)
+            refused = foreign_cursor() if fault.place == "cursor" else InvalidRequest(fault.place, fault.problem)
             raise ToolError(f"{refused.code}: {refused}") from error
         try:
             return await super().run(arguments, context, convert_result)

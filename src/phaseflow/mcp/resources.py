@@ -3,19 +3,20 @@
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from pydantic import TypeAdapter
 
 from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.errors import InvalidRequest, KnowledgeBaseNotFound
 from phaseflow.mcp.backend import Backend
-from phaseflow.mcp.tools import DocumentText, Tools
+from phaseflow.mcp.tools import LONGEST_EXTRACT, DocumentText, Tools
 
-TEMPLATE = "phaseflow://kb/{kb_id}/documents/{id}{?start}"
+TEMPLATE = "phaseflow://kb/{kb_id}/documents/{id}{?start,limit}"
+_PARAMETERS = frozenset({"start", "limit"})
 DESCRIPTION = (
-    "A document and its extracted text from character `start` on, as get_document answers it. `end` is the `start` of"
-    " the next part."
+    "A document and its extracted text from character `start` on, `limit` characters at most, as get_document answers"
+    " it. `end` is the `start` of the next part."
 )
 MEDIA_TYPE = "application/json"
 PAGE = 100
@@ -68,11 +69,30 @@ class Resources:
         found += [(_address(kb_id, document.id), document) for document in page.items if document.searchable]
         return (_Place(at.kbs, kb_id, page.next_cursor) if page.next_cursor else behind), len(page.items)
 
-    async def read(self, kb_id: str, name: str, start: str) -> DocumentText:
+    async def read(self, kb_id: str, name: str, start: str, limit: str) -> DocumentText:
         """A part of a document. Raises PhaseflowError."""
-        if not (start.isascii() and start.isdigit() and len(start) < 16):
+        first = _whole(start)
+        if first is None:
             raise InvalidRequest("start", "must be a whole number of 0 or more: the first character of the part")
-        return await self._tools.get_document(kb_id, name, int(start))
+        most = _whole(limit)
+        if most is None or not 1 <= most <= LONGEST_EXTRACT:
+            raise InvalidRequest("limit", f"must be a whole number, 1 to {LONGEST_EXTRACT}: the characters of the part")
+        return await self._tools.get_document(kb_id, name, first, most)
+
+
+def check_query(uri: str) -> None:
+    """Refuse what the SDK would ignore. Raises InvalidRequest for a parameter of an address that is not known or is
+    given twice."""
+    names = [name for name, _ in parse_qsl(uri.partition("?")[2], keep_blank_values=True)]
+    for name in names:
+        if name not in _PARAMETERS:
+            raise InvalidRequest(f"{name:.100}", "is not known here; check its spelling")
+        if names.count(name) > 1:
+            raise InvalidRequest(name, "is given more than once")
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 def _address(kb_id: str, document_id: str) -> str:

@@ -1,5 +1,6 @@
 """The server of the protocol, by the official SDK, which is imported when this is called."""
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from phaseflow.domain.errors import (
@@ -11,8 +12,8 @@ from phaseflow.domain.errors import (
 )
 from phaseflow.mcp.backend import Backend
 from phaseflow.mcp.following import REPORT
-from phaseflow.mcp.resources import DESCRIPTION, MEDIA_TYPE, TEMPLATE, Resources
-from phaseflow.mcp.tools import DATA_NOTE, Tools
+from phaseflow.mcp.resources import DESCRIPTION, MEDIA_TYPE, TEMPLATE, Resources, check_query
+from phaseflow.mcp.tools import DATA_NOTE, LONGEST_EXTRACT, Tools
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -38,8 +39,9 @@ def make_server(backend: Backend) -> "MCPServer":
     server = MCPServer(
         "phaseflow",
         instructions=_INSTRUCTIONS,
+        version=version("phaseflow"),
         tools=checked_tools(tools),
-        middleware=[_refuse_prompts, _Listing(resources), _report_progress],
+        middleware=[_refuse_prompts, _check_address, _Listing(resources), _report_progress],
     )
     _add_documents(server, resources)
     return server
@@ -49,9 +51,9 @@ def _add_documents(server: "MCPServer", resources: Resources) -> None:
     from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
     from mcp.types import Annotations
 
-    async def document(kb_id: str, id: str, start: str = "0") -> str:
+    async def document(kb_id: str, id: str, start: str = "0", limit: str = str(LONGEST_EXTRACT)) -> str:
         try:
-            return (await resources.read(kb_id, id, start)).model_dump_json()
+            return (await resources.read(kb_id, id, start, limit)).model_dump_json()
         except (DocumentNotFound, InvalidRequest, KnowledgeBaseNotFound) as error:
             raise ResourceNotFoundError(f"{error.code}: {error}") from error
         except PhaseflowError as error:
@@ -100,6 +102,20 @@ async def _refuse_prompts(ctx: "ServerRequestContext[Any, Any]", call_next: "Cal
         from mcp.types import INVALID_PARAMS
 
         raise MCPError(INVALID_PARAMS, "this server has no prompts; tools/list names what it does")
+    return await call_next(ctx)
+
+
+async def _check_address(ctx: "ServerRequestContext[Any, Any]", call_next: "CallNext") -> "HandlerResult":
+    """Refuse parameters of a resource's address that are not known, as those of a tool are; the SDK ignores them."""
+    uri = (ctx.params or {}).get("uri")
+    if ctx.method == "resources/read" and isinstance(uri, str):
+        try:
+            check_query(uri)
+        except InvalidRequest as error:
+            from mcp.shared.exceptions import MCPError
+            from mcp.types import INVALID_PARAMS
+
+            raise MCPError(INVALID_PARAMS, f"{error.code}: {error}") from error
     return await call_next(ctx)
 
 

@@ -10,8 +10,10 @@ from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.errors import PhaseflowError
 from phaseflow.domain.identifiers import KB_ID_PATTERN
 from phaseflow.domain.new_document import NewDocument
+from phaseflow.domain.patterns import worded
 from phaseflow.domain.search_query import LONGEST_QUERY
 from phaseflow.domain.status import Count, JobStatusResponse, KnowledgeBase, SearchHit
+from phaseflow.domain.validation import NOT_NAN
 from phaseflow.domain.vocabulary import Action, JobPhase, SearchMode
 from phaseflow.flow.searching import MOST_HITS
 from phaseflow.mcp.backend import Backend, Question
@@ -29,6 +31,7 @@ _FILTER = (
     ' glob, and {"type": "and"|"or", "filters": […]}. Keys: uri, source, title, media_type, size, modified_at,'
     " indexed_at, and those of the metadata."
 )
+_NOT_BLANK = worded(r"\S", "must hold more than blanks")
 LONGEST_EXTRACT = 20_000
 """Characters of a document in one answer."""
 MOST_DOCUMENTS = 100
@@ -108,11 +111,14 @@ class Tools:
     async def search(
         self,
         kb_id: KbId,
-        q: Annotated[str, Field(min_length=1, max_length=LONGEST_QUERY, description="A question or some words.")],
+        q: Annotated[
+            str,
+            Field(min_length=1, max_length=LONGEST_QUERY, pattern=_NOT_BLANK, description="A question or some words."),
+        ],
         limit: Annotated[int, Field(ge=1, le=MOST_HITS)] = 10,
         filter: Annotated[dict[str, Any] | None, Field(description=_FILTER)] = None,
         mode: Annotated[SearchMode, Field(description="By vectors and words, or by one of them.")] = SearchMode.HYBRID,
-        min_score: Annotated[float, Field(ge=0, le=1, description="Leaves out what is below.")] = 0.0,
+        min_score: Annotated[float, NOT_NAN, Field(ge=0, le=1, description="Leaves out what is below.")] = 0.0,
     ) -> Found:
         """Find the passages of a knowledge base that answer a question. Cite them by their uri.
 
