@@ -43,6 +43,30 @@ async def test_metadata_are_changed_each_as_what_it_is(board: Board, service: Se
     assert after["indexed_at"] == before["indexed_at"]
 
 
+async def test_metadata_that_others_have_set_are_in_the_form_and_are_not_overwritten(
+    board: Board, service: Service
+) -> None:
+    await indexed(board, service, 1)
+    uri = "reliability-000.md"
+    path = f"kb/docs/documents/{one(service, 'docs', uri)['id']}"
+    await open_one(board, uri)
+    service.call("PATCH", path, {"metadata": {"author": "Ada"}})
+    await board.page.get_by_role("button", name="Metadata").click()
+    form = board.page.locator("form.metadata")
+    await board.expect(form.locator("textarea").first).to_have_value("Ada")
+    service.call("PATCH", path, {"metadata": {"author": "Grace", "year": 1952}})
+    await form.locator("textarea").first.fill("Edsger")
+    await form.get_by_role("button", name="Save").click()
+    await board.until(form.locator(".meanwhile"), "was changed meanwhile, so nothing was saved.")
+    assert one(service, "docs", uri)["metadata"] == {"author": "Grace", "year": 1952}
+    await form.get_by_role("button", name="Show the new values").click()
+    await board.expect(form.locator("textarea").first).to_have_value("Grace")
+    await form.locator("textarea").first.fill("Edsger")
+    await form.get_by_role("button", name="Save").click()
+    await form.wait_for(state="hidden")
+    assert one(service, "docs", uri)["metadata"] == {"author": "Edsger", "year": 1952}
+
+
 async def test_the_limits_of_metadata_are_told_before_they_are_sent(board: Board, service: Service) -> None:
     await indexed(board, service, 1)
     await open_one(board, "reliability-000.md")

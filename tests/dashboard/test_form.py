@@ -198,3 +198,63 @@ async def test_an_embedder_that_does_not_work_says_why(board: Board, service: Se
     await board.until(page.locator(".try [role=status]"), "")
     await page.get_by_role("button", name="Test").click()
     await board.until(page.locator(".try"), "annot")
+
+
+async def test_what_others_have_changed_is_in_the_form_when_it_opens_and_is_not_overwritten(
+    board: Board, service: Service
+) -> None:
+    write_documents(service.here / "docs", 1)
+    service.put("docs", "docs")
+    page, form = board.page, board.page.locator("#kb-form")
+    await board.go("kb/docs")
+    await board.row("docs").wait_for()
+    docs = {"type": "folder", "path": "docs"}
+    service.call("PUT", "kb/docs", {"sources": {"default": docs, "more": docs | {"include": ["*.md"]}}})
+    await page.get_by_role("button", name="Change").click()
+    await form.wait_for(state="visible")
+    assert await form.locator("[name^='source']").evaluate_all("all => all.map((one) => one.value)") == [
+        "default",
+        "more",
+    ]
+    service.call("PUT", "kb/docs", {"sources": {"default": docs, "third": docs}})
+    await form.locator("#f-every").fill("6h")
+    await form.get_by_role("button", name="Save").click()
+    await board.until(form.locator(".meanwhile"), "docs was changed meanwhile, so nothing was saved.")
+    assert set(service.call("GET", "kb/docs")["sources"]) == {"default", "third"}
+    await board.expect(form.get_by_role("button", name="Show the new values")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await board.expect(form.locator(".meanwhile")).to_be_hidden()
+    await form.locator("#f-every").fill("1d")
+    await saved(board)
+    after = service.call("GET", "kb/docs")
+    assert (set(after["sources"]), after["settings"]["sync"]["every"]) == ({"default", "third"}, "1d")
+
+
+async def test_a_form_makes_nothing_of_what_is_gone_and_takes_nothing_that_is_there(
+    board: Board, service: Service
+) -> None:
+    write_documents(service.here / "docs", 1)
+    for name in ("docs", "other", "third"):
+        service.put(name, "docs")
+    page, form = board.page, board.page.locator("#kb-form")
+    await opened(board, "kb/docs")
+    service.call("DELETE", "kb/docs")
+    await form.get_by_role("button", name="Save").click()
+    await board.until(form.locator(".meanwhile"), "docs was deleted meanwhile, so nothing was saved.")
+    await board.expect(form.get_by_role("button", name="Show the new values")).to_be_hidden()
+    await page.keyboard.press("Escape")
+    await board.until(page.locator(".missing"), "There is no knowledge base docs")
+    await board.go("kb/other")
+    await board.row("other").wait_for()
+    service.call("DELETE", "kb/other")
+    await page.get_by_role("button", name="Change").click()
+    await board.until(page.locator(".missing"), "There is no knowledge base other")
+    await board.expect(form).to_be_hidden()
+    service.put("taken", "docs")
+    await page.locator(".top-bar [data-new]").click()
+    await page.locator("#f-name").fill("taken")
+    await page.get_by_label("Folder", exact=True).fill("elsewhere")
+    await form.get_by_role("button", name="Create").click()
+    await board.until(page.locator("#e-name"), "There is a knowledge base taken already.")
+    assert {one["kb_id"] for one in service.call("GET", "kb")["items"]} == {"third", "taken"}
+    assert service.call("GET", "kb/taken")["source"]["path"] == "docs"

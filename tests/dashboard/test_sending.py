@@ -55,6 +55,17 @@ async def test_more_files_than_one_request_takes_go_in_several(board: Board, ser
     assert len(posts) == 3
 
 
+async def test_files_do_not_bring_back_a_knowledge_base_that_is_gone(board: Board, service: Service) -> None:
+    for name in ("sent", "other"):
+        service.call("PUT", f"kb/{name}", {"source": {"type": "upload"}})
+    await board.go("kb/sent")
+    await board.until(board.page.locator(".drop"), "Drop files or folders here")
+    service.call("DELETE", "kb/sent")
+    await drop(board, written(service.here / "docs", ["one.md"]) / "one.md")
+    await board.until(board.page.locator(".missing"), "There is no knowledge base sent")
+    assert [one["kb_id"] for one in service.call("GET", "kb")["items"]] == ["other"]
+
+
 async def test_a_file_that_is_refused_is_named_and_the_others_are_sent(board: Board, service: Service) -> None:
     folder = written(service.here / "docs", [f"{number}.md" for number in range(9)])
     (folder / "bad\u202ename.md").write_text("# Misleading", encoding="utf-8")

@@ -107,6 +107,9 @@ export const listKbs = (base = HERE) => all(base, "api/ingestion/kb");
  */
 export const getKb = (kbId, base = HERE) => ask(base, "GET", kbPath(kbId));
 
+/** Rejects when there is no such knowledge base; asks for no more than that. @param {string} kbId */
+export const checkKb = (kbId, base = HERE) => page(base, kbPath(kbId, "/jobs"), 1, null).then(() => null);
+
 /**
  * Create or change a knowledge base. What is left out stays.
  * @param {string} kbId

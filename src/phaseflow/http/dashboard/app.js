@@ -135,7 +135,7 @@ class App {
     if ((this.detail?.kbId ?? null) === kbId) return;
     this.detail?.close();
     this.detail = kbId === null ? null : new Detail(this.store, kbId, {
-      change: (one) => this.form.open(this.store.kbs.get(one) ?? null),
+      change: (one) => void this.form.change(one),
       remove: (one) => this.askToDelete(one),
       ask: (question) => this.asking.ask(question),
       back: () => this.back(kbId),

@@ -43,8 +43,8 @@ export class DocumentView {
       skip: this.button("cancelled", "Skip", () => this.act("skip")),
       remove: this.button("delete", "Remove", () => this.askToRemove(), "danger"),
     };
-    this.edit = this.button("edit", "Metadata", () => this.shown && this.form.open(this.shown));
-    this.form = new MetadataForm(async (metadata) => {
+    this.edit = this.button("edit", "Metadata", () => void this.change());
+    this.form = new MetadataForm(() => this.fresh(), async (metadata) => {
       this.show(await api.setMetadata(this.kbId, this.id, metadata, this.store.base));
       setText(this.told, "The metadata are saved, and count in search at once.");
     }, () => this.edit.focus());
@@ -74,13 +74,31 @@ export class DocumentView {
 
   async read() {
     try {
-      this.show(await api.document(this.kbId, this.id, this.store.base));
+      this.show(await this.fresh());
     } catch (error) {
       this.store.failed(error);
       setText(this.title, "There is no such document");
       setText(this.told, capital(/** @type {Error} */ (error).message));
       this.text.node.hidden = true;
     }
+  }
+
+  /** The document as it is now. */
+  async fresh() {
+    return api.document(this.kbId, this.id, this.store.base).catch((error) => {
+      this.store.failed(error);
+      throw error;
+    });
+  }
+
+  /** Open the form for what the document is now. */
+  async change() {
+    await this.busy(async () => {
+      const one = await this.fresh();
+      this.show(one);
+      this.form.open(one);
+      return "";
+    });
   }
 
   /** @param {string} range */

@@ -8,17 +8,15 @@
 import * as api from "./api.js";
 import { setAttribute, setText } from "./dom.js";
 import { EmbedderFields } from "./embedder-fields.js";
+import { placeOf, refusedPlace } from "./form-places.js";
+import { definitionText, MeanwhileLine } from "./meanwhile.js";
 import { DEFAULT, freeName, NAME, SourceFields } from "./source-fields.js";
 
-/** Where the server's dotted paths are in the form, but for those of sources. @type {[RegExp, string][]} */
-const PLACES = [
-  [/^kb_id/, "name"], [/^settings\.chunk_size/, "chunk_size"], [/^settings\.embedder\.base_url/, "base_url"],
-  [/^settings\.embedder\.model/, "model"], [/^settings\.embedder\.server/, "server"], [/^settings\.sync/, "every"],
-  [/^settings\.ocr/, "languages"], [/^settings\.index/, "index_server"],
-  [/^settings\.chunk_overlap|^settings$/, "chunk_overlap"],
-];
 const MORE = new Set(["chunk_size", "chunk_overlap", "base_url", "model", "server", "languages", "index_server"]);
 const EVERY = /^[1-9][0-9]{0,8}[smhd]$/;
+
+/** @param {string} name */
+const taken = (name) => `There is a knowledge base ${name} already. Open it and choose Change.`;
 
 export class KbForm {
   /**
@@ -36,7 +34,10 @@ export class KbForm {
     /** @type {SourceFields[]} */
     this.sources = [];
     this.made = 0;
+    this.isBusy = false;
     this.embedder = new EmbedderFields(this.form, store.base);
+    this.meanwhile = new MeanwhileLine();
+    this.errorOf("form")?.before(this.meanwhile.node);
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.send();
@@ -50,6 +51,23 @@ export class KbForm {
       fields.field("source").select();
     });
     for (const close of dialog.querySelectorAll("[data-close]")) close.addEventListener("click", () => dialog.close());
+  }
+
+  /**
+   * Open it for a knowledge base as the service has it now; when that is gone, the page says so and nothing opens.
+   * @param {string} kbId
+   */
+  async change(kbId) {
+    const known = this.store.kbs.get(kbId) ?? null;
+    try {
+      const kb = await this.store.fresh(kbId);
+      if (kb) this.open(kb);
+    } catch (error) {
+      this.store.failed(error);
+      if (known === null || this.store.connection === "locked") return;
+      this.open(known);
+      this.explain(/** @type {api.ApiError} */ (error));
+    }
   }
 
   /** @param {KnowledgeBase | null} kb null for a new one */
@@ -70,7 +88,7 @@ export class KbForm {
     setText(this.part("submit"), kb ? "Save" : "Create");
     this.part("later").hidden = kb === null;
     this.arrange();
-    this.dialog.showModal();
+    if (!this.dialog.open) this.dialog.showModal();
     (kb?.source?.type === "folder" ? this.sources[0].field("path") : this.field("name")).focus();
   }
 
@@ -124,6 +142,7 @@ export class KbForm {
   }
 
   async send() {
+    if (this.isBusy) return;
     this.clearAll();
     const mistakes = this.mistakes();
     if (mistakes.length) {
@@ -134,7 +153,8 @@ export class KbForm {
     const kbId = this.value("name").trim();
     this.busy(true);
     try {
-      const kb = await api.putKb(kbId, this.definition(kbId), this.store.base);
+      if (!(await this.isStill(kbId))) return;
+      const kb = await api.putKb(kbId, this.definition(), this.store.base);
       this.store.show(kb);
       this.dialog.close();
       this.done(kbId);
@@ -145,6 +165,24 @@ export class KbForm {
     } finally {
       this.busy(false);
     }
+  }
+
+  /**
+   * Whether the service still has what the form was filled from; if not, say so.
+   * @param {string} kbId
+   */
+  async isStill(kbId) {
+    const now = await this.store.fresh(kbId);
+    if (this.changed && now && definitionText(now) === definitionText(this.changed)) return true;
+    if (!this.changed && !now) return true;
+    if (this.changed) {
+      this.meanwhile.say(kbId, now && (() => this.open(now)));
+      (now ? this.meanwhile.button : this.field("name")).focus();
+    } else {
+      this.say("name", taken(kbId));
+      this.point("name");
+    }
+    return false;
   }
 
   /** @param {string} kbId */
@@ -161,7 +199,7 @@ export class KbForm {
     const found = [];
     const name = this.value("name").trim();
     if (!NAME.test(name)) found.push(["name", "Use 1 to 63 small letters, digits, - and _; begin with a letter or digit."]);
-    if (!this.changed && this.store.kbs.has(name)) found.push(["name", `There is a knowledge base ${name} already. Open it and choose Change.`]);
+    if (!this.changed && this.store.kbs.has(name)) found.push(["name", taken(name)]);
     const names = this.sources.map((source) => source.name());
     this.sources.forEach((source, at) => {
       if (names.indexOf(source.name()) < at) found.push([`source${source.suffix}`, "Another source has this name. Choose another."]);
@@ -172,12 +210,9 @@ export class KbForm {
     return [...found, ...this.embedder.mistakes()];
   }
 
-  /**
-   * What the form does not show stays: other settings.
-   * @param {string} kbId
-   */
-  definition(kbId) {
-    const settings = { ...this.store.kbs.get(kbId)?.settings, ...this.settings() };
+  /** What the form does not show stays: other settings. */
+  definition() {
+    const settings = { ...this.changed?.settings, ...this.settings() };
     const [first, ...others] = this.sources;
     if (others.length === 0 && first.name() === DEFAULT) return { source: first.source(), settings };
     return { sources: Object.fromEntries(this.sources.map((source) => [source.name(), source.source()])), settings };
@@ -199,32 +234,11 @@ export class KbForm {
   /** @param {api.ApiError} error */
   explain(error) {
     const path = error.field ?? "";
-    const name = error.code === "source_not_allowed" && !error.field ? this.refused(error.message) : this.placeOf(path);
+    const isSource = error.code === "source_not_allowed" && !error.field;
+    const name = isSource ? refusedPlace(error.message, this.sources, this.settings().embedder) : placeOf(path, this.sources, this.form);
     const text = error.message.startsWith(`${path}: `) ? error.message.slice(path.length + 2) : error.message;
     this.say(name, text.charAt(0).toUpperCase() + text.slice(1));
     this.point(name);
-  }
-
-  /** @param {string} path */
-  placeOf(path) {
-    const [, name, field] = /^source(?:s\.([^.]+))?\.([a-z_]+)/.exec(path) ?? [];
-    const source = this.sources.find((one) => one.name() === (name ?? DEFAULT)) ?? this.sources[0];
-    if (field && this.form.querySelector(`[data-error="${field}"]`)) return `${field}${source.suffix}`;
-    return PLACES.find(([place]) => place.test(path))?.[1] ?? "form";
-  }
-
-  /** A refusal names what may not be read, but not where it stands. @param {string} message */
-  refused(message) {
-    const { embedder } = this.settings();
-    if ("base_url" in embedder && message.includes(new URL(embedder.base_url, "http://none").hostname)) return "base_url";
-    for (const source of this.sources) {
-      if (message.includes(`'${source.value("path")}'`)) return `path${source.suffix}`;
-      for (const field of ["url", "urls"]) {
-        if (source.lines(field).some((one) => message.includes(one))) return `${field}${source.suffix}`;
-      }
-    }
-    const [{ suffix }] = this.sources, type = this.sources[0].type();
-    return `${type === "web" ? "urls" : type === "folder" ? "path" : "url"}${suffix}`;
   }
 
   /** @param {string} name with the suffix of its source */
@@ -259,12 +273,14 @@ export class KbForm {
   }
 
   clearAll() {
+    this.meanwhile.hide();
     for (const place of this.form.querySelectorAll("[data-error]")) setAttribute(place, "hidden", true);
     for (const field of this.form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
   }
 
   /** @param {boolean} isBusy */
   busy(isBusy) {
+    this.isBusy = isBusy;
     setAttribute(this.part("submit"), "aria-disabled", isBusy ? "true" : null);
   }
 

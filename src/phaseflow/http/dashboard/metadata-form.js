@@ -6,6 +6,7 @@
 
 import { el, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
+import { MeanwhileLine } from "./meanwhile.js";
 import { capital, count } from "./words.js";
 
 /** What the server keeps at most (INGESTION_API.md, Sending texts). */
@@ -23,13 +24,17 @@ const written = (value) => (Array.isArray(value) ? value.join("\n") : typeof val
 
 export class MetadataForm {
   /**
-   * @param {(metadata: Record<string, MetadataValue>) => Promise<void>} save rejects with what the server says
+   * @param {() => Promise<DocumentInfo>} read the document as it is now
+   * @param {(metadata: Record<string, MetadataValue>) => Promise<void>} save both reject with what the server says
    * @param {() => void} closed
    */
-  constructor(save, closed) {
+  constructor(read, save, closed) {
+    this.read = read;
     this.save = save;
     this.closed = closed;
     this.isBusy = false;
+    this.filledFrom = "";
+    this.meanwhile = new MeanwhileLine();
     this.rows = el("div", { class: "rows" });
     this.told = el("p", { class: "field-error", role: "alert", hidden: true });
     this.size = el("p", { class: "hint" });
@@ -37,7 +42,7 @@ export class MetadataForm {
     add.addEventListener("click", () => this.add("", "", "text").querySelector("input")?.focus());
     const close = el("button", { type: "button" }, el("span", { text: "Close" }));
     close.addEventListener("click", () => this.close());
-    this.node = el("form", { class: "metadata", novalidate: true, hidden: true, "aria-label": "Metadata" }, this.rows, this.size, this.told,
+    this.node = el("form", { class: "metadata", novalidate: true, hidden: true, "aria-label": "Metadata" }, this.rows, this.size, this.meanwhile.node, this.told,
       el("div", { class: "controls" }, add, close, el("button", { type: "submit", class: "primary" }, el("span", { text: "Save" }))));
     this.node.addEventListener("input", () => this.measure());
     this.node.addEventListener("submit", (event) => {
@@ -49,6 +54,8 @@ export class MetadataForm {
 
   /** @param {DocumentInfo} one */
   open(one) {
+    this.filledFrom = JSON.stringify(one.metadata);
+    this.meanwhile.hide();
     this.rows.replaceChildren();
     for (const [name, value] of Object.entries(one.metadata)) this.add(name, written(value), kindOf(value));
     if (this.rows.children.length === 0) this.add("", "", "text");
@@ -119,9 +126,16 @@ export class MetadataForm {
     const value = this.value();
     if (typeof value === "string" || this.isBusy) return this.measure();
     this.isBusy = true;
+    this.meanwhile.hide();
     try {
-      await this.save(value);
-      this.close();
+      const now = await this.read();
+      if (JSON.stringify(now.metadata) === this.filledFrom) {
+        await this.save(value);
+        this.close();
+        return;
+      }
+      this.meanwhile.say(now.title || now.uri, () => this.open(now));
+      this.meanwhile.button.focus();
     } catch (error) {
       setText(this.told, capital(/** @type {Error} */ (error).message));
       this.told.hidden = false;

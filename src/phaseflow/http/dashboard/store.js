@@ -174,12 +174,25 @@ export class Store {
    * @param {string} kbId
    */
   async reread(kbId) {
+    await this.fresh(kbId).catch((error) => this.failed(error));
+  }
+
+  /**
+   * A knowledge base as the server has it now; null when it has none of that name. Rejects when it cannot be asked.
+   * @param {string} kbId
+   * @returns {Promise<KnowledgeBase | null>}
+   */
+  async fresh(kbId) {
     const heard = new Map(this.heard);
     this.readAt.set(kbId, performance.now());
     try {
-      this.show(this.newer(await api.getKb(kbId, this.base), heard));
+      const kb = this.newer(await api.getKb(kbId, this.base), heard);
+      this.show(kb);
+      return kb;
     } catch (error) {
-      this.failed(error);
+      if (!isMissing(error)) throw error;
+      if (this.kbs.has(kbId)) this.forget(kbId);
+      return null;
     }
   }
 
@@ -289,6 +302,9 @@ export class Store {
 
 /** @param {IngestionJob} job */
 export const isOver = (job) => job.status === "completed" || job.status === "failed" || job.status === "cancelled";
+
+/** An answer that there is no such knowledge base. @param {unknown} error */
+const isMissing = (error) => error instanceof api.ApiError && error.code === "kb_not_found";
 
 /**
  * @param {string} kbId

@@ -6,7 +6,7 @@
  * @import {Problem} from "./phaseflow.d.ts"
  */
 
-import { ApiError } from "./api.js";
+import { ApiError, checkKb } from "./api.js";
 
 /** Files in one request: as many as the server takes. */
 const FILES = 100;
@@ -32,11 +32,13 @@ export class Upload {
    * @param {string} base
    * @param {string} kbId
    * @param {() => void} changed
+   * @param {boolean} [makes] whether the first files make the knowledge base; else one that is gone stays gone
    */
-  constructor(base, kbId, changed) {
+  constructor(base, kbId, changed, makes = false) {
     this.base = base;
     this.kbId = kbId;
     this.changed = changed;
+    this.makes = makes;
     /** @type {Chosen[]} */
     this.waiting = [];
     this.total = this.sent = this.bytes = this.bytesSent = this.bytesNow = 0;
@@ -100,6 +102,7 @@ export class Upload {
     if (this.isStopped) return;
     try {
       await this.post(some);
+      this.makes = false;
       this.sent += some.length;
       this.inARow = 0;
     } catch (error) {
@@ -123,6 +126,8 @@ export class Upload {
   async post(some) {
     for (let attempt = 1; ; attempt += 1) {
       try {
+        // The service would make one of the same name.
+        if (!this.makes) await checkKb(this.kbId, this.base);
         return await this.postOnce(some);
       } catch (error) {
         const mayPass = error instanceof ApiError && PASSING.has(error.status) && attempt < TRIES;

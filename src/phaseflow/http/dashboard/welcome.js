@@ -59,7 +59,7 @@ export class Welcome {
     const upload = (this.upload = new Upload(this.store.base, NAME, framed(() => {
       this.show();
       if (upload.sent > 0) void this.leave();
-    })));
+    }), true));
     upload.add(chosen);
     await upload.run();
     if (upload.error) this.store.failed(upload.error);
