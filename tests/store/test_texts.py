@@ -38,7 +38,7 @@ def test_segments_are_the_text_and_an_empty_one_has_one_too(length: int) -> None
 
 @pytest.mark.parametrize(
     ("length", "characters", "sizes"),
-    [(25, 1, {0: 1, 1: 1, 2: 1}), (25, 20, {0: 2, 2: 1}), (25, 100, {0: 3}), (20, 20, {0: 2})],
+    [(25, 1, {0: 1, 1: 1, 2: 1}), (25, 20, {0: 2, 2: 1}), (25, 100, {0: 3}), (20, 20, {0: 2}), (0, 20, {0: 1})],
 )
 def test_segments_come_so_many_characters_at_a_time_with_the_number_of_the_first(
     length: int, characters: int, sizes: dict[int, int]

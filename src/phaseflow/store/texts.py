@@ -29,14 +29,14 @@ def segmented(text: str, parts: Parts = ()) -> list[Segment]:
 def batches(text: str, parts: Parts, characters: int) -> Iterator[tuple[int, list[Segment]]]:
     """The segments of a text, about so many characters at a time, each time with the number of the first."""
     count = max(1, characters // SEGMENT)
-    batch: list[Segment] = []
+    number, batch = 0, list[Segment]()
     for number, segment in enumerate(_segments(text, parts)):
         batch.append(segment)
         if len(batch) == count:
             yield number + 1 - count, batch
             batch = []
     if batch:
-        yield (len(text) - 1) // SEGMENT + 1 - len(batch), batch
+        yield number + 1 - len(batch), batch
 
 
 def _segments(text: str, parts: Parts) -> Iterator[Segment]:
