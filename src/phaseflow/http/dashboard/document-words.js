@@ -1,7 +1,7 @@
 /**
  * What is said of documents: pure functions from values to text.
  *
- * @import {DocumentInfo, DocumentStatus, JobPhase, KnowledgeBase} from "./phaseflow.d.ts"
+ * @import {DocumentFilter, DocumentInfo, DocumentStatus, JobPhase, KnowledgeBase} from "./phaseflow.d.ts"
  */
 
 /** In the order in which they are shown. @type {DocumentStatus[]} */
@@ -56,3 +56,16 @@ export const isNamed = (one) => one.title !== one.uri && !one.uri.endsWith(`/${o
 
 /** @param {string} source */
 export const sourceName = (source) => (source === "push" ? "sent here" : source);
+
+/**
+ * That no document fits a filter, in words that name all of it.
+ * @param {DocumentFilter} filter
+ */
+export function noneOf({ status, q, source }) {
+  const place = source === "push" ? " sent here" : source ? ` of the source ${source}` : "";
+  const word = status ? STATUS[status].toLowerCase() : "";
+  if (q) return `No document${place}${word && ` that is ${word}`} has “${q}” in its name.`;
+  if (word) return `No document${place} is ${word}.`;
+  if (source) return source === "push" ? "No document was sent here." : `The source ${source} has no document.`;
+  return "There is no document yet. A run brings them here, and so do files that you drop.";
+}

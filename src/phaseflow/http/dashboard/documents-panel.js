@@ -3,7 +3,7 @@
  * them by itself.
  *
  * @import {Question} from "./ask-dialog.js"
- * @import {DocumentInfo, DocumentStatus} from "./phaseflow.d.ts"
+ * @import {DocumentInfo} from "./phaseflow.d.ts"
  * @import {Place} from "./place.js"
  * @import {Store} from "./store.js"
  */
@@ -13,7 +13,7 @@ import { DocumentBulk } from "./document-bulk.js";
 import { DocumentFilters } from "./document-filters.js";
 import { DocumentRow } from "./document-row.js";
 import { DocumentView } from "./document-view.js";
-import { allDocuments } from "./document-words.js";
+import { allDocuments, noneOf } from "./document-words.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { Feed } from "./feed.js";
 import { addressOf } from "./place.js";
@@ -43,6 +43,8 @@ export class DocumentsPanel {
     this.address = "";
     this.asked = 0;
     this.refused = "";
+    /** What the list that is shown was asked for with; empty before the first answer. */
+    this.answered = "";
     /** Where this page and those before it begin. @type {(string | null)[]} */
     this.cursors = [null];
     /** @type {string | null} */
@@ -200,11 +202,15 @@ export class DocumentsPanel {
   async read() {
     if (this.view) return; // the list is read when it is shown again
     const mine = (this.asked += 1);
+    const wanted = this.wanted();
+    if (wanted !== this.answered) this.refused = "";
+    this.show();
     try {
       const { items, next } = await this.gather(mine);
       if (mine !== this.asked) return;
       this.fill(items);
       this.next = next;
+      this.answered = wanted;
       this.refused = "";
     } catch (error) {
       if (mine !== this.asked) return;
@@ -212,6 +218,11 @@ export class DocumentsPanel {
       this.refused = capital(/** @type {Error} */ (error).message);
     }
     this.show();
+  }
+
+  /** What is asked for now. */
+  wanted() {
+    return JSON.stringify([this.filters.value(), this.cursors]);
   }
 
   /** @param {number} mine */
@@ -255,8 +266,9 @@ export class DocumentsPanel {
 
   /** @param {number} shown */
   words(shown) {
+    if (this.wanted() !== this.answered) return "Loading…"; // what is there answers another question, or none yet
+    if (shown === 0) return this.next !== null ? "None so far. Next looks further." : this.nothing();
     const { status, q, source } = this.filters.value();
-    if (shown === 0) return this.nothing(status, q);
     const from = (this.cursors.length - 1) * PAGE;
     const isAll = this.cursors.length === 1 && this.next === null;
     if (q || source) return isAll ? `${count(shown)} found` : `Found ${count(from + 1)} to ${count(from + shown)}${this.next === null ? "" : ", more follow"}`;
@@ -264,13 +276,10 @@ export class DocumentsPanel {
     return isAll ? counted(shown, "document") : `${count(from + 1)} to ${count(from + shown)} of ${counted(total, "document")}`;
   }
 
-  /**
-   * @param {DocumentStatus | undefined} status
-   * @param {string | undefined} q
-   */
-  nothing(status, q) {
-    if (this.next !== null) return "None so far. Next looks further.";
-    if (q) return `No document has “${q}” in its name.`;
-    return status ? `No document is ${status}.` : "There is no document yet. A run brings them here, and so do files that you drop.";
+  nothing() {
+    const filter = this.filters.value();
+    const { sources } = this.kb() ?? {};
+    if (filter.source && filter.source !== "push" && sources && !(filter.source in sources)) return `There is no source ${filter.source}.`;
+    return noneOf(filter);
   }
 }
