@@ -1,5 +1,7 @@
 """Every verb by clicking, on a real job."""
 
+import anyio
+
 from tests.cli.embedding_server import EmbeddingServer
 from tests.dashboard.board import Board
 from tests.dashboard.service import Service, write_documents
@@ -43,6 +45,35 @@ async def test_pause_says_that_it_waits_for_the_batch_in_hand_and_resume_goes_on
     embedding.gate.set()
     await board.until_status("docs", "Paused")
     await board.verb("resume").click()
+    await board.until_status("docs", "Completed")
+
+
+async def test_every_verb_that_applies_has_a_button_while_a_pause_waits_for_its_batch(
+    board: Board, service: Service, embedding: EmbeddingServer
+) -> None:
+    write_documents(service.here / "docs", 3)
+    service.put("docs", "docs", remote(embedding))
+    service.call("POST", "kb/docs/start", {})
+    assert await anyio.to_thread.run_sync(embedding.asked.wait, 20)
+    service.call("POST", "kb/docs/pause")
+    allowed = service.until("docs", lambda status: status["requested"] == "pause")["allowed_actions"]
+    assert sorted(allowed) == ["cancel", "pause", "resume"]
+    await board.go("kb/docs")
+    await board.until(board.head, "Pausing…")
+    for place in (board.head, board.row("docs")):
+        for verb in allowed:
+            button = place.locator(f'[data-verb="{verb}"]')
+            await board.expect(button).to_be_visible()
+            assert await button.get_attribute("aria-disabled") == ("true" if verb == "pause" else None)
+    await board.verb("resume").click()
+    service.until("docs", lambda status: status["status"] == "running" and status["requested"] is None)
+    await board.until(board.head, "Running")
+    paused = board.phase("embedding")
+    await paused.locator('[data-verb="pause"]').click()
+    await board.until(paused.locator(".word"), "Pausing…")
+    await paused.locator('[data-verb="resume"]').click()
+    await board.until(paused.locator(".word"), "Running")
+    embedding.gate.set()
     await board.until_status("docs", "Completed")
 
 

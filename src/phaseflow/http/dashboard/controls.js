@@ -36,13 +36,14 @@ export class Controls {
   }
 
   /**
+   * Every verb that applies has its button, also while another one is under way.
    * @param {Verb[]} allowed
    * @param {Verb | null} underway its button says so and waits
    */
   show(allowed, underway) {
     const focused = [...this.node.querySelectorAll("button")].find((button) => button.matches(":focus"));
     for (const verb of VERBS) {
-      const isShown = verb === underway || (allowed.includes(verb) && (underway === null || verb === "cancel"));
+      const isShown = verb === underway || allowed.includes(verb);
       if (isShown || this.buttons.has(verb)) this.showOne(this.button(verb), verb, isShown, underway);
     }
     if (this.other) this.other.hidden = underway !== null || !allowed.includes("start");
@@ -56,7 +57,9 @@ export class Controls {
    * @param {Verb | null} underway
    */
   showOne(button, verb, isShown, underway) {
-    const waits = underway !== null && (underway === verb || underway === "cancel" || verb !== "cancel");
+    // Until the server has answered this page, what it allows is of before.
+    const isSent = this.store.isSent(this.kbId, this.phase) && (underway === "cancel" || verb !== "cancel");
+    const waits = underway !== null && (underway === verb || isSent);
     const isAsking = button.hasAttribute("data-asking");
     const word = underway === verb ? doingWord(verb) : isAsking ? "Cancel it?" : verbWord(verb);
     if (button.hidden === isShown) button.hidden = !isShown;

@@ -86,7 +86,7 @@ export class PhaseRow {
     const said = note(job, phase);
     setText(this.note, said);
     setAttribute(this.note, "title", said || null);
-    this.controls.show(isReadonly ? [] : verbsOf(job, phase), isReadonly ? null : phaseVerb(underway));
+    this.controls.show(isReadonly ? [] : verbsOf(job, phase, underway), isReadonly ? null : phaseVerb(underway));
     this.showFacts(phase);
   }
 
@@ -119,14 +119,16 @@ export class PhaseRow {
 }
 
 /**
- * The verbs that a phase takes. A phase that is done or failed takes none; its job does.
+ * The verbs that a phase takes. A phase that is done or failed takes none; its job does. A pause can be taken back while it
+ * waits for the batch in hand.
  * @param {IngestionJob} job
  * @param {PhaseDetail} phase
+ * @param {Verb | null} underway
  * @returns {Verb[]}
  */
-function verbsOf(job, phase) {
+function verbsOf(job, phase, underway) {
   if (isOver(job) || phase.status === "completed" || phase.status === "failed") return [];
-  const isHeld = phase.status === "paused" || phase.waiting_on === "pause";
+  const isHeld = phase.status === "paused" || phase.waiting_on === "pause" || underway === "pause";
   if (isHeld) return job.allowed_actions.includes("resume") ? ["resume"] : [];
   return job.allowed_actions.includes("pause") ? ["pause"] : [];
 }

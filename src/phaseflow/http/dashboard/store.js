@@ -293,6 +293,15 @@ export class Store {
     return this.kbs.get(kbId)?.job?.requested ?? null;
   }
 
+  /**
+   * A verb of this page is on its way to the server, which has not answered yet.
+   * @param {string} kbId
+   * @param {JobPhase | null} phase
+   */
+  isSent(kbId, phase) {
+    return this.underway.get(keyOf(kbId, phase))?.answered === false;
+  }
+
   /** @param {string} kbId */
   phasesUnderway(kbId) {
     const job = this.kbs.get(kbId)?.job;
