@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
+from dulwich.object_store import DiskObjectStore
 from dulwich.objects import Blob, Commit, Tag, Tree
 from dulwich.repo import Repo
 from dulwich.server import DictBackend
@@ -23,7 +24,7 @@ from dulwich.web import WSGIRequestHandlerLogger, WSGIServerLogger, make_wsgi_ch
 
 from phaseflow import GitSource, InvalidRequest, PhaseFlow
 from phaseflow.components.protocols import Document, Entry
-from phaseflow.components.sources.git import GitLoader
+from phaseflow.components.sources.git import GitLoader, repositories
 from phaseflow.components.sources.git.pack_check import check_pack
 from phaseflow.components.sources.git.places import client_for, open_local
 from phaseflow.components.sources.git.repositories import Fetch, Repositories
@@ -31,6 +32,7 @@ from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceNotAllowed
 from phaseflow.flow.remote_sources import RemoteSources
+from tests.stopwatch import fail_soon
 
 LINK = 0o120000
 SUBMODULE = 0o160000
@@ -296,6 +298,7 @@ async def test_a_fetch_over_its_limit_ends(made: Made, served: tuple[str, list[s
 
 
 def _pack(size: int, data: bytes) -> io.BytesIO:
+    """A pack of one file that says to have this size."""
     head, kind, rest = b"", 3, size
     byte = kind << 4 | rest & 15
     rest >>= 4
@@ -314,6 +317,62 @@ def test_an_object_that_unpacks_to_more_than_memory_is_refused_unseen() -> None:
         check_pack(io.BytesIO(_pack(1000, b"x" * 1000).getvalue()[:-30]))
     with pytest.raises(ComponentUnavailable, match="not a pack"):
         check_pack(io.BytesIO(b"<html>"))
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, 100_000, 1 << 20])
+@pytest.mark.parametrize("unit", [b"\0", b"the same few words ", bytes(range(256))])
+def test_a_look_at_a_pack_unpacks_each_byte_once(size: int, unit: bytes) -> None:
+    pieces = 0
+
+    def count() -> None:
+        nonlocal pieces
+        pieces += 1
+        if pieces > size // 1000 + 10:
+            raise AssertionError("the look goes on behind the end of the file")
+
+    pack = _pack(size, (unit * (size // len(unit) + 1))[:size])
+    check_pack(pack, may_go_on=count)
+    assert pack.read() == b"\0" * 20
+
+
+@pytest.mark.parametrize("said", [0, 1000, 70_000, 1 << 20])
+def test_an_object_that_is_not_as_large_as_it_says_is_damaged(said: int) -> None:
+    pieces = [None] * (said // (1 << 16) + 2)
+    with pytest.raises(ComponentUnavailable, match="damaged"):
+        check_pack(_pack(said, b"\0" * ((1 << 20) - 1)), may_go_on=pieces.pop)
+
+
+async def test_a_file_of_a_million_bytes_that_packs_well_is_fetched(
+    made: Made, served: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    made.commit({"a.md": "# A", "words.txt": "some words of text " * 50_000})
+    loader = GitLoader(GitSource(served[0]), repositories=Repositories(tmp_path / "copies"))
+    with fail_soon(10):
+        entries = await listed(loader)
+        found = await loader.load(entries[1], None)
+    assert isinstance(found, Document)
+    assert len(found.text) > 900_000
+    await loader.aclose()
+
+
+@pytest.mark.parametrize("step", ["check_pack", "add_thin_pack"])
+async def test_a_stop_ends_the_unpacking_too(
+    made: Made, served: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    made.commit({"a.md": os.urandom(1000).hex()})
+    client, path = client_for(served[0], None, None)
+    fetch = Fetch(client, path, None, served[0])
+    place = repositories if step == "check_pack" else DiskObjectStore
+    unpack = getattr(place, step)
+
+    def stopped_first(*args: Any, **options: Any) -> Any:
+        fetch.stop()
+        return unpack(*args, **options)
+
+    monkeypatch.setattr(place, step, stopped_first)
+    with pytest.raises(ComponentUnavailable, match="to fetch"):
+        fetch.run(tmp_path / "copy")
+    assert not [each for each in (tmp_path / "copy").rglob("*pack*") if each.is_file()]
 
 
 async def test_trees_that_contain_each_other_many_times_end(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

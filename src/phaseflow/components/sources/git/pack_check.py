@@ -1,6 +1,7 @@
 """A look at a pack before anything in it is unpacked into memory."""
 
 import zlib
+from collections.abc import Callable
 from typing import IO
 
 from phaseflow.domain.errors import ComponentUnavailable
@@ -10,14 +11,22 @@ _MAX_OBJECT = 256 * 1024 * 1024
 _HEAD = 12
 _PIECE = 1 << 16
 _OFFSET_DELTA, _REFERENCE_DELTA = 6, 7
+_DAMAGED = "the repository's server sent a damaged pack; try again later"
 _SIZES = 20
 """Bytes in which a delta says the sizes of its base and its result."""
 
 
-def check_pack(pack: IO[bytes], id_bytes: int = 20, max_object: int = _MAX_OBJECT) -> None:
+def check_pack(
+    pack: IO[bytes],
+    id_bytes: int = 20,
+    max_object: int = _MAX_OBJECT,
+    may_go_on: Callable[[], None] = lambda: None,
+) -> None:
     """Raise ComponentUnavailable when an object of a pack is larger than ``max_object``, or it is not a pack.
 
-    https://git-scm.com/docs/pack-format. Memory does not grow with what is packed; the time is that of unpacking it.
+    https://git-scm.com/docs/pack-format. Memory does not grow with what is packed; the time is that of unpacking it,
+    of no object more than the size that its head says. ``may_go_on`` is called once for each 64 KiB unpacked, and ends
+    the look by raising.
     """
     pack.seek(0)
     head = pack.read(_HEAD)
@@ -30,7 +39,8 @@ def check_pack(pack: IO[bytes], id_bytes: int = 20, max_object: int = _MAX_OBJEC
                 pass
         elif kind == _REFERENCE_DELTA:
             pack.read(id_bytes)
-        first = _skip(pack, size, max_object)
+        _check(size, max_object)
+        first = _skip(pack, size, may_go_on)
         if kind in {_OFFSET_DELTA, _REFERENCE_DELTA}:
             base, at = _number(first, 0)
             _check(max(base, _number(first, at)[0]), max_object)
@@ -54,21 +64,27 @@ def _object_head(pack: IO[bytes]) -> tuple[int, int]:
     return kind, size
 
 
-def _skip(pack: IO[bytes], size: int, max_object: int) -> bytes:
-    """Go to the end of a compressed object; return its first bytes."""
-    _check(size, max_object)
-    stream, first = zlib.decompressobj(), b""
+def _skip(pack: IO[bytes], size: int, may_go_on: Callable[[], None]) -> bytes:
+    """Go to the end of a compressed object of this size; return its first bytes."""
+    stream, data, first = zlib.decompressobj(), b"", b""
+    left = size
     while not stream.eof:
-        data = pack.read(_PIECE)
+        may_go_on()
+        data = data or pack.read(_PIECE)
         if not data:
             raise ComponentUnavailable("the repository's server sent a pack that ends too early; try again later")
         try:
-            while data:
-                found = stream.decompress(data, _PIECE)
-                first = (first + found)[:_SIZES] if len(first) < _SIZES else first
-                data = stream.unconsumed_tail
+            found = stream.decompress(data, _PIECE)
         except zlib.error as error:
-            raise ComponentUnavailable("the repository's server sent a damaged pack; try again later") from error
+            raise ComponentUnavailable(_DAMAGED) from error
+        # Not looked at behind the end: there it names what `unused_data` has, and to unpack that once more never ends.
+        data = stream.unconsumed_tail
+        first = (first + found)[:_SIZES] if len(first) < _SIZES else first
+        left -= len(found)
+        if left < 0:
+            break
+    if left:
+        raise ComponentUnavailable(_DAMAGED)
     pack.seek(-len(stream.unused_data), 1)
     return first
 

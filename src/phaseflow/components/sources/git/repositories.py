@@ -78,7 +78,7 @@ class Repositories:
 
 
 class Fetch:
-    """One fetch of one commit into a copy. ``stop`` ends it, from any thread, at its next byte."""
+    """One fetch of one commit into a copy. ``stop`` ends it, from any thread, at the next byte, coming or unpacked."""
 
     def __init__(self, client: Any, path: str, ref: str | None, shown: str, max_pack: int = _MAX_PACK) -> None:
         self._client = client
@@ -107,6 +107,8 @@ class Fetch:
             raise as_ours(error, self._shown) from error
         finally:
             repository.close()
+            for unfinished in (place / "objects").glob("tmp_pack_*"):  # dulwich leaves what it could not take in
+                unfinished.unlink(missing_ok=True)
             for answer in self._answers:  # dulwich closes those alone that it could use
                 answer.close()
             if self._pool is not None:
@@ -136,9 +138,9 @@ class Fetch:
             if result.object_format and result.object_format != repository.object_format.name:
                 repository._change_object_format(result.object_format)
             if count:
-                check_pack(pack, repository.object_format.oid_length)
+                check_pack(pack, repository.object_format.oid_length, may_go_on=lambda: self._check(count))
                 pack.seek(0)
-                repository.object_store.add_thin_pack(pack.read, None)
+                repository.object_store.add_thin_pack(pack.read, None, lambda _: self._check(count))
         repository.update_shallow(result.new_shallow, result.new_unshallow)
         if chosen[0] not in repository.object_store:
             raise ComponentUnavailable(f"{self._shown} did not send what it was asked for; try again later")
