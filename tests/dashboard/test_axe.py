@@ -110,3 +110,21 @@ async def test_no_form_has_a_fault_or_scrolls_sideways(
         await page.get_by_role("button", name="Add a name").click()
         assert await faults(board, axe) == []
         assert await page.evaluate(SIDEWAYS) == []
+
+
+async def test_marks_in_quotations_can_be_read_and_links_be_hit(browser: "Browser", service: Service, axe: str) -> None:
+    (service.here / "docs").mkdir()
+    for name in ("a", "b"):
+        (service.here / "docs" / f"{name}.md").write_text(f"# {name}\n\n> A word about **reliability** in {name}.\n")
+    service.put("docs", "docs")
+    service.call("POST", "kb/docs/start", {})
+    service.until("docs", lambda status: status["status"] == "completed")
+    for width in (360, 640):
+        window = {"color_scheme": "dark", "viewport": {"width": width, "height": 900}, "reduced_motion": "reduce"}
+        async with Board.opened(browser, service.url, **window) as board:
+            await board.go("kb/docs/search?q=reliability")
+            await board.page.locator("blockquote mark").first.wait_for()
+            assert await faults(board, axe) == []
+            await board.go("kb/docs/documents")
+            await board.until(board.page.locator("#panel-documents .documents > .told"), "2 documents")
+            assert await faults(board, axe) == []

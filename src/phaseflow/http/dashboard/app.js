@@ -12,6 +12,7 @@ import * as api from "./api.js";
 import { AskDialog } from "./ask-dialog.js";
 import { Detail } from "./detail.js";
 import { el, setAttribute, setText } from "./dom.js";
+import { FocusGuard } from "./focus-guard.js";
 import { icon } from "./icons.js";
 import { KbForm } from "./kb-form.js";
 import { addressOf, placeIn } from "./place.js";
@@ -41,6 +42,8 @@ class App {
     this.store = storeOf();
     this.list = part("list", "kb-list");
     this.stage = part("stage", "section");
+    this.main = part("main", "main");
+    this.guard = new FocusGuard(this.main, this.stage);
     this.announcer = new Announcer(part("live", "p"));
     this.form = new KbForm(part("kb-form", "dialog"), this.store, (kbId) => this.go(kbId));
     this.asking = new AskDialog(part("asking", "dialog"), this.store);
@@ -52,6 +55,8 @@ class App {
     this.missed = null;
     /** @type {HTMLElement | null} */
     this.missing = null;
+    /** Says that the address names no page. @type {HTMLElement | null} */
+    this.unknown = null;
     for (const slot of document.querySelectorAll("[data-icon-of]")) {
       slot.replaceWith(icon(/** @type {HTMLElement} */ (slot).dataset.iconOf ?? ""));
     }
@@ -75,6 +80,10 @@ class App {
       addEventListener(name, (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
     }
     addEventListener("hashchange", () => this.follow());
+    part("skip", "a").addEventListener("click", (event) => {
+      event.preventDefault(); // the address says what is shown
+      (this.stage.checkVisibility() ? this.stage : this.main).focus();
+    });
     document.addEventListener("visibilitychange", () => document.hidden || this.showTitle(""));
     for (const button of document.querySelectorAll("[data-new]")) button.addEventListener("click", () => this.form.open());
     part("login", "form").addEventListener("submit", (event) => {
@@ -101,12 +110,13 @@ class App {
   follow() {
     const { kbs } = this.store;
     const place = placeIn(location.hash);
-    const { kbId } = place;
-    this.showService(place.view === "service" && this.store.listed);
+    const kbId = place.isKnown ? place.kbId : null;
+    this.showUnknown(!place.isKnown);
+    this.showService(place.isKnown && place.view === "service" && this.store.listed);
     const isMissing = kbId !== null && !kbs.has(kbId) && this.store.listed;
-    const shown = this.service ? null : kbId !== null ? (kbs.has(kbId) ? kbId : null) : WIDE.matches ? this.worthSeeing() : null;
-    setAttribute(document.body, "data-view", kbId !== null && (kbId === shown || isMissing) || this.service ? "detail" : "list");
-    setAttribute(document.body, "data-empty", this.store.listed && kbs.size === 0 && !isMissing && this.store.connection !== "locked");
+    const shown = this.service || this.unknown ? null : kbId !== null ? (kbs.has(kbId) ? kbId : null) : WIDE.matches ? this.worthSeeing() : null;
+    setAttribute(document.body, "data-view", kbId !== null && (kbId === shown || isMissing) || this.service || this.unknown ? "detail" : "list");
+    setAttribute(document.body, "data-empty", this.store.listed && kbs.size === 0 && !isMissing && !this.unknown && this.store.connection !== "locked");
     this.list.selected = shown;
     this.open(shown);
     this.showMissing(isMissing ? kbId : null);
@@ -157,7 +167,7 @@ class App {
 
   /** @param {string} news what the title says before all else, until somebody looks */
   showTitle(news) {
-    const name = this.service ? "The whole service" : this.missed !== null ? "No such knowledge base" : this.detail?.kbId;
+    const name = this.unknown ? "No such page" : this.service ? "The whole service" : this.missed !== null ? "No such knowledge base" : this.detail?.kbId;
     document.title = [news, name, "phaseflow"].filter(Boolean).join(" · ");
   }
 
@@ -178,6 +188,21 @@ class App {
       el("h2", { text: `There is no knowledge base ${kbId}` }),
       el("p", { text: "It may have been deleted, or the address has a mistake in it." }), back);
     this.stage.append(this.missing);
+    this.showTitle("");
+  }
+
+  /** @param {boolean} isUnknown the address names nothing that the page can show */
+  showUnknown(isUnknown) {
+    if (isUnknown === (this.unknown !== null)) return;
+    this.unknown?.remove();
+    this.unknown = null;
+    if (isUnknown) {
+      const back = el("button", { type: "button", text: "All knowledge bases" });
+      back.addEventListener("click", () => this.go(null));
+      this.unknown = el("div", { class: "card missing", role: "status" },
+        el("h2", { text: "There is no such page" }), el("p", { text: "The address has a mistake in it, or is of another version." }), back);
+      this.stage.append(this.unknown);
+    }
     this.showTitle("");
   }
 

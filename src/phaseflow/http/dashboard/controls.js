@@ -79,7 +79,10 @@ export class Controls {
     if (known) return known;
     const made = el("button", { type: "button", class: "verb", "data-verb": verb, hidden: true }, icon(verb), el("span"));
     made.addEventListener("click", (event) => this.press(made, verb, event.detail > 1));
-    if (verb === "cancel") made.addEventListener("blur", () => this.stopAsking(made));
+    if (verb === "cancel") {
+      made.addEventListener("blur", () => this.stopAsking(made));
+      made.addEventListener("keydown", (event) => event.key === "Escape" && this.stopAsking(made));
+    }
     const after = VERBS.slice(VERBS.indexOf(verb) + 1).map((one) => this.buttons.get(one)).find(Boolean);
     this.node.insertBefore(made, after ?? this.other);
     this.buttons.set(verb, made);
