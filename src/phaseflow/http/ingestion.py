@@ -3,6 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from phaseflow.domain.counting import counted
@@ -26,7 +27,7 @@ from phaseflow.domain.status import (
 from phaseflow.domain.vocabulary import Action
 from phaseflow.http import requests
 from phaseflow.http.app_state import AppState
-from phaseflow.http.endpoint import JSON, Endpoint, JsonResult, RequestContext
+from phaseflow.http.endpoint import JSON, Endpoint, JsonResult, Parameters, RequestContext
 from phaseflow.http.event_id import EventId
 from phaseflow.http.problems import LimitReached
 from phaseflow.http.stream import EVENTS, EventStream
@@ -34,9 +35,25 @@ from phaseflow.http.stream import EVENTS, EventStream
 KBS = "/api/ingestion/kb"
 KB = f"{KBS}/{{kb_id}}"
 JOB = "/api/ingestion/jobs/{job_id}"
+_MOST_NAMES = 1_000_000
+"""All there are: a service takes ten thousand knowledge bases, unless its operator says otherwise."""
 _NO_KB = (KnowledgeBaseNotFound,)
 _NO_JOB = (KnowledgeBaseNotFound, JobNotFound)
 _VERB = (KnowledgeBaseNotFound, JobNotFound, JobConflict, InvalidTransition)
+
+
+class Revisions(BaseModel):
+    """A number for each knowledge base there is. It grows whenever its definition, its counts or its newest job may
+    have changed, and begins anew when the service is started."""
+
+    revisions: dict[str, int]
+
+
+async def _revisions(call: RequestContext[Parameters, None]) -> JsonResult:
+    flow = call.state.flow
+    names = await flow.notes.kbs_by_age(None, _MOST_NAMES, newest_first=False)
+    feed = flow.tracker.feed
+    return JsonResult(Revisions(revisions={name: feed.revision(name) for name in names}))
 
 
 async def _list_kbs(call: RequestContext[requests.KbList, None]) -> JsonResult:
@@ -199,6 +216,8 @@ _STARTING: tuple[type[PhaseflowError], ...] = (
 )  # fmt: skip
 ENDPOINTS = [
     _read(KBS, "All knowledge bases, each with its latest job", _list_kbs, Page[KnowledgeBase], requests.KbList),
+    Endpoint("GET", "/api/ingestion/revisions", "Which knowledge bases there are, and which may have changed",
+             _revisions, {200: Revisions}),
     _read(KB, "One knowledge base", _get_kb, KnowledgeBase, requests.KbPath, _NO_KB),
     Endpoint(
         "PUT", KB, "Create or change a knowledge base", _put_kb, {200: KnowledgeBase}, requests.KbPath,

@@ -102,6 +102,12 @@ export const retryIngestion = (kbId, base = HERE) => act("retry", kbId, null, ba
 export const listKbs = (base = HERE) => all(base, "api/ingestion/kb");
 
 /**
+ * The names of all knowledge bases, each with a number that grows when it may have changed; cheap however many there are.
+ * @returns {Promise<Map<string, number>>}
+ */
+export const revisions = async (base = HERE) => new Map(Object.entries((await ask(base, "GET", "api/ingestion/revisions")).revisions));
+
+/**
  * @param {string} kbId
  * @returns {Promise<KnowledgeBase>}
  */

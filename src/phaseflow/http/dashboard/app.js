@@ -109,6 +109,11 @@ class App {
   /** Show what the address names; on a wide screen, something worth seeing when it names nothing. */
   follow() {
     const { kbs } = this.store;
+    const shownOne = this.detail?.kbId;
+    // Deleted elsewhere while the address names none: it is said, as of a link, instead of showing another one.
+    if (location.hash.length < 3 && shownOne !== undefined && !kbs.has(shownOne) && this.store.connection !== "locked") {
+      history.replaceState(null, "", addressOf(shownOne));
+    }
     const place = placeIn(location.hash);
     const kbId = place.isKnown ? place.kbId : null;
     this.showUnknown(!place.isKnown);

@@ -59,7 +59,7 @@ export class DocumentsPanel {
     this.view = null;
     this.filters = new DocumentFilters(store, kbId, () => this.refilter());
     this.bulk = new DocumentBulk(store, kbId, ask, () => this.filters.value());
-    this.stream = new Feed({ base: store.base, kb: kbId, documents: true, document: (one) => this.hear(one) });
+    this.stream = new Feed({ base: store.base, kb: kbId, documents: true, document: (one) => this.hear(one), refused: () => void store.lookout.look() });
     this.told = el("p", { class: "told", role: "status", text: "Loading…" });
     this.body = el("tbody");
     this.table = el("table", { hidden: true },

@@ -8,6 +8,7 @@
 
 import * as api from "./api.js";
 import { Feed } from "./feed.js";
+import { Lookout } from "./lookout.js";
 
 /**
  * @typedef {object} Underway
@@ -49,6 +50,9 @@ export class Store {
     this.heard = new Map();
     /** When the counts of a knowledge base were read. @type {Map<string, number>} */
     this.readAt = new Map();
+    /** How often the whole of a knowledge base was shown, or forgotten. @type {Map<string, number>} */
+    this.shown = new Map();
+    this.lookout = new Lookout(this);
     this.watchers = 0;
     this.events = new EventTarget();
     this.stream = new Feed({
@@ -78,7 +82,7 @@ export class Store {
       if (leaving.signal.aborted) return;
       leaving.abort();
       this.watchers -= 1;
-      if (this.watchers === 0) this.stream.close();
+      if (this.watchers === 0) this.close();
     };
   }
 
@@ -86,6 +90,12 @@ export class Store {
   open() {
     void this.refresh();
     this.stream.open();
+    this.lookout.open();
+  }
+
+  close() {
+    this.stream.close();
+    this.lookout.close();
   }
 
   /**
@@ -100,16 +110,47 @@ export class Store {
   /** Read the list. The stream says nothing of knowledge bases that have never run, or are gone. */
   async refresh() {
     const heard = new Map(this.heard);
+    const shown = new Map(this.shown);
     try {
-      const listed = await api.listKbs(this.base);
-      for (const { kb_id: kbId } of listed) this.readAt.set(kbId, performance.now());
-      this.kbs = new Map(listed.map((kb) => [kb.kb_id, this.newer(kb, heard)]));
+      const revisions = await api.revisions(this.base); // before the list: what changes in between is seen by the next look
+      const listed = new Map((await api.listKbs(this.base)).map((kb) => [kb.kb_id, kb]));
+      this.lookout.known = revisions;
+      this.takeList(listed, heard, shown);
     } catch (error) {
       this.failed(error);
-      return;
     }
+  }
+
+  /**
+   * What was read or forgotten while the list was on its way stays as it is.
+   * @param {Map<string, KnowledgeBase>} listed
+   * @param {Map<string, number>} heard
+   * @param {Map<string, number>} shown
+   */
+  takeList(listed, heard, shown) {
+    const before = this.kbs;
+    const isOurs = (/** @type {string} */ kbId) => this.shown.get(kbId) !== shown.get(kbId);
+    this.kbs = new Map([...before].filter(([kbId]) => isOurs(kbId)));
+    for (const [kbId, kb] of listed) {
+      if (isOurs(kbId)) continue;
+      this.readAt.set(kbId, performance.now());
+      this.kbs.set(kbId, this.newer(kb, heard, before));
+    }
+    const isSame = this.listed && before.size === this.kbs.size && [...before.keys()].every((kbId) => this.kbs.has(kbId));
     this.listed = true;
-    this.tell("list", null);
+    if (!isSame) return this.tell("list", null);
+    for (const [kbId, kb] of this.kbs) if (JSON.stringify(kb) !== JSON.stringify(before.get(kbId))) this.tell("kb", kbId);
+  }
+
+  /** Whether the stream brings it up to date: it runs, and was read lately. @param {string} kbId */
+  isTold(kbId) {
+    const job = this.kbs.get(kbId)?.job;
+    return job !== null && job !== undefined && !isOver(job) && this.isFresh(kbId);
+  }
+
+  /** @param {string} kbId */
+  isFresh(kbId) {
+    return performance.now() - (this.readAt.get(kbId) ?? -Infinity) <= COUNTS_AGE_MS;
   }
 
   /**
@@ -117,8 +158,8 @@ export class Store {
    * @param {KnowledgeBase} kb
    * @param {Map<string, number>} heard
    */
-  newer(kb, heard) {
-    const known = this.kbs.get(kb.kb_id);
+  newer(kb, heard, kbs = this.kbs) {
+    const known = kbs.get(kb.kb_id);
     const overtaken = known?.job && this.heard.get(kb.kb_id) !== heard.get(kb.kb_id);
     return overtaken ? { ...kb, job: known.job } : kb;
   }
@@ -127,11 +168,12 @@ export class Store {
   failed(error) {
     if (!(error instanceof api.ApiError)) throw error;
     if (error.code === "unauthorized") this.lock();
+    if (isMissing(error)) void this.lookout.look();
   }
 
   /** The server wants its token: nothing is asked any more until `open`. */
   lock() {
-    this.stream.close();
+    this.close();
     this.kbs.clear();
     this.connected("locked");
     this.tell("list", null);
@@ -156,13 +198,18 @@ export class Store {
       return;
     }
     const ended = isOver(job) && known.job !== null && (!isOver(known.job) || known.job.job_id !== job.job_id);
-    this.show({ ...known, job });
-    const isOld = !isOver(job) && performance.now() - (this.readAt.get(job.kb_id) ?? 0) > COUNTS_AGE_MS;
-    if (ended || isOld) void this.reread(job.kb_id);
+    this.place({ ...known, job });
+    if (ended || (!isOver(job) && !this.isFresh(job.kb_id))) void this.reread(job.kb_id);
+  }
+
+  /** Show the whole of a knowledge base, as it was just read. @param {KnowledgeBase} kb */
+  show(kb) {
+    this.shown.set(kb.kb_id, (this.shown.get(kb.kb_id) ?? 0) + 1);
+    this.place(kb);
   }
 
   /** @param {KnowledgeBase} kb */
-  show(kb) {
+  place(kb) {
     const isNew = !this.kbs.has(kb.kb_id);
     this.kbs.set(kb.kb_id, kb);
     this.settle(kb);
@@ -214,7 +261,7 @@ export class Store {
       const job = await this.send(verb, kbId, phase, order);
       one.answered = true;
       const known = this.kbs.get(kbId);
-      if (known && this.heard.get(kbId) === heard) this.show({ ...known, job });
+      if (known && this.heard.get(kbId) === heard) this.place({ ...known, job });
       return true;
     } catch (error) {
       this.underway.delete(key);
@@ -256,6 +303,7 @@ export class Store {
    * @param {string} kbId
    */
   forget(kbId) {
+    this.shown.set(kbId, (this.shown.get(kbId) ?? 0) + 1);
     this.kbs.delete(kbId);
     this.refusals.delete(kbId);
     this.tell("list", null);
