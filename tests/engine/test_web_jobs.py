@@ -90,6 +90,65 @@ async def test_what_lies_behind_a_page_that_fails_is_not_taken_for_gone(database
     assert kb.documents == 3
 
 
+_HEAD = "<html><head>{}</head><body><h1>Moon</h1><p>secret salaries</p></body></html>"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(_HEAD.format('<meta name="robots" content="noindex">').encode()),
+        Reply(b"moon", headers={"X-Robots-Tag": "noindex"}),
+        Reply(_HEAD.format('<link rel="canonical" href="/tides">').encode()),
+        moved("/tides"),
+        page("Tides", "high water comes twice a day"),  # the same as /tides
+        Reply(b"gone", 404),
+    ],
+    ids=["noindex", "noindex by header", "canonical", "redirect", "twin", "not found"],
+)
+@pytest.mark.parametrize("status", [200, 403])
+async def test_a_page_that_is_read_and_is_no_document_any_more_goes_whatever_others_answer(
+    database: Path, reply: Reply, status: int
+) -> None:
+    pages = {
+        "/": page("Home", "welcome to the harbour", "/tides", "/moonlight", "/dead", "/hub"),
+        "/tides": page("Tides", "high water comes twice a day"),
+        "/moonlight": page("Moon", "the moon pulls the sea"),
+        "/hub": page("Hub", "it leads on", "/leaf"),
+        "/leaf": page("Leaf", "nobody else leads here"),
+        "/dead": page("Dead", "not for long"),
+    }
+    async with (
+        WebSite(pages) as site,
+        PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow,
+    ):
+        assert (await crawl(flow, site)).metrics.documents_loaded == 6
+        site.pages |= {"/moonlight": reply, "/hub": page("Hub", "it leads nowhere")}
+        if status != 200:
+            site.pages["/dead"] = Reply(b"forbidden", status)
+        final = await crawl(flow, site)
+        found = {hit.uri.removeprefix(site.url) for hit in await flow.search("site", "the moon pulls", limit=10)}
+        kb = await flow.kb("site")
+    # What was not seen is kept where a page failed that may have led to it; what was read never is.
+    kept = {"/", "/tides", "/hub", "/dead", *(["/leaf"] if status != 200 else [])}
+    assert found == kept
+    assert final.metrics.documents_deleted == 6 - len(kept)
+    assert kb.counts.failed == final.metrics.documents_failed == (status != 200) + (reply.status == 404)
+
+
+async def test_a_page_that_is_read_well_and_left_out_has_not_failed_any_more(database: Path) -> None:
+    site = website()
+    async with site, PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
+        await crawl(flow, site)
+        site.pages |= {"/moon": Reply(b"picture", type="image/png"), "/gone": Reply(b"forbidden", 403)}
+        assert (await crawl(flow, site)).metrics.documents_failed == 2
+        site.pages["/moon"] = Reply(_HEAD.format('<meta name="robots" content="noindex">').encode())
+        final = await crawl(flow, site)
+        failures = [failure.uri for failure in (await flow.failures("site")).items]
+        kb = await flow.kb("site")
+    assert failures == [f"{site.url}/gone"]
+    assert (final.metrics.documents_failed, kb.counts.failed, kb.documents) == (1, 1, 2)
+
+
 async def test_a_crawl_reads_no_more_than_max_pages(database: Path) -> None:
     async with (
         website() as site,

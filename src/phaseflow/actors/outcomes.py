@@ -110,6 +110,8 @@ class OutcomeRows:
         if not skipped:
             return 0
         self._frontier.settle([entry.id for entry, _ in skipped], EntryState.SKIPPED)
+        # Now, not when all that is gone is taken out: no document has failed here, so none counts as failed.
+        Failures(self._tx, self._target.kb_key).clear([entry.uri for entry, _ in skipped])
         self._catalogue.forget([entry.uri for entry, _ in skipped])
         twin_of = [(outcome.twin, entry.uri, outcome.is_same) for entry, outcome in skipped if outcome.twin]
         twins = Twins(self._tx)

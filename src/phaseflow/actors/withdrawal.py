@@ -39,8 +39,8 @@ Gone = tuple[int, str, str]
 class Withdrawal:
     """Takes out what is gone, inside the gate. ``hold`` asks for a pause of the phase with a reason.
 
-    Nothing of a source is gone that could not be listed to its end, or read; nor what a page may have led to that
-    could not be read.
+    Of a source that could not be listed to its end, or read, and where a page could not be read that may have led to
+    others, only that is gone which was asked for, and is no document any more.
     """
 
     def __init__(self, context: RunContext, gate: Gate, scope: Scope, hold: Callable[[str], None]) -> None:

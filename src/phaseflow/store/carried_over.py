@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from phaseflow.store.documents import Target
+from phaseflow.store.job_sources import was_found_gone
 from phaseflow.store.pieces import MOST_PIECES, PIECE_BITS, number_of, pieces_of
 from phaseflow.store.states import IS_IN_HAND, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.transaction import Transaction, json_array
 
 _IS_LACKING: Final = (
     f"c.skipped = 0 AND (coalesce(e.state, {EntryState.SKIPPED}) < {EntryState.SKIPPED}"
-    "  OR c.source IN (SELECT value FROM json_each(?6)))"
+    f"  OR c.source IN (SELECT value FROM json_each(?6)) AND NOT {was_found_gone('e', 'c.source')})"
     f" AND e.state IS NOT {EntryState.UNCHANGED:d}"
     f" AND NOT EXISTS (SELECT 1 FROM documents AS n WHERE n.kb_id = ?1 AND n.uri = d.uri AND n.job_seq = ?3"
     f"  AND n.{IS_IN_HAND})"
@@ -53,7 +54,8 @@ class CarriedOver:
         self, index_version: int, uncertain: Sequence[str], after: str, limit: int
     ) -> tuple[list[Origin], str | None]:
         """Of the next ``limit`` documents by uri that search sees, in ``index_version``, those to be copied; and the
-        uri to go on after, None at the end. Whatever ``uncertain`` sources have had stays."""
+        uri to go on after, None at the end. Whatever ``uncertain`` sources have had stays, but for what
+        the job has asked for and found gone."""
         rows = self.tx.rows(
             f"SELECT d.uri, d.id, d.characters, d.chunk_count, c.uri IS NOT NULL AND {_IS_LACKING}"
             " FROM documents AS d LEFT JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = d.uri"

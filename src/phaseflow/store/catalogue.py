@@ -7,6 +7,7 @@ from typing import Final
 
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.status import timestamp
+from phaseflow.store.job_sources import was_found_gone
 from phaseflow.store.knowledge_bases import VERSIONS_IN_USE, name_of
 from phaseflow.store.states import IS_A_DOCUMENT, IS_IN_HAND, IS_SEARCHABLE
 from phaseflow.store.transaction import Row, Transaction, json_array
@@ -186,14 +187,17 @@ class Catalogue:
 
     def missing(self, job_seq: int, uncertain: Sequence[str], after: str, limit: int) -> tuple[list[str], str | None]:
         """Of the next ``limit`` documents by uri, those that the completed crawl of a job did not find and nothing else
-        keeps; and the uri to go on after, None at the end. Of ``uncertain`` sources, none is missing."""
+        keeps; and the uri to go on after, None at the end. Of ``uncertain`` sources, only those are missing that it
+        has asked for (``was_found_gone``)."""
         rows = self.tx.rows(
             "SELECT c.uri, c.source, EXISTS"
             f" (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = c.uri AND e.{IS_A_DOCUMENT})"
-            f" OR {_HELD} FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri > ?3 ORDER BY c.uri LIMIT ?4",
+            f" OR {_HELD}, EXISTS (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = c.uri"
+            f"  AND {was_found_gone('e', 'c.source')})"
+            " FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri > ?3 ORDER BY c.uri LIMIT ?4",
             self.kb_key, job_seq, after, limit,
         )  # fmt: skip
-        gone = [uri for uri, source, is_held in rows if not is_held and source not in uncertain]
+        gone = [uri for uri, source, is_held, is_gone in rows if not is_held and (is_gone or source not in uncertain)]
         return gone, rows[-1][0] if rows else None
 
 

@@ -5,7 +5,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from phaseflow.domain.phase import kept_error
+from phaseflow.store.states import EntryState
 from phaseflow.store.transaction import Transaction, json_array
+
+
+def was_found_gone(entry: str, source: str) -> str:
+    """SQL: a job has asked ``source`` for the document of ``entry`` (an alias of ``job_entries``), and it is none any
+    more. So it goes, whatever of the source could not be read. That something is not there says so only of a source
+    that was there to the end."""
+    return (
+        f"({entry}.source IS {source} AND ({entry}.state IS {EntryState.SKIPPED} OR {entry}.state IS {EntryState.GONE}"
+        f" AND EXISTS (SELECT 1 FROM job_sources AS js WHERE js.job_seq = {entry}.job_seq AND js.name = {source}"
+        "  AND js.listed = 1 AND js.error IS NULL)))"
+    )
 
 
 @dataclass(frozen=True, slots=True)

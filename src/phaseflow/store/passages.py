@@ -11,6 +11,7 @@ from phaseflow.domain.status import timestamp
 from phaseflow.store import carried_over, knowledge_bases, postings
 from phaseflow.store.catalogue import EFFECTIVE_METADATA
 from phaseflow.store.documents import StagedDocument, StagedDocuments
+from phaseflow.store.job_sources import was_found_gone
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.pieces import PIECE_BITS, document_of, pieces_of
 from phaseflow.store.postings import Packed, Passage, WordIndex
@@ -25,6 +26,11 @@ _FOUND: Final = (
     f" AND (e.state < {EntryState.SKIPPED} OR e.state = {EntryState.RETURNED:d}))"
     " AND NOT EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri AND c.skipped = 1)"
 )
+_STAYS: Final = (
+    f"({_FOUND} OR {_SOURCE} IN (SELECT value FROM json_each(?6)) AND NOT EXISTS (SELECT 1 FROM job_entries AS e"
+    f"  WHERE e.job_seq = ?3 AND e.uri = d.uri AND {was_found_gone('e', _SOURCE)}))"
+)
+"""SQL: nothing says that the source of a searchable document does not have it any more. ?6: ``uncertain`` ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,27 +134,28 @@ class SearchablePassages:
         end.
         """
         rows = self.tx.rows(
-            f"SELECT d.uri, {_SOURCE}, {_FOUND}, EXISTS"
-            " (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri AND c.created_at >= ?6)"
+            f"SELECT d.uri, {_SOURCE}, {_FOUND}, {_STAYS}, EXISTS"
+            " (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri AND c.created_at >= ?7)"
             " FROM documents AS d"
             f" WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND uri > ?4 ORDER BY uri LIMIT ?5",
-            self.scope.kb_key, self.scope.index_version, job_seq, after, limit, since,
+            self.scope.kb_key, self.scope.index_version, job_seq, after, limit, json_array(uncertain), since,
         )  # fmt: skip
-        had = Counter(source for _, source, found, is_new in rows if not (found and is_new))
-        gone = Counter(source for _, source, found, _ in rows if not found and source not in uncertain)
+        had = Counter(source for _, source, found, _, is_new in rows if not (found and is_new))
+        gone = Counter(source for _, source, _, stays, _ in rows if not stays)
         return [(source, count, gone[source]) for source, count in had.items()], rows[-1][0] if rows else None
 
     def missing(
         self, job_seq: int, uncertain: Sequence[str], after: str, limit: int
     ) -> tuple[list[tuple[int, str, str]], str | None]:
         """Of the next ``limit`` searchable documents by uri: (id, uri, source) of those that the completed crawl of a
-        job did not find; and the uri to go on after, None at the end. Of ``uncertain`` sources, none is missing."""
+        job did not find; and the uri to go on after, None at the end. Of ``uncertain`` sources, only those are missing
+        that it has asked for (``was_found_gone``)."""
         rows = self.tx.rows(
-            f"SELECT d.id, d.uri, {_SOURCE}, {_FOUND} FROM documents AS d"
+            f"SELECT d.id, d.uri, {_SOURCE}, {_STAYS} FROM documents AS d"
             f" WHERE kb_id = ?1 AND index_version = ?2 AND {IS_SEARCHABLE} AND uri > ?4 ORDER BY uri LIMIT ?5",
-            self.scope.kb_key, self.scope.index_version, job_seq, after, limit,
+            self.scope.kb_key, self.scope.index_version, job_seq, after, limit, json_array(uncertain),
         )  # fmt: skip
-        gone = [(key, uri, source) for key, uri, source, found in rows if not found and source not in uncertain]
+        gone = [(key, uri, source) for key, uri, source, stays in rows if not stays]
         return gone, rows[-1][1] if rows else None
 
     def withdraw(self, ids: Sequence[int]) -> None:
