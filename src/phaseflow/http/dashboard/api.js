@@ -6,6 +6,8 @@
  *   SearchMode, SearchResults, Settings, Source, StartOrder, Transition, Verb} from "./phaseflow.d.ts"
  */
 
+import { problemWords, refusalWords } from "./problem-words.js";
+
 export const HERE = new URL("..", import.meta.url).href;
 const MOST = 1000;
 
@@ -16,11 +18,13 @@ export class ApiError extends Error {
    * @param {number} status of HTTP; 0 when there was no answer
    */
   constructor(problem, status) {
-    super(problem.detail);
+    super(refusalWords(problem));
     this.name = "ApiError";
     this.status = status;
     this.code = problem.code;
     this.field = problem.field ?? null;
+    /** What is wrong with the field, without its name. */
+    this.problem = problemWords(problem);
     this.allowedActions = problem.allowed_actions ?? [];
   }
 }

@@ -80,6 +80,8 @@ class App {
       addEventListener(name, (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
     }
     addEventListener("hashchange", () => this.follow());
+    // Who logs in again in one window has a pass in all of them.
+    addEventListener("storage", ({ key, newValue }) => key === LOGGED_IN && newValue !== null && this.store.connection === "locked" && this.unlock());
     part("skip", "a").addEventListener("click", (event) => {
       event.preventDefault(); // the address says what is shown
       (this.stage.checkVisibility() ? this.stage : this.main).focus();
@@ -267,6 +269,10 @@ class App {
     error.hidden = true;
     setAttribute(token, "aria-invalid", null);
     localStorage.setItem(LOGGED_IN, "yes");
+    this.unlock();
+  }
+
+  unlock() {
     this.showLogout();
     this.store.connected("connecting");
     this.store.open();

@@ -279,7 +279,7 @@ export class DocumentsPanel {
   nothing() {
     const filter = this.filters.value();
     const { sources } = this.kb() ?? {};
-    if (filter.source && filter.source !== "push" && sources && !(filter.source in sources)) return `There is no source ${filter.source}.`;
+    if (filter.source && filter.source !== "push" && sources && !Object.hasOwn(sources, filter.source)) return `There is no source ${filter.source}.`;
     return noneOf(filter);
   }
 }

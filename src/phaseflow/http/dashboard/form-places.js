@@ -7,6 +7,9 @@
 
 import { DEFAULT } from "./source-fields.js";
 
+/** The field of a source, and the number of the line in it. */
+const ITEM = /^source(?:s\.([^.]+))?\.(urls|include|exclude)\.(\d+)/;
+
 /** Where the server's dotted paths are in the form, but for those of sources. @type {[RegExp, string][]} */
 const PLACES = [
   [/^kb_id/, "name"], [/^settings\.chunk_size/, "chunk_size"], [/^settings\.embedder\.base_url/, "base_url"],
@@ -26,6 +29,17 @@ export function placeOf(path, sources, form) {
   const source = sources.find((one) => one.name() === (name ?? DEFAULT)) ?? sources[0];
   if (field && form.querySelector(`[data-error="${field}"]`)) return `${field}${source.suffix}`;
   return PLACES.find(([place]) => place.test(path))?.[1] ?? "form";
+}
+
+/**
+ * The line of a field that a dotted path names; null when it names none.
+ * @param {string} path
+ * @param {SourceFields[]} sources
+ */
+export function itemOf(path, sources) {
+  const [, name, field, at] = ITEM.exec(path) ?? [];
+  const source = sources.find((one) => one.name() === (name ?? DEFAULT)) ?? sources[0];
+  return field ? (source.lines(field)[Number(at)] ?? null) : null;
 }
 
 /**

@@ -36,14 +36,15 @@ export class JobHead {
   /**
    * @param {IngestionJob | null} job
    * @param {boolean} isReadonly
+   * @param {string} missing that there is no such thing, in words; empty while that is not known
    */
-  show(job, isReadonly) {
+  show(job, isReadonly, missing = "") {
     const status = job?.status ?? "never";
     setAttribute(this.node, "data-status", status);
     setIcon(this.mark, status);
-    setText(this.word, !isReadonly && this.store.verbOf(this.kbId) === "pause" ? "Pausing…" : statusWord(status));
+    setText(this.word, !isReadonly && this.store.verbOf(this.kbId) === "pause" ? "Pausing…" : missing ? "Not found" : statusWord(status));
     setText(this.percent, job ? `${Math.floor(job.progress)} %` : "");
-    setText(this.message, job ? job.message : this.nothingYet());
+    setText(this.message, job ? job.message : missing || this.nothingYet());
     setText(this.failed, job?.metrics.documents_failed ? `${counted(job.metrics.documents_failed, "document")} failed` : "");
     setText(this.left, job ? ending(job) : "");
     this.controls.show(isReadonly ? [] : this.allowed(job), isReadonly ? null : this.store.verbOf(this.kbId));

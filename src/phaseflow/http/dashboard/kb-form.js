@@ -8,9 +8,10 @@
 import * as api from "./api.js";
 import { setAttribute, setText } from "./dom.js";
 import { EmbedderFields } from "./embedder-fields.js";
-import { placeOf, refusedPlace } from "./form-places.js";
+import { itemOf, placeOf, refusedPlace } from "./form-places.js";
 import { definitionText, MeanwhileLine } from "./meanwhile.js";
 import { DEFAULT, freeName, NAME, SourceFields } from "./source-fields.js";
+import { capital } from "./words.js";
 
 const MORE = new Set(["chunk_size", "chunk_overlap", "base_url", "model", "server", "languages", "index_server"]);
 const EVERY = /^[1-9][0-9]{0,8}[smhd]$/;
@@ -236,8 +237,8 @@ export class KbForm {
     const path = error.field ?? "";
     const isSource = error.code === "source_not_allowed" && !error.field;
     const name = isSource ? refusedPlace(error.message, this.sources, this.settings().embedder) : placeOf(path, this.sources, this.form);
-    const text = error.message.startsWith(`${path}: `) ? error.message.slice(path.length + 2) : error.message;
-    this.say(name, text.charAt(0).toUpperCase() + text.slice(1));
+    const one = itemOf(path, this.sources);
+    this.say(name, one ? `“${one}” ${error.problem}` : capital(error.problem));
     this.point(name);
   }
 

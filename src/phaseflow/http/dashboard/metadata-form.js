@@ -96,7 +96,7 @@ export class MetadataForm {
    */
   value() {
     /** @type {Record<string, MetadataValue>} */
-    const found = {};
+    const found = Object.create(null); // names such as __proto__ are names
     for (const row of this.rows.children) {
       const part = (/** @type {string} */ name) => /** @type {HTMLInputElement} */ (row.querySelector(`[name=${name}]`)).value;
       const name = part("name").trim();

@@ -13,7 +13,7 @@ import { el, framed, sheet } from "./dom.js";
 import { JobHead } from "./job-head.js";
 import { PhaseRow } from "./phase-row.js";
 import { storeOf } from "./store.js";
-import { PHASES } from "./words.js";
+import { PHASES, capital } from "./words.js";
 
 const SHEETS = await Promise.all([sheet("shared.css"), sheet("phase-status.css")]);
 
@@ -27,6 +27,8 @@ export class PhaseStatusElement extends HTMLElement {
     this.job = null;
     /** @type {IngestionJob | null} */
     this.past = null;
+    /** Why there is no past run to show. */
+    this.missing = "";
     /** Lets go of what is shown. @type {(() => void) | null} */
     this.leave = null;
   }
@@ -57,9 +59,11 @@ export class PhaseStatusElement extends HTMLElement {
     const rows = PHASES.map((name) => new PhaseRow(store, kbId, name));
     const list = el("ol", { class: "phases", "aria-label": `Phases of ${kbId}` }, ...rows.map((row) => row.node));
     this.past = null;
+    this.missing = "";
     const drawNow = () => {
       const job = jobId === null ? (store.kbs.get(kbId)?.job ?? null) : this.past;
-      head.show(job, isReadonly);
+      const isGone = jobId === null && store.listed && !store.kbs.has(kbId);
+      head.show(job, isReadonly, isGone ? `There is no knowledge base ${kbId}.` : this.missing);
       list.hidden = job === null;
       if (job) rows.forEach((row, at) => row.show(job, job.phase_details[at], store.verbOf(kbId, row.name), isReadonly));
       this.job = job;
@@ -84,9 +88,10 @@ export class PhaseStatusElement extends HTMLElement {
    * @param {() => void} draw
    */
   async readPast(jobId, base, draw) {
-    const read = await api.job(jobId, base).catch(() => null);
+    const read = await api.job(jobId, base).catch((error) => /** @type {api.ApiError} */ (error));
     if (jobId !== this.getAttribute("job")) return;
-    this.past = read;
+    if (read instanceof Error) this.missing = capital(read.message);
+    else this.past = read;
     draw();
   }
 

@@ -1,6 +1,7 @@
 /** A part of a passage round what was asked for, with it marked. */
 
 import { el } from "./dom.js";
+import { folded, placesOf } from "./folding.js";
 import { rendered } from "./markdown.js";
 
 /** Characters of a part; a passage that is hardly longer is shown whole. */
@@ -27,7 +28,7 @@ const isWorthAMark = (word) => NO_SPACES.test(word) || ([...word].length >= WORT
  * @param {string} query
  */
 export function wordsOf(query) {
-  const things = query.match(/[\p{L}\p{N}](?:[^\s"“”]*[\p{L}\p{N}])?/gu) ?? [];
+  const things = folded(query).text.match(/[\p{L}\p{N}](?:[^\s"“”]*[\p{L}\p{N}])?/gu) ?? [];
   const words = things.flatMap((thing) => [thing, ...(thing.match(/[\p{L}\p{N}]+/gu) ?? [])]).filter(isWorthAMark);
   const each = [...new Set(words)].sort((one, other) => other.length - one.length).map((word) =>
     NO_SPACES.test(word) ? escaped(word) : `(?<!${LETTER})${escaped(stem(word))}(?:${LETTER})*`);
@@ -50,9 +51,9 @@ export function marked(text, words) {
   if (words === null) return [text];
   const parts = [];
   let end = 0;
-  for (const found of text.matchAll(words)) {
-    parts.push(text.slice(end, found.index), el("mark", { text: found[0] }));
-    end = found.index + found[0].length;
+  for (const found of placesOf(text, words)) {
+    parts.push(text.slice(end, found.from), el("mark", { text: text.slice(found.from, found.to) }));
+    end = found.to;
   }
   return [...parts, text.slice(end)];
 }
@@ -65,7 +66,7 @@ export function marked(text, words) {
  */
 export function partOf(text, words) {
   if (text.length <= HARDLY) return [0, text.length];
-  const found = words === null ? [] : [...text.matchAll(words)].map((one) => ({ at: one.index, word: one[0].toLowerCase() }));
+  const found = words === null ? [] : placesOf(text, words).map(({ from, word }) => ({ at: from, word }));
   let [best, most] = [0, 0];
   found.forEach((one, number) => {
     const within = new Set();

@@ -33,6 +33,8 @@ export class SourceFields {
     /** As it was given: what is not shown stays. @type {Source | null} */
     this.given = null;
     this.givenName = "";
+    /** What fields were filled with, and from which value: one that nobody has touched stays exactly as it was. @type {Map<string, {text: string, from: unknown}>} */
+    this.filled = new Map();
     this.picker = new FolderPicker(this.part("picker"), /** @type {HTMLButtonElement} */ (this.part("browse")), base, (path) => {
       this.field("path").value = path;
       this.field("path").dispatchEvent(new Event("input", { bubbles: true }));
@@ -58,23 +60,39 @@ export class SourceFields {
     this.field("source").value = name;
     this.choose(source.type);
     if ("include" in source || "exclude" in source) {
-      this.field("include").value = (source.include ?? []).join("\n");
-      this.field("exclude").value = (source.exclude ?? []).join("\n");
+      this.write("include", (source.include ?? []).join("\n"), source.include);
+      this.write("exclude", (source.exclude ?? []).join("\n"), source.exclude);
     }
     if (source.type === "folder") {
-      this.field("path").value = source.path;
+      this.write("path", source.path, source.path);
       this.field("archives").checked = source.archives ?? false;
     }
     if (source.type === "web") {
-      this.field("urls").value = source.urls.join("\n");
+      this.write("urls", source.urls.join("\n"), source.urls);
       this.field("max_pages").value = String(source.max_pages ?? 500);
       this.field("max_depth").value = String(source.max_depth ?? "");
     }
     if (source.type === "git" || source.type === "fsspec") {
-      this.field("url").value = source.url;
+      this.write("url", source.url, source.url);
       this.field("connection").value = source.connection ?? "";
     }
     if (source.type === "git") this.field("ref").value = source.ref ?? "";
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} text
+   * @param {unknown} from
+   */
+  write(name, text, from) {
+    this.field(name).value = text;
+    if (from !== undefined) this.filled.set(name, { text: this.field(name).value, from });
+  }
+
+  /** @param {string} name */
+  untouched(name) {
+    const filled = this.filled.get(name);
+    return filled?.text === this.field(name).value ? filled.from : undefined;
   }
 
   /** Show the fields that its kind asks for. @param {boolean} isAlone whether there is no other */
@@ -149,12 +167,14 @@ export class SourceFields {
 
   /** @param {string} name */
   value(name) {
-    return this.field(name).value.trim();
+    const kept = this.untouched(name);
+    return typeof kept === "string" ? kept : this.field(name).value.trim();
   }
 
   /** @param {string} name */
   lines(name) {
-    return this.value(name).split(/[\n,]/).map((line) => line.trim()).filter(Boolean);
+    const kept = this.untouched(name);
+    return Array.isArray(kept) ? /** @type {string[]} */ (kept) : this.value(name).split(/[\n,]/).map((line) => line.trim()).filter(Boolean);
   }
 }
 
