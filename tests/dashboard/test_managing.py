@@ -147,4 +147,4 @@ async def test_a_document_that_fails_is_listed_with_its_error_and_a_past_run_kee
     await board.tab("Past runs").click()
     await board.page.locator("#panel-runs summary").click()
     await board.until(board.page.locator("#panel-runs phase-status .head"), "Completed")
-    assert await board.page.locator("#panel-runs .drawing .span").count() == 4
+    await board.expect(board.page.locator("#panel-runs .drawing .span")).to_have_count(4)
