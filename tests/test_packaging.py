@@ -84,15 +84,20 @@ def test_an_empty_test_run_is_no_success() -> None:
 
 
 READING = """
+import gc
 import importlib.metadata
 import sys
 importlib.metadata.entry_points = None  # nobody looks through all packages that are installed
 from phaseflow.__main__ import run
 sys.argv = ["phaseflow", *sys.argv[1:]]
+looked = []
+gc.collect()
+gc.callbacks.append(lambda phase, info: looked.append((phase, info)))
 try:
     run()
 except SystemExit as ended:
     assert not ended.code, ended.code
+assert not looked, looked  # the collector: hardly anything that is made so early is garbage
 ROOMS = {"actors", "supervisor", "tracker", "http", "flow.phase_flow", "components.embedders", "components.extraction"}
 ROOMS |= {"components.extraction.registry", "components.sources.folder", "components.workers.pool"}
 SEARCH = {"components.index", "components.resident", "domain.search_query", "flow.searching"}
