@@ -102,7 +102,11 @@ ROOMS = {"actors", "supervisor", "tracker", "http", "flow.phase_flow", "componen
 ROOMS |= {"components.extraction.registry", "components.sources.folder", "components.workers.pool"}
 SEARCH = {"components.index", "components.resident", "domain.search_query", "flow.searching"}
 ROOMS |= {"cli.tables", "components.embedders.openai"} if "search" in sys.argv else SEARCH
+ROOMS |= {"domain.new_document"}
+if {"status", "kbs", "jobs"} & set(sys.argv):
+    ROOMS |= {"domain.documents", "domain.webhooks", "domain.words", "flow.document_queries", "store.passages"}
 heavy = {"numpy", "numpy.ma", "structlog", "starlette", "httpx2", "chardet", "asyncssh"}
+heavy |= {"rich"} if "--json" in sys.argv else set()
 print("imported:", *sorted((heavy | {f"phaseflow.{room}" for room in ROOMS}) & set(sys.modules)), file=sys.__stdout__)
 """
 

@@ -28,7 +28,7 @@ from phaseflow.domain import errors, identifiers, search_query
 from phaseflow.domain.errors import PhaseflowError, StoreError
 from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
 from phaseflow.domain.settings import OpenAIEmbedderSettings, Settings, WebSource
-from phaseflow.flow import control, document_queries, searching
+from phaseflow.flow import control, document_queries, inputs, searching
 from phaseflow.http import Limits as ServiceLimits
 from phaseflow.http import create_app
 from phaseflow.http.access import LOOPBACK
@@ -273,7 +273,7 @@ MIB = 1 << 20
         (FORMATS, f"files in an opened ZIP archive | {archive.MAX_MEMBERS:,}"),
         (FORMATS, f"time to read a document in a worker | {WorkerLimits().time_s:g} s"),
         (FORMATS, f"memory to read a document in a worker | {WorkerLimits().memory_bytes >> 30} GiB"),
-        (LIBRARY, f"items in one page of a list | {document_queries.MOST_ITEMS:,}"),
+        (LIBRARY, f"items in one page of a list | {inputs.MOST_ITEMS:,}"),
         (LIBRARY, f"hits of a search | {searching.MOST_HITS}"),
         (LIBRARY, f"characters of a query | {search_query.LONGEST_QUERY:,}"),
         (LIBRARY, f"words of a query that are looked up | {word_ranking.MOST_WORDS}"),

@@ -15,6 +15,7 @@ from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import crawl_frontier, vectors
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.database import Database
+from phaseflow.store.document_counts import searchable
 from phaseflow.store.documents import StagedDocument, StagedDocuments, text_hash
 from phaseflow.store.failures import FailedDocument, Failures
 from phaseflow.store.jobs import Jobs
@@ -167,7 +168,7 @@ async def test_a_crawl_takes_out_what_it_did_not_find_and_keeps_what_failed(data
         gone.extend(uri for _, uri, _ in page)
         await database.write(partial(_withdraw, made, [key for key, _, _ in page]))
     assert gone == ["gone", "gone too"]
-    assert await database.read(lambda tx: SearchablePassages(tx, made.scope).counts()) == (2, 2)
+    assert await database.read(lambda tx: searchable(tx, made.scope.kb_key, made.scope.index_version)) == (2, 2)
     assert await is_sound(database)
 
 

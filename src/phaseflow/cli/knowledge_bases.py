@@ -31,14 +31,14 @@ def kbs(place: Place, as_json: bool, limit: int, cursor: str | None) -> None:
 
 async def list_kbs(place: Place, as_json: bool, limit: int, cursor: str | None) -> Exit:
     """Show a page of them."""
-    from phaseflow.cli import tables
-
     async with place.reading() as reader:
         page = await reader.kbs(limit, cursor)
     if as_json:
         answer(page)
         return Exit.COMPLETED
     if page.items:
+        from phaseflow.cli import tables
+
         draw(tables.kbs(page.items))
     else:
         say(f"no knowledge bases yet: {next_command('ingest', 'FOLDER', '--kb', 'NAME')} makes one")

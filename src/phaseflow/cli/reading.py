@@ -44,12 +44,12 @@ def status(kb: str | None, place: Place, as_json: bool, limit: int, cursor: str 
 
 
 async def _one_kb(place: Place, as_json: bool, kb_id: str) -> Exit:
-    from phaseflow.cli.progress_bars import picture
-
     async with place.reading() as reader:
         latest, kb = await reader.status(kb_id), await reader.kb(kb_id)
     if as_json:
         return _print(latest)
+    from phaseflow.cli.progress_bars import picture
+
     draw(picture(latest))
     if kb.counts.queued and latest.status in {JobStatus.COMPLETED, JobStatus.CANCELLED}:
         begins = next_command("start", kb_id)
@@ -73,12 +73,12 @@ def jobs(kb: str, place: Place, as_json: bool, limit: int, cursor: str | None) -
 
 
 async def _jobs(place: Place, as_json: bool, kb_id: str, limit: int, cursor: str | None) -> Exit:
-    from phaseflow.cli import tables
-
     async with place.reading() as reader:
         page = await reader.jobs(kb_id, limit=limit, cursor=cursor)
     if as_json:
         return _print(page)
+    from phaseflow.cli import tables
+
     draw(tables.jobs(page.items))
     return _more(page.next_cursor)
 
@@ -93,12 +93,12 @@ def failures(kb: str, place: Place, as_json: bool, limit: int, cursor: str | Non
 
 
 async def _failures(place: Place, as_json: bool, kb_id: str, limit: int, cursor: str | None) -> Exit:
-    from phaseflow.cli import messages
-
     async with place.reading() as reader:
         page = await reader.failures(kb_id, limit=limit, cursor=cursor)
     if as_json:
         return _print(page)
+    from phaseflow.cli import messages
+
     for one in page.items:
         say(messages.failure(one))
     if not page.items:
@@ -139,12 +139,12 @@ async def _documents(
     part: str,
     wanted: dict[str, str | None],
 ) -> Exit:
-    from phaseflow.cli import tables
-
     async with place.reading() as library:
         page = await library.documents(kb_id, limit, cursor, part, **wanted)
     if as_json:
         return _print(page)
+    from phaseflow.cli import tables
+
     if page.items:
         draw(tables.documents(page.items))
     else:
@@ -163,8 +163,6 @@ def document(kb: str, uri: str, text: bool, place: Place, as_json: bool) -> None
 
 
 async def _document(place: Place, as_json: bool, kb_id: str, uri: str, text: bool) -> Exit:
-    from phaseflow.cli import tables
-
     async with place.reading() as library:
         if text:
             extracted = await library.document_text(kb_id, uri)
@@ -176,6 +174,8 @@ async def _document(place: Place, as_json: bool, kb_id: str, uri: str, text: boo
         one = await library.document(kb_id, uri)
     if as_json:
         return _print(one)
+    from phaseflow.cli import tables
+
     draw(tables.document(one))
     return Exit.COMPLETED
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -9,11 +10,13 @@ from rich.text import Text
 from phaseflow.cli.document_metadata import shown_value
 from phaseflow.cli.next_command import completed
 from phaseflow.cli.plain_text import cell
-from phaseflow.domain.documents import DocumentInfo
-from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
+
+if TYPE_CHECKING:
+    from phaseflow.domain.documents import DocumentInfo
+    from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
 
 
-def kbs(items: Sequence[KnowledgeBase]) -> Table:
+def kbs(items: "Sequence[KnowledgeBase]") -> Table:
     """One row for each knowledge base with its latest job."""
     table = _table("KB", "documents", "chunks", "status", "progress", "failed", "")
     for kb in items:
@@ -24,7 +27,7 @@ def kbs(items: Sequence[KnowledgeBase]) -> Table:
     return table
 
 
-def jobs(items: Sequence[JobStatusResponse]) -> Table:
+def jobs(items: "Sequence[JobStatusResponse]") -> Table:
     """One row for each job, newest first."""
     table = _table("job", "status", "progress", "started", "ended", "failed", "")
     for job in items:
@@ -40,11 +43,11 @@ def jobs(items: Sequence[JobStatusResponse]) -> Table:
     return table
 
 
-def _message(job: JobStatusResponse) -> str:
+def _message(job: "JobStatusResponse") -> str:
     return completed(job.message, job.kb_id)
 
 
-def documents(items: Sequence[DocumentInfo]) -> Table:
+def documents(items: "Sequence[DocumentInfo]") -> Table:
     """One row for each document, by uri."""
     table = _table("uri", "status", "title", "type", "chunks", "")
     for one in items:
@@ -53,7 +56,7 @@ def documents(items: Sequence[DocumentInfo]) -> Table:
     return table
 
 
-def document(one: DocumentInfo) -> Table:
+def document(one: "DocumentInfo") -> Table:
     """One document, a row for each thing there is to say."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(style="dim")
@@ -72,7 +75,7 @@ def document(one: DocumentInfo) -> Table:
     return table
 
 
-def _stands(one: DocumentInfo) -> str:
+def _stands(one: "DocumentInfo") -> str:
     return f"{one.status} ({one.phase})" if one.phase else str(one.status)
 
 
@@ -87,7 +90,7 @@ def _text(value: str) -> Text:
     return Text(cell(value))
 
 
-def _percent(job: JobStatusResponse) -> str:
+def _percent(job: "JobStatusResponse") -> str:
     return f"{job.progress:.0f} %"
 
 

@@ -8,7 +8,7 @@ from phaseflow.domain.documents import DocumentChunk, DocumentInfo, PushedDocume
 from phaseflow.domain.errors import DocumentNotFound, InvalidRequest, NoText
 from phaseflow.domain.status import Page
 from phaseflow.domain.vocabulary import DocumentStatus
-from phaseflow.flow.inputs import as_count, as_cursor_name, as_cursor_number, as_text, cursor_after
+from phaseflow.flow.inputs import MOST_ITEMS, as_count, as_cursor_name, as_cursor_number, as_text, cursor_after
 from phaseflow.flow.readings import Readings
 from phaseflow.store import document_status, missed_documents, texts
 from phaseflow.store.document_status import View, Wanted
@@ -18,8 +18,6 @@ from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.transitions import TransitionLog
 
-MOST_ITEMS = 1000
-"""Items of a list in one answer."""
 LONGEST_PART = 200
 """Characters of a uri that a list of documents is asked for."""
 _PIECE_SEGMENTS = 16

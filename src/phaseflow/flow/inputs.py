@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from phaseflow.domain.errors import InvalidRequest
-from phaseflow.domain.new_document import NewDocument
 from phaseflow.domain.remote_sources import protocol_of
 from phaseflow.domain.settings import (
     DEFAULT_SOURCE,
@@ -26,6 +25,7 @@ from phaseflow.domain.vocabulary import PHASES, Action, JobPhase
 
 if TYPE_CHECKING:
     from phaseflow.components.workers.protocol import Workers
+    from phaseflow.domain.new_document import NewDocument
 
     WorkersLike = int | str | Workers
 
@@ -37,6 +37,8 @@ SettingsLike = Settings | Mapping[str, Any]
 File = str | Path | tuple[str, bytes]
 
 _MOST_DAYS = 36_500
+MOST_ITEMS = 1000
+"""Items of a list in one answer."""
 CURSOR = "after:"
 """Begins the cursor of a list by name: any other text would be a place in the list, too."""
 
@@ -131,13 +133,15 @@ def as_files(files: Iterable[File]) -> Iterable[File]:
                 raise _wrong("files", "a list of paths, or of (name, bytes)", file)
 
 
-def as_new_documents(documents: Iterable[NewDocument | Mapping[str, Any]]) -> list[NewDocument]:
+def as_new_documents(documents: "Iterable[NewDocument | Mapping[str, Any]]") -> "list[NewDocument]":
     """Texts to take in, each checked."""
     several = _several("documents", "a list of NewDocument, or of mappings of their JSON shape", documents)
     return [_as_new_document(number, document) for number, document in enumerate(several)]
 
 
-def _as_new_document(number: int, document: NewDocument | Mapping[str, Any]) -> NewDocument:
+def _as_new_document(number: int, document: "NewDocument | Mapping[str, Any]") -> "NewDocument":
+    from phaseflow.domain.new_document import NewDocument
+
     if isinstance(document, NewDocument):
         return document
     if not isinstance(document, Mapping):

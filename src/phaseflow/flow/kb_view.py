@@ -11,7 +11,6 @@ from phaseflow.flow.readings import Composed, Readings
 from phaseflow.store import document_counts, document_status
 from phaseflow.store.jobs import Jobs
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
-from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.transaction import Transaction
 
 
@@ -32,7 +31,7 @@ class KbView:
         latest = Jobs(tx).latest(record.id)
         stored = {} if record.sources is None else SOURCES.validate_json(record.sources)
         sources = {name: _as_given(source) for name, source in stored.items()}
-        documents, chunks = SearchablePassages(tx, Scope(record.key, record.index_version)).counts()
+        documents, chunks = document_counts.searchable(tx, record.key, record.index_version)
         settings = Settings.model_validate_json(record.settings)
         live = None
         if documents and record.live_settings is not None:

@@ -5,17 +5,14 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from phaseflow.domain.documents import DocumentChunk, DocumentInfo, PushedDocument
 from phaseflow.domain.errors import JobNotFound
-from phaseflow.domain.status import Failure, JobStatusResponse, KnowledgeBase, Page, SearchHits, Transition
+from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, Page
 from phaseflow.domain.vocabulary import DocumentStatus, SearchMode
 from phaseflow.flow.components import ComponentFactory
-from phaseflow.flow.document_queries import MOST_ITEMS, DocumentQueries
-from phaseflow.flow.inputs import as_count, as_cursor_name, as_cursor_number, as_text, cursor_after
+from phaseflow.flow.inputs import MOST_ITEMS, as_count, as_cursor_name, as_cursor_number, as_text, cursor_after
 from phaseflow.flow.kb_view import KbView
 from phaseflow.flow.readings import Readings
 from phaseflow.store import progress
-from phaseflow.store.failures import Failures
 from phaseflow.store.jobs import JobRecord, Jobs
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.progress import Total
@@ -23,6 +20,9 @@ from phaseflow.store.transaction import Transaction
 from phaseflow.store.transitions import TransitionLog
 
 if TYPE_CHECKING:
+    from phaseflow.domain.documents import DocumentChunk, DocumentInfo, PushedDocument
+    from phaseflow.domain.status import Failure, SearchHits, Transition
+    from phaseflow.flow.document_queries import DocumentQueries
     from phaseflow.flow.searching import Searching
 
 
@@ -42,19 +42,25 @@ class Queries:
         self._readings = readings
         self._make_searching = searching
         self._kbs = KbView(readings, components, sees_components=sees_components)
-        self._documents = DocumentQueries(readings)
+
+    @cached_property
+    def _documents(self) -> "DocumentQueries":
+        """Made by the first question about documents, for the same reason as ``_searching``."""
+        from phaseflow.flow.document_queries import DocumentQueries
+
+        return DocumentQueries(self._readings)
 
     @cached_property
     def _searching(self) -> "Searching":
         """Made by the first question that needs it: a status is answered in the time that its modules take."""
         return self._make_searching()
 
-    async def kbs(self, limit: int = 100, cursor: str | None = None) -> Page[KnowledgeBase]:
+    async def kbs(self, limit: int = 100, cursor: str | None = None) -> "Page[KnowledgeBase]":
         """Knowledge bases by name, each with the status of its newest job."""
         as_count("limit", limit, 1, MOST_ITEMS)
         after, composed = as_cursor_name(cursor), await self._readings.composer()
 
-        def read(tx: Transaction) -> Page[KnowledgeBase]:
+        def read(tx: Transaction) -> "Page[KnowledgeBase]":
             records = KnowledgeBases(tx).page(limit + 1, after)
             items = [self._kbs.compose(tx, record, composed) for record in records[:limit]]
             return Page(items=items, next_cursor=cursor_after(items[-1].kb_id) if len(records) > limit else None)
@@ -100,12 +106,12 @@ class Queries:
         """Whether a job reads the sources: one that was made for what waits in the inbox takes that alone."""
         return await self._readings.read(lambda tx: Jobs(tx).record(as_text("job_id", job_id)).lists)
 
-    async def jobs(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[JobStatusResponse]:
+    async def jobs(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> "Page[JobStatusResponse]":
         """The jobs of a knowledge base, newest first."""
         as_count("limit", limit, 1, MOST_ITEMS)
         before, composed = as_cursor_number(cursor), await self._readings.composer()
 
-        def read(tx: Transaction) -> Page[JobStatusResponse]:
+        def read(tx: Transaction) -> "Page[JobStatusResponse]":
             _known_kb(tx, kb_id)
             records = Jobs(tx).history(kb_id, limit + 1, before)
             items = [composed(record) for record in records[:limit]]
@@ -113,24 +119,26 @@ class Queries:
 
         return await self._readings.read(read)
 
-    async def transitions_of(self, job_id: str, limit: int = 100, cursor: str | None = None) -> Page[Transition]:
+    async def transitions_of(self, job_id: str, limit: int = 100, cursor: str | None = None) -> "Page[Transition]":
         """The log of a job, in order. Raises JobNotFound."""
         as_count("limit", limit, 1, MOST_ITEMS)
         after = as_cursor_number(cursor) or 0
 
-        def read(tx: Transaction) -> list[Transition]:
+        def read(tx: Transaction) -> "list[Transition]":
             Jobs(tx).record(as_text("job_id", job_id))
             return TransitionLog(tx).of_job(job_id, after, limit + 1)
 
         found = await self._readings.read(read)
         return Page(items=found[:limit], next_cursor=str(found[limit - 1].seq) if len(found) > limit else None)
 
-    async def failures(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> Page[Failure]:
+    async def failures(self, kb_id: str, limit: int = 100, cursor: str | None = None) -> "Page[Failure]":
         """The documents that failed, by uri."""
         as_count("limit", limit, 1, MOST_ITEMS)
         after = as_cursor_name(cursor)
 
-        def read(tx: Transaction) -> list[Failure]:
+        from phaseflow.store.failures import Failures
+
+        def read(tx: Transaction) -> "list[Failure]":
             return Failures(tx, _known_kb(tx, kb_id).key).page(limit + 1, after)
 
         found = await self._readings.read(read)
@@ -138,6 +146,8 @@ class Queries:
 
     async def count_failures(self, kb_id: str) -> int:
         """How many documents failed."""
+        from phaseflow.store.failures import Failures
+
         return await self._readings.read(lambda tx: Failures(tx, _known_kb(tx, kb_id).key).count())
 
     async def documents(
@@ -149,7 +159,7 @@ class Queries:
         *,
         status: DocumentStatus | str | None = None,
         source: str | None = None,
-    ) -> Page[DocumentInfo]:
+    ) -> "Page[DocumentInfo]":
         """The documents by uri: all, or those with ``status``, of ``source``, or with ``q`` in their uri
         (case-insensitive).
 
@@ -159,7 +169,7 @@ class Queries:
 
     async def pushed_documents(
         self, kb_id: str, limit: int = 100, cursor: str | None = None, *, origin: str | None = None
-    ) -> Page[PushedDocument]:
+    ) -> "Page[PushedDocument]":
         """What is kept of the documents that were pushed, by uri: of all, or of those of one ``origin``."""
         return await self._documents.pushed(kb_id, limit, cursor, origin=origin)
 
@@ -172,11 +182,11 @@ class Queries:
         as_count("limit", limit, 1)
         return await self._documents.changed_after(kb_id, seq, limit, overlap_s)
 
-    async def documents_named(self, kb_id: str, uris: Sequence[str]) -> list[DocumentInfo]:
+    async def documents_named(self, kb_id: str, uris: Sequence[str]) -> "list[DocumentInfo]":
         """Those of these documents that are known, in the order given."""
         return await self._documents.named(kb_id, uris)
 
-    async def document(self, kb_id: str, name: str) -> DocumentInfo:
+    async def document(self, kb_id: str, name: str) -> "DocumentInfo":
         """One document."""
         return await self._documents.one(kb_id, name)
 
@@ -193,7 +203,7 @@ class Queries:
 
     async def document_chunks(
         self, kb_id: str, name: str, limit: int = 100, cursor: str | None = None
-    ) -> Page[DocumentChunk]:
+    ) -> "Page[DocumentChunk]":
         """The passages that a document was cut into, by position; none before it has been cut."""
         return await self._documents.chunks(kb_id, name, limit, cursor)
 
@@ -206,7 +216,7 @@ class Queries:
         filter: Mapping[str, Any] | str | None = None,  # the name in JSON
         mode: SearchMode | str = "hybrid",
         min_score: float = 0.0,
-    ) -> SearchHits:
+    ) -> "SearchHits":
         """The passages that answer best, best first, from whole documents only: a list.
 
         ``filter`` (OpenAI's form, as a mapping or JSON) says which documents count; it is applied before the ranking.

@@ -14,9 +14,9 @@ from phaseflow.domain.settings import Settings, Source, Sources
 from phaseflow.domain.validation import NOT_NAN
 from phaseflow.domain.vocabulary import DocumentStatus, JobPhase, SearchMode
 from phaseflow.domain.webhooks import WEBHOOK_NAME
-from phaseflow.flow.document_queries import LONGEST_PART, MOST_ITEMS
+from phaseflow.flow.document_queries import LONGEST_PART
 from phaseflow.flow.documents import TOGETHER
-from phaseflow.flow.inputs import CURSOR
+from phaseflow.flow.inputs import CURSOR, MOST_ITEMS
 from phaseflow.flow.searching import MOST_HITS
 from phaseflow.http.endpoint import Parameters
 

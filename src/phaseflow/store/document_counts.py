@@ -30,6 +30,16 @@ def counts(tx: Transaction, seen: View) -> DocumentCounts:
     return DocumentCounts(**found)
 
 
+def searchable(tx: Transaction, kb_key: str, index_version: int) -> tuple[int, int]:
+    """(documents, chunks) that search sees."""
+    row = tx.row(
+        "SELECT count(*), coalesce(sum(chunk_count), 0) FROM documents"
+        f" WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}",
+        kb_key, index_version,
+    )  # fmt: skip
+    return (row[0], row[1]) if row else (0, 0)
+
+
 _REST: Final = {DocumentStatus.QUEUED}
 _MAY_BE_UNKNOWN: Final = {DocumentStatus.PROCESSING, DocumentStatus.FAILED}
 """What a phase has in hand, or could not use, when its document was deleted."""

@@ -10,9 +10,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from phaseflow.domain.documents import DocumentChunk, DocumentInfo, effective_metadata
 from phaseflow.domain.vocabulary import PHASES, DocumentStatus, JobPhase
 from phaseflow.store import status_candidates
 from phaseflow.store.pieces import number_of, pieces_of
@@ -20,6 +19,9 @@ from phaseflow.store.states import IS_IN_HAND, IS_LISTED, IS_SEARCHABLE, Documen
 from phaseflow.store.taken_out import UNWANTED
 from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Row, Transaction
+
+if TYPE_CHECKING:
+    from phaseflow.domain.documents import DocumentChunk, DocumentInfo
 
 SCAN: Final = 200
 """Documents judged in one statement, …"""
@@ -108,13 +110,14 @@ _PUSHED: Final = " LEFT JOIN pushed AS p ON p.kb_id = c.kb_id AND p.uri = c.uri"
 
 def page(
     tx: Transaction, seen: View, wanted: Wanted, limit: int, after: str = ""
-) -> tuple[list[DocumentInfo], str | None]:
+) -> "tuple[list[DocumentInfo], str | None]":
     """Documents by uri, those behind ``after``, and the uri to go on after (None at the end).
 
     Looks for a bounded time, so a page may hold fewer than ``limit`` and yet not be the last, and in very large
     knowledge bases even none.
     """
-    began, found = time.thread_time(), list[DocumentInfo]()
+    began = time.thread_time()
+    found: list[DocumentInfo] = []
     following: str | None = after
     while following is not None:
         more, following = _look(tx, seen, wanted, limit - len(found), following)
@@ -124,7 +127,9 @@ def page(
     return found, following
 
 
-def _look(tx: Transaction, seen: View, wanted: Wanted, limit: int, after: str) -> tuple[list[DocumentInfo], str | None]:
+def _look(
+    tx: Transaction, seen: View, wanted: Wanted, limit: int, after: str
+) -> "tuple[list[DocumentInfo], str | None]":
     """A page of those in the next part of the catalogue."""
     candidates = status_candidates.of(wanted.status, seen.rebuilds, is_cancelled=seen.is_cancelled)
     is_filtered = wanted != Wanted()
@@ -165,7 +170,7 @@ def _stride(tx: Transaction, seen: View, after: str) -> str | None:
     return found
 
 
-def find(tx: Transaction, seen: View, name: str) -> DocumentInfo | None:
+def find(tx: Transaction, seen: View, name: str) -> "DocumentInfo | None":
     """The document with this id or, where none has it, with this uri; None when there is neither."""
     for column in ("document_id", "uri"):
         row = tx.row(
@@ -178,7 +183,7 @@ def find(tx: Transaction, seen: View, name: str) -> DocumentInfo | None:
     return None
 
 
-def some(tx: Transaction, seen: View, uris: Sequence[str]) -> dict[str, DocumentInfo]:
+def some(tx: Transaction, seen: View, uris: Sequence[str]) -> "dict[str, DocumentInfo]":
     """Those of these documents that are known, by uri."""
     rows = tx.rows(
         f"SELECT {_status(seen)}, {_COLUMNS} FROM json_each(?5) AS n"
@@ -202,7 +207,7 @@ def version_of(tx: Transaction, seen: View, uri: str) -> tuple[int, str, int] | 
     return None if row is None else (row[0], row[1], row[2])
 
 
-def chunks(tx: Transaction, document: int, limit: int, after: int) -> list[DocumentChunk]:
+def chunks(tx: Transaction, document: int, limit: int, after: int) -> "list[DocumentChunk]":
     """The passages of a version, by position, from ``after`` on."""
     spans = tx.rows(
         f"SELECT {number_of('id')}, start, stop FROM chunks WHERE {pieces_of('id', '?1', first='?2')}"
@@ -210,6 +215,8 @@ def chunks(tx: Transaction, document: int, limit: int, after: int) -> list[Docum
         document, after, limit,
     )  # fmt: skip
     found = Texts(tx).slices([(document, start, stop) for _, start, stop in spans])
+    from phaseflow.domain.documents import DocumentChunk
+
     return [
         DocumentChunk(position=position, start=start, end=stop, text=text)
         for (position, start, stop), (text, _) in zip(spans, found, strict=True)
@@ -225,7 +232,9 @@ def scope(seen: View) -> tuple[str, int, int, bool]:
     return seen.kb_key, seen.index_version, seen.job_seq, seen.is_cancelled
 
 
-def _info(row: Row) -> DocumentInfo:
+def _info(row: Row) -> "DocumentInfo":
+    from phaseflow.domain.documents import DocumentInfo, effective_metadata
+
     (
         status, document_id, uri, source, given, replaces, attempts, created_at, touched_at, requested_at, in_hand,
         changed_at, phase, code, error, failed_attempts, failed_at, live, indexed_at, title, media_type, size, own,

@@ -188,15 +188,6 @@ class SearchablePassages:
         sql = f"SELECT 1 FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE} LIMIT 1"
         return self.tx.row(sql, self.scope.kb_key, self.scope.index_version) is not None
 
-    def counts(self) -> tuple[int, int]:
-        """(documents, chunks) that search sees."""
-        row = self.tx.row(
-            "SELECT count(*), coalesce(sum(chunk_count), 0) FROM documents"
-            f" WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}",
-            self.scope.kb_key, self.scope.index_version,
-        )  # fmt: skip
-        return (row[0], row[1]) if row else (0, 0)
-
     def live_documents(self) -> tuple[int, str]:
         """The search revision of a knowledge base, and the ids of the documents that search sees then, with blanks
         between them."""

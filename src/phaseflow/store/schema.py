@@ -10,7 +10,7 @@ from pathlib import Path
 
 from phaseflow.domain.errors import NewerDatabase, NotADatabase, StoreUnavailable
 from phaseflow.domain.log import get_logger
-from phaseflow.store import failpoints, migration, names, upkeep
+from phaseflow.store import failpoints, names, upkeep
 from phaseflow.store.connection import BUSY_S
 from phaseflow.store.open_file import HEAD_BYTES, SQLITE_MAGIC, may_be_open, size_by_head
 from phaseflow.store.private_files import make_database_file
@@ -112,6 +112,8 @@ def check_version(path: Path, application_id: int, version: int, tables: int) ->
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    from phaseflow.store import migration  # a reader brings nothing to a new version
+
     application_id, version, tables = identity(connection)
     if not check_version(path, application_id, version, tables):
         _create(connection)

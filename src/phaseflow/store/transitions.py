@@ -8,7 +8,6 @@ from phaseflow.domain.status import Transition, timestamp
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store.knowledge_bases import IS_LIVE, KEY_OF, name_of
 from phaseflow.store.transaction import Row, Transaction
-from phaseflow.store.webhooks import WebhookQueue
 
 _COLUMNS = "seq, kb_id, job_id, phase, from_status, to_status, reason, error, at"
 
@@ -36,6 +35,8 @@ class TransitionLog:
             *values,
         )
         logged = _transition((seq, *values))
+        from phaseflow.store.webhooks import WebhookQueue  # a status reads the log, and tells nobody
+
         WebhookQueue(self.tx).tell_of_job(logged)
         return logged
 

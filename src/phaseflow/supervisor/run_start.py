@@ -25,6 +25,7 @@ from phaseflow.store import (
 from phaseflow.store.clock import Clock
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.database import Database
+from phaseflow.store.document_counts import searchable
 from phaseflow.store.documents import StagedDocuments, Target
 from phaseflow.store.failures import Failures
 from phaseflow.store.index_spaces import Spaces
@@ -32,7 +33,7 @@ from phaseflow.store.job_settings import reads_otherwise
 from phaseflow.store.job_sources import JobSources
 from phaseflow.store.jobs import JobRecord, Jobs
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
-from phaseflow.store.passages import Scope, SearchablePassages
+from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Attempt
 from phaseflow.store.transaction import Transaction
 from phaseflow.tracker import Changed
@@ -107,7 +108,8 @@ async def prepare_run(database: Database, job_id: str, components: Components) -
     scope, settings = found
     if not settings:
         return None
-    return made_again(settings, *await database.read_long(lambda tx: SearchablePassages(tx, scope).counts()))
+    made = await database.read_long(lambda tx: searchable(tx, scope.kb_key, scope.index_version))
+    return made_again(settings, *made)
 
 
 def _prepare_some(
