@@ -71,7 +71,8 @@ class App {
     this.store.watch({
       list: () => this.follow(),
       connection: (connection) => this.showConnection(connection),
-      transition: (transition) => this.hear(transition),
+      transition: (transition) => this.announcer.hear(transition),
+      ended: (job) => this.showEnd(job),
       refused: (refusal) => this.announcer.say(`refused ${refusal.kb_id}`, refusal.detail),
     });
     this.list.addEventListener("kb-select", (event) => this.go(event.detail.kb_id, true));
@@ -164,12 +165,10 @@ class App {
 
   /**
    * A run that ends while nobody looks is told in the title of the page.
-   * @param {import("./phaseflow.d.ts").Transition} transition
+   * @param {import("./phaseflow.d.ts").IngestionJob} job
    */
-  hear(transition) {
-    this.announcer.hear(transition);
-    const hasEnded = transition.phase === null && ["completed", "failed", "cancelled"].includes(transition.to);
-    if (hasEnded && document.hidden) this.showTitle(`${transition.to === "completed" ? "✓" : "✕"} ${transition.kb_id}: ${statusWord(transition.to).toLowerCase()}`);
+  showEnd({ kb_id: kbId, status }) {
+    if (document.hidden) this.showTitle(`${status === "completed" ? "✓" : "✕"} ${kbId}: ${statusWord(status).toLowerCase()}`);
   }
 
   /** @param {string} news what the title says before all else, until somebody looks */

@@ -15,8 +15,8 @@ import { DocumentRow } from "./document-row.js";
 import { DocumentView } from "./document-view.js";
 import { allDocuments, noneOf } from "./document-words.js";
 import { el, setAttribute, setText } from "./dom.js";
-import { Feed } from "./feed.js";
 import { addressOf } from "./place.js";
+import { SeenFeed } from "./seen-feed.js";
 import { isOver } from "./store.js";
 import { capital, count, counted } from "./words.js";
 
@@ -59,7 +59,10 @@ export class DocumentsPanel {
     this.view = null;
     this.filters = new DocumentFilters(store, kbId, () => this.refilter());
     this.bulk = new DocumentBulk(store, kbId, ask, () => this.filters.value());
-    this.stream = new Feed({ base: store.base, kb: kbId, documents: true, document: (one) => this.hear(one), refused: () => void store.lookout.look() });
+    this.stream = new SeenFeed({
+      base: store.base, kb: kbId, documents: true, document: (one) => this.hear(one), reset: () => this.relist(),
+      refused: () => void store.lookout.look(),
+    });
     this.told = el("p", { class: "told", role: "status", text: "Loading…" });
     this.body = el("tbody");
     this.table = el("table", { hidden: true },
@@ -164,6 +167,13 @@ export class DocumentsPanel {
   hear(one) {
     this.changed.set(one.id, one);
     this.soon(this.draw, DRAW_EVERY_MS);
+    this.soon(this.recount, COUNT_EVERY_MS);
+  }
+
+  /** More has changed than the stream tells of. */
+  relist() {
+    void this.view?.read();
+    this.soon(this.reread, READ_EVERY_MS);
     this.soon(this.recount, COUNT_EVERY_MS);
   }
 

@@ -1,6 +1,7 @@
 /**
  * Looks for what the feed of jobs does not tell: knowledge bases that were made, changed, counted anew or deleted without
- * a job. While the page is seen, one short question every few seconds says which of them to read again.
+ * a job. One short question every few seconds says which of them to read again; less often while the page is hidden, where
+ * it tells of the end of runs.
  *
  * @import {Store} from "./store.js"
  */
@@ -8,6 +9,7 @@
 import * as api from "./api.js";
 
 const EVERY_MS = 7000;
+const HIDDEN_EVERY_MS = 30_000;
 /** More than so many are read as one list. */
 const FEW = 8;
 
@@ -27,7 +29,7 @@ export class Lookout {
   open() {
     this.close();
     this.leaving = new AbortController();
-    document.addEventListener("visibilitychange", () => void this.look(), { signal: this.leaving.signal });
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.wait() : void this.look()), { signal: this.leaving.signal });
     this.wait();
   }
 
@@ -39,12 +41,12 @@ export class Lookout {
 
   wait() {
     clearTimeout(this.timer);
-    if (this.leaving) this.timer = setTimeout(() => void this.look(), EVERY_MS);
+    if (this.leaving) this.timer = setTimeout(() => void this.look(), document.hidden ? HIDDEN_EVERY_MS : EVERY_MS);
   }
 
-  /** Look now, if anybody sees the page. */
+  /** Look now. */
   async look() {
-    if (this.isLooking || !this.leaving || document.hidden) return this.wait();
+    if (this.isLooking || !this.leaving) return this.wait();
     this.isLooking = true;
     try {
       await this.compare();

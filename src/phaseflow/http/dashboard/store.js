@@ -7,8 +7,8 @@
  */
 
 import * as api from "./api.js";
-import { Feed } from "./feed.js";
 import { Lookout } from "./lookout.js";
+import { SeenFeed } from "./seen-feed.js";
 
 /**
  * @typedef {object} Underway
@@ -16,7 +16,7 @@ import { Lookout } from "./lookout.js";
  * @property {boolean} answered
  */
 
-/** @typedef {{connection: Connection, list: null, kb: string, transition: Transition, reset: null, refused: Refusal}} Told */
+/** @typedef {{connection: Connection, list: null, kb: string, transition: Transition, ended: IngestionJob, reset: null, refused: Refusal}} Told */
 
 /** While a job runs its statuses bring the counts of what can be searched up to date, at most so often. */
 const COUNTS_AGE_MS = 5000;
@@ -42,6 +42,8 @@ export class Store {
     this.listed = false;
     /** @type {Date | null} */
     this.seenAt = null;
+    /** Since when the page is hidden, and has no stream. @type {Date | null} */
+    this.restsSince = null;
     /** @type {Map<string, Underway>} */
     this.underway = new Map();
     /** @type {Map<string, string>} */
@@ -55,13 +57,16 @@ export class Store {
     this.lookout = new Lookout(this);
     this.watchers = 0;
     this.events = new EventTarget();
-    this.stream = new Feed({
+    this.stream = new SeenFeed({
       base,
       status: (job) => this.take(job),
       transition: (transition) => this.tell("transition", transition),
       reset: () => this.tell("reset", null),
       connection: (connection) => this.connected(connection),
       refused: ({ code }) => (code === "unauthorized" ? this.lock() : this.connected("lost")),
+    }, {
+      rests: () => (this.restsSince = this.connection === "live" ? new Date() : null),
+      wakes: () => this.connected("connecting"),
     });
   }
 
@@ -135,6 +140,7 @@ export class Store {
       if (isOurs(kbId)) continue;
       this.readAt.set(kbId, performance.now());
       this.kbs.set(kbId, this.newer(kb, heard, before));
+      this.notice(before.get(kbId), this.kbs.get(kbId));
     }
     const isSame = this.listed && before.size === this.kbs.size && [...before.keys()].every((kbId) => this.kbs.has(kbId));
     this.listed = true;
@@ -182,11 +188,12 @@ export class Store {
   /** @param {Connection} connection */
   connected(connection) {
     const back = connection === "live" && this.connection === "lost";
-    if (connection === "lost" && this.connection === "live") this.seenAt = new Date();
+    if (connection === "lost" && this.connection !== "lost") this.seenAt = this.connection === "live" ? new Date() : (this.restsSince ?? this.seenAt);
     if (back) void this.refresh();
     if (connection === this.connection) return;
     this.connection = connection;
     this.tell("connection", connection);
+    if (connection === "live") this.seenAt = this.restsSince = null;
   }
 
   /** @param {IngestionJob} job */
@@ -208,9 +215,20 @@ export class Store {
     this.place(kb);
   }
 
+  /**
+   * Tell of a job that is over now and was not before, however that was learned.
+   * @param {KnowledgeBase | undefined} before
+   * @param {KnowledgeBase | undefined} now
+   */
+  notice(before, now) {
+    if (!before || !now?.job || !isOver(now.job)) return;
+    if (!before.job || !isOver(before.job) || before.job.job_id !== now.job.job_id) this.tell("ended", now.job);
+  }
+
   /** @param {KnowledgeBase} kb */
   place(kb) {
     const isNew = !this.kbs.has(kb.kb_id);
+    this.notice(this.kbs.get(kb.kb_id), kb);
     this.kbs.set(kb.kb_id, kb);
     this.settle(kb);
     this.tell(isNew ? "list" : "kb", /** @type {any} */ (isNew ? null : kb.kb_id));
