@@ -60,14 +60,26 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that take longest: last, one of them would keep the others' processors waiting."""
     items.sort(key=lambda item: not item.nodeid.startswith("tests/proof/"))
-    if "hypothesis" in sys.modules:  # importing it takes longer than most tests
-        from hypothesis import is_hypothesis_test, settings
+    if matrices.is_thorough and "hypothesis" in sys.modules:
+        from hypothesis import is_hypothesis_test
 
-        settings.register_profile("no pace", deadline=None, max_examples=matrices.examples(settings().max_examples))
-        settings.load_profile("no pace")
-        for item in items if matrices.is_thorough else ():
+        for item in items:
             if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
                 item.add_marker("thorough")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makemodule(module_path: Path) -> None:
+    """Before a module makes the first property: no example has a limit on its time, and there are fewer by default.
+
+    A property keeps what holds when it is made.
+    """
+    if "hypothesis" in sys.modules or b"hypothesis" not in module_path.read_bytes():
+        return  # importing it takes longer than most tests
+    from hypothesis import settings
+
+    settings.register_profile("no pace", deadline=None, max_examples=matrices.examples(settings().max_examples))
+    settings.load_profile("no pace")
 
 
 @pytest.hookimpl(trylast=True)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests import stopwatch
 from tests.stopwatch import Stopwatch
@@ -76,6 +78,12 @@ def test_no_test_limits_a_duration_by_itself() -> None:
 )
 def test_a_limit_on_a_duration_is_found(source: str, is_found: bool) -> None:
     assert bool(list(limited(ast.parse(source)))) is is_found
+
+
+@settings(max_examples=1)
+@given(st.just(0.25))
+def test_no_example_of_a_property_has_a_limit_on_its_time(pause_s: float) -> None:
+    time.sleep(pause_s)  # longer than hypothesis lets one take by itself
 
 
 def test_a_limit_grows_with_the_slowness_of_the_machine_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
