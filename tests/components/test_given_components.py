@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from phaseflow import PhaseFlow
 from phaseflow.components.loader_answers import checked_page
-from phaseflow.components.protocols import Document, Entry, Known, Unchanged
+from phaseflow.components.protocols import Document, Entry, Known, Span, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable
 from tests.indexes.file_index import FileIndex
 
@@ -58,6 +59,33 @@ def test_what_cannot_work_is_refused_by_name(tmp_path: Path, components: dict[st
         PhaseFlow(tmp_path / "kb.db", **components)
     assert str(refused.value).startswith(told)
     assert list(tmp_path.iterdir()) == []
+
+
+class Named:
+    """A chunker and an embedder with any fingerprint."""
+
+    def __init__(self, fingerprint: object) -> None:
+        self.fingerprint = fingerprint
+
+    def spans(self, text: str, media_type: str) -> list[Span]:
+        return [Span(0, len(text))]
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[list[float]]:
+        return [[1.0] for _ in texts]
+
+    async def embed_query(self, text: str) -> list[float]:
+        return [1.0]
+
+
+NAMELESS = ["", " ", "half \ud800", "nul \0", "x" * 1_001]
+
+
+# Of embedders, libraries have attributes of that name: one that is no string says nothing.
+@pytest.mark.parametrize(("part", "given"), [("chunker", 7), *product(("chunker", "embedder"), NAMELESS)], ids=ascii)
+def test_a_fingerprint_that_names_nothing_is_refused_when_it_is_given(tmp_path: Path, part: str, given: object) -> None:
+    components: dict[str, Any] = {part: Named(given)}
+    with pytest.raises(TypeError, match="the fingerprint of Named is "):
+        PhaseFlow(tmp_path / "kb.db", **components)
 
 
 def test_a_function_that_makes_loaders_is_taken_as_one(tmp_path: Path) -> None:
@@ -135,6 +163,9 @@ class Loads:
 
 async def test_a_document_that_a_loader_makes_wrongly_fails_alone(tmp_path: Path) -> None:
     odd: dict[str, tuple[Callable[[Entry], Any], str]] = {
+        "link": (lambda e: made(e, links=("u2",)), "whose links hold a str: they must be Entry objects"),
+        "named": (lambda e: made(e, links=(Entry(5),)), "whose links hold an Entry whose uri is an int, not str"),  # type: ignore[arg-type]  # the mistake
+        "deep": (lambda e: made(e, links=(Entry("u", depth=-1),)), "whose links hold an Entry whose depth is -1"),
         "nan": (lambda e: made(e, metadata={"a": float("nan")}), "whose metadata.a must be a number of 64 bits"),
         "nested": (lambda e: made(e, metadata={"a": {"b": 1}}), "whose metadata.a must be a string, a number"),
         "half": (lambda e: made(e, metadata={"a": "\ud800"}), "whose metadata holds half a character"),

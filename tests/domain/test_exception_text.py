@@ -51,3 +51,9 @@ def test_one_that_cannot_say_anything_is_its_type(answer: Any) -> None:
 def test_a_long_one_is_cut(said: str) -> None:
     assert max(len(text_of(ValueError(said))), len(named(ValueError(said)))) <= LONGEST
     assert named(ValueError(said)).startswith("ValueError: x")
+
+
+@pytest.mark.parametrize("code", ["", " ", 5, None, "half \ud800", "x" * 101], ids=ascii)
+def test_what_is_no_word_is_no_code_of_a_document(code: Any) -> None:
+    assert DocumentError("it is broken", code=code).code == "document_error"
+    assert DocumentError("it is broken", code="broken").code == "broken"

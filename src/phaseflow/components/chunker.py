@@ -7,6 +7,7 @@ from operator import index
 from typing import Any, Final
 
 from phaseflow.components.bare_passages import in_company
+from phaseflow.components.given_fingerprint import checked_fingerprint
 from phaseflow.components.protocols import Chunker, Span, TextSplitter
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError
@@ -99,6 +100,7 @@ class SplitterChunker:
 def as_chunker(candidate: Chunker | TextSplitter) -> Chunker:
     """Take a chunker as it is, and wrap a text splitter. Raises TypeError for anything else."""
     if isinstance(candidate, Chunker):
+        checked_fingerprint(candidate, candidate.fingerprint)
         return candidate
     if isinstance(candidate, TextSplitter):
         return SplitterChunker(candidate)
@@ -243,7 +245,7 @@ def _splitter_release() -> str:
 def _splitter_fingerprint(splitter: Any) -> str:
     given = getattr(splitter, "fingerprint", None)
     if isinstance(given, str):
-        return given
+        return checked_fingerprint(splitter, given)
     kind = type(splitter)
     sizes = [getattr(splitter, name, None) for name in ("_chunk_size", "_chunk_overlap")]
     return ":".join([f"{kind.__module__}.{kind.__qualname__}", *(str(size) for size in sizes if size is not None)])

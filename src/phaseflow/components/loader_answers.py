@@ -9,16 +9,19 @@ from phaseflow.components.protocols import Document, Entry, Known, Loader, Skipp
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 from phaseflow.domain.new_document import BUILT_IN, check_metadata
 
+_LARGEST = 2**63
 _Loaded = Document | Unchanged | Skipped
 _TEXT, _TEXT_OR_NONE = (str,), (str, type(None))
-_ENTRY: Mapping[str, tuple[type, ...]] = {"uri": _TEXT, "size": (int, type(None)), "stamp": _TEXT_OR_NONE}
+_ENTRY: Mapping[str, tuple[type, ...]] = {
+    "uri": _TEXT, "size": (int, type(None)), "stamp": _TEXT_OR_NONE, "depth": (int,),
+}  # fmt: skip
 _FIELDS: Mapping[type, Mapping[str, tuple[type, ...]]] = {
     Document: {
         "entry": (Entry,), "text": _TEXT, "title": _TEXT, "media_type": _TEXT, "content_hash": (bytes,),
         "stamp": _TEXT_OR_NONE, "links": (tuple, list), "read_as": _TEXT_OR_NONE,
     },
     Unchanged: {"entry": (Entry,), "content_hash": (bytes,), "stamp": _TEXT_OR_NONE, "links": (tuple, list)},
-    Skipped: {"entry": (Entry,), "links": (tuple, list)},
+    Skipped: {"entry": (Entry,), "links": (tuple, list), "twin": _TEXT_OR_NONE},
 }  # fmt: skip
 
 
@@ -63,7 +66,7 @@ def checked_document(loader: Loader, found: Any, known: Known | None) -> _Loaded
     if fields is None:
         said = f"{_name(loader)}.load() returned {_a(found)}: return a Document, Unchanged or Skipped"
         raise TypeError(said) if found is None else ComponentUnavailable(said)
-    if wrong := _wrong_field(found, fields):
+    if wrong := _wrong_field(found, fields) or _wrong_links(found):
         raise TypeError(f"{_name(loader)}.load() returned {_a(found)} whose {wrong}")
     if isinstance(found, Document) and (wrong := _wrong_parts(found) or _wrong_metadata(found)):
         raise TypeError(f"{_name(loader)}.load() returned {_a(found)} whose {wrong}")
@@ -90,8 +93,19 @@ def _wrong_entry(entry: Entry) -> str | None:
         entry.uri.encode()
     except UnicodeEncodeError:
         return f"uri {entry.uri!r:.100} holds half a character"
-    is_size = entry.size is None or 0 <= entry.size < 2**63
-    return None if is_size else f"size is {entry.size}, not a number of bytes"
+    if entry.size is not None and not 0 <= entry.size < _LARGEST:
+        return f"size is {entry.size}, not a number of bytes"
+    return None if 0 <= entry.depth < _LARGEST else f"depth is {entry.depth}, not a number of links"
+
+
+def _wrong_links(found: _Loaded) -> str | None:
+    links: Sequence[Any] = found.links
+    for link in links:
+        if not isinstance(link, Entry):
+            return f"links hold {_a(link)}: they must be Entry objects"
+        if wrong := _wrong_field(link, _ENTRY) or _wrong_entry(link):
+            return f"links hold an Entry whose {wrong}"
+    return None
 
 
 def _wrong_parts(document: Document) -> str | None:

@@ -12,6 +12,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
+from phaseflow.components.given_fingerprint import checked_fingerprint
+
 _MODEL = ("model", "model_name")
 _KNOWN = (
     *_MODEL, "model_id", "deployment", "azure_deployment", "deployment_name", "endpoint", "base_url", "dimensions",
@@ -79,8 +81,8 @@ def fingerprint_of(embedder: Any) -> Fingerprint:
     put the vectors of two models into one index.
     """
     given = getattr(embedder, "fingerprint", None)
-    if isinstance(given, str) and given:
-        return Fingerprint(given)
+    if isinstance(given, str):
+        return Fingerprint(checked_fingerprint(embedder, given))
     kind = embedder if isinstance(embedder, type | ModuleType) else type(embedder)
     name = kind.__name__ if isinstance(kind, ModuleType) else f"{kind.__module__}.{kind.__qualname__}"
     model = next((value for value in (_read(embedder, name) for name in _MODEL) if isinstance(value, str)), None)

@@ -11,16 +11,21 @@ class ComponentError(PhaseflowError):
     code = "component_error"
 
 
+def _is_word(code: object) -> bool:
+    return isinstance(code, str) and 0 < len(code) <= 100 and code.isprintable() and not code.isspace()
+
+
 class DocumentError(ComponentError):
     """This document cannot be used, and trying again at once would not help. The phase continues.
 
     ``code`` names the kind in ``failures`` (``unsupported_format``, ``decode_error``, …). ``counts`` says whether
     the failure is part of the phase's error budget. ``gone`` says that the document does not exist any more.
+    What is no word, or longer than 100 characters, is no code: ``document_error`` stands for it.
     """
 
     def __init__(self, message: str, *, code: str = "document_error", counts: bool = True, gone: bool = False) -> None:
         super().__init__(message)
-        self.code = code
+        self.code = code if _is_word(code) else "document_error"
         self.counts = counts
         self.gone = gone
 
