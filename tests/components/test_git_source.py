@@ -22,12 +22,14 @@ from dulwich.repo import Repo
 from dulwich.server import DictBackend
 from dulwich.web import WSGIRequestHandlerLogger, WSGIServerLogger, make_wsgi_chain
 
-from phaseflow import GitSource, InvalidRequest, PhaseFlow
+from phaseflow import FsspecSource, GitSource, InvalidRequest, PhaseFlow
 from phaseflow.components.protocols import Document, Entry
 from phaseflow.components.sources.git import GitLoader, repositories
 from phaseflow.components.sources.git.pack_check import check_pack
 from phaseflow.components.sources.git.places import client_for, open_local
 from phaseflow.components.sources.git.repositories import Fetch, Repositories
+from phaseflow.components.sources.remote import FsspecLoader
+from phaseflow.components.sources.remote.connections import NamedConnection
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceNotAllowed
@@ -496,3 +498,61 @@ def test_a_redirect_takes_no_header_along_that_says_who_asks(moved: Moved, tmp_p
         assert home.headers[0] >= {"x-key"}
         assert len(other.asked) >= 2
         assert not set.union(*other.headers) & {"x-key"}
+
+
+PLACES = [
+    ("http", "http://127.0.0.1:{home}", "http://127.0.0.1:{other}/docs.git"),
+    ("http", "http://127.0.0.1:{home}/docs", "http://127.0.0.1:{home}/docs.git"),
+    ("https", "http://127.0.0.1:{home}", "http://127.0.0.1:{home}/docs.git"),
+    ("https", None, "http://127.0.0.1:{home}/docs.git"),
+]
+"""Protocol and url of a connection, and an address that it is not for."""
+
+
+@pytest.mark.parametrize(("protocol", "top", "url"), PLACES)
+@pytest.mark.parametrize("kind", ["git", "fsspec"])
+async def test_a_key_goes_only_where_the_operator_has_said_whoever_names_the_address(
+    moved: Moved, tmp_path: Path, kind: str, protocol: str, top: str | None, url: str
+) -> None:
+    with moved.servers() as (home, other):
+        ports = {"home": home.server_port, "other": other.server_port}
+        url = url.format(**ports)
+        options = {"username": "me", "password": "secret"} if kind == "git" else {"headers": {"Authorization": "me"}}
+        named = {"protocol": protocol, "options": options} | ({"url": top.format(**ports)} if top else {})
+        (tmp_path / "connections.json").write_text(json.dumps({"ours": named}))
+        async with PhaseFlow(tmp_path / "kb.db") as flow:
+            with pytest.raises(SourceNotAllowed, match="the connection is for"):
+                await flow.start("kb", {"type": kind, "url": url, "connection": "ours"})
+        connection = NamedConnection.model_validate(named)
+        loader = (
+            GitLoader(GitSource(url), connection=connection)
+            if kind == "git"
+            else FsspecLoader(FsspecSource(url), connection=connection)
+        )
+        with pytest.raises(ComponentUnavailable, match="the connection is for"):
+            await anext(loader.list())
+        await loader.aclose()
+        assert home.asked == other.asked == []
+
+
+@pytest.mark.parametrize(
+    ("url", "is_named"),
+    [
+        ("https://docs.example.org/manuals/a", True),
+        ("zip://a.md::https://docs.example.org/manuals/a.zip", True),
+        ("simplecache::https://docs.example.org/manuals", True),
+        ("zip://a.md::https://other.example.org/manuals/a.zip", False),
+        ("https://other.example.org::https://docs.example.org/manuals", False),
+        ("http://docs.example.org/manuals::https://docs.example.org/manuals", False),
+        ("https://docs.example.org/manuals/%2e%2e/a", False),
+        ("https://docs.example.org/manuals.evil", False),
+        ("s3://docs/manuals", False),
+    ],
+)
+def test_each_server_of_a_chain_is_one_that_the_connection_names(url: str, is_named: bool) -> None:
+    connection = NamedConnection(protocol="https", url="https://docs.example.org/manuals/", options={"headers": {}})
+    if is_named:
+        assert connection.given_for(url) == {"headers": {}}
+        return
+    with pytest.raises(SourceNotAllowed, match="the connection is for"):
+        connection.given_for(url)

@@ -104,7 +104,11 @@ class RemoteSources:
                 return check_repository(source, known)
         elif self._roots is not None:
             return await _in_thread(partial(check_rules, source, known))
-        return None if source.connection is None else connection_named(source.connection, known)
+        if source.connection is None:
+            return None
+        connection = connection_named(source.connection, known)
+        connection.check(source.url)
+        return connection
 
 
 _in_thread = anyio.to_thread.run_sync

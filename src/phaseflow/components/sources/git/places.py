@@ -97,7 +97,10 @@ def client_for(url: str, connection: NamedConnection | None, addresses_of: Addre
 
         options = {"pool_manager": guarded_pool(addresses_of), "config": ConfigDict()}
     if connection is not None:
-        options |= {**connection.options, **connection.secrets()}
+        try:
+            options |= connection.given_for(url)
+        except SourceNotAllowed as error:
+            raise ComponentUnavailable(str(error)) from error
     try:
         client, path = get_transport_and_path_from_url(url, operation="pull", quiet=True, **options)
     except (TypeError, ValueError) as error:

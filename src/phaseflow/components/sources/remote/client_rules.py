@@ -5,7 +5,12 @@ import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from phaseflow.components.sources.remote.connections import Connections, NamedConnection, connection_named
+from phaseflow.components.sources.remote.connections import (
+    Connections,
+    NamedConnection,
+    connection_named,
+    is_same_protocol,
+)
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.components.sources.web.ssrf import AddressPolicy, check_sites
 from phaseflow.domain.errors import SourceNotAllowed
@@ -38,7 +43,7 @@ def check_rules(source: FsspecSource, connections: Connections) -> NamedConnecti
         _check_open(source, protocol)
         return None
     connection = connection_named(source.connection, connections)
-    if not _same_protocol(protocol, connection.protocol):
+    if not is_same_protocol(protocol, connection.protocol):
         raise SourceNotAllowed(f"the connection {source.connection!r} is for {connection.protocol}:// addresses")
     if connection.protocol in _LOCAL:
         raise SourceNotAllowed(f"the connection {source.connection!r} is not for clients of this server")
@@ -102,13 +107,6 @@ def _check_pinned(source: FsspecSource, connection: NamedConnection) -> None:
             f"the connection {source.connection!r} is for another server or user than {_shown(source)} names;"
             f" write it as {connection.protocol}:///folder"
         )
-
-
-def _same_protocol(one: str, other: str) -> bool:
-    return one == other or any({one, other} <= names for names in _SAME)
-
-
-_SAME = ({"s3", "s3a"}, {"gs", "gcs"}, {"az", "abfs"}, {"sftp", "ssh"})
 
 
 def _shown(source: FsspecSource | GitSource) -> str:

@@ -8,12 +8,17 @@ from urllib.parse import unquote
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from phaseflow.components.operator_file import read_operator_file
-from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
+from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, SourceNotAllowed
 from phaseflow.domain.patterns import VARIABLE_WORDS, worded
-from phaseflow.domain.remote_sources import CONNECTION_NAME, LONGEST_URL
+from phaseflow.domain.remote_sources import CONNECTION_NAME, LONGEST_URL, links_of, protocol_of
 
 VARIABLE = "PHASEFLOW_CONNECTIONS"
-
+_SAME = ({"s3", "s3a"}, {"gs", "gcs"}, {"az", "abfs"}, {"sftp", "ssh"}, {"ssh", "git+ssh"})
+_WRAPPERS = frozenset({
+    "zip", "tar", "libarchive", "dir", "cached", "filecache", "simplecache", "blockcache", "reference", "asyncwrapper",
+    "file", "local", "memory",
+})  # fmt: skip
+"""Links of a chain that ask no server, but lead on to the next."""
 
 _PROTOCOL = worded(r"^[a-z][a-z0-9+.-]{0,30}$", "must be how such addresses begin, as s3 or sftp")
 
@@ -29,8 +34,32 @@ class NamedConnection(BaseModel):
     env: Mapping[str, Annotated[str, Field(pattern=worded("^[A-Za-z_][A-Za-z0-9_]*$", VARIABLE_WORDS))]] = {}
     url: Annotated[str | None, Field(min_length=1, max_length=LONGEST_URL)] = None
 
-    def secrets(self) -> dict[str, str]:
-        """The options that stand in the environment. Raises ComponentUnavailable when one is missing."""
+    def given_for(self, url: str) -> dict[str, Any]:
+        """All options, secrets too, for what asks for this address: the only way to have them.
+
+        Raises what ``check`` raises, and ComponentUnavailable when a variable of the environment is missing.
+        """
+        self.check(url)
+        return {**self.options, **self._secrets()}
+
+    def check(self, url: str) -> None:
+        """Raise SourceNotAllowed when the operator has not named this connection for an address, whoever gives it.
+
+        It is for addresses of its ``protocol``, at or below its ``url``; of a chain, each link that asks a server.
+        """
+        for link in links_of(url):
+            protocol = protocol_of(link) or link.lower()
+            if is_same_protocol(protocol, self.protocol):
+                if not self.covers(link):
+                    raise SourceNotAllowed(
+                        f"the connection is for {self.url} and what lies below it; name another connection or address"
+                    )
+            elif protocol not in _WRAPPERS or link == url:
+                raise SourceNotAllowed(
+                    f"the connection is for {self.protocol}:// addresses; name another connection or address"
+                )
+
+    def _secrets(self) -> dict[str, str]:
         found = {}
         for option, variable in self.env.items():
             value = os.environ.get(variable, "").strip()
@@ -45,6 +74,11 @@ class NamedConnection(BaseModel):
             return True
         top = self.url.rstrip("/")
         return (url == top or url.startswith(f"{top}/")) and ".." not in unquote(url[len(top) :]).split("/")
+
+
+def is_same_protocol(one: str, other: str) -> bool:
+    """Say whether two names are of the same protocol."""
+    return one == other or any({one, other} <= names for names in _SAME)
 
 
 Connections = Mapping[str, NamedConnection]

@@ -119,9 +119,9 @@ class RemoteFileSystem:
         if file_system(self._source).__module__ == "fsspec.implementations.sftp":
             options |= {"timeout": _CONNECT_S, "banner_timeout": _CONNECT_S, "auth_timeout": _CONNECT_S}
         if self._connection is not None:
-            secrets = self._connection.secrets()
-            self._secrets = tuple(value for value in secrets.values() if len(value) > 3)
-            options |= {**self._connection.options, **secrets}
+            given = self._connection.given_for(self._source.url)
+            self._secrets = tuple(given[name] for name in self._connection.env if len(given[name]) > 3)
+            options |= given
         return options
 
     def _in_turn(self, work: Callable[[Any, str], T], fs: Any, path: str) -> T:
