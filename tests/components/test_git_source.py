@@ -22,7 +22,7 @@ from dulwich.repo import Repo
 from dulwich.server import DictBackend
 from dulwich.web import WSGIRequestHandlerLogger, WSGIServerLogger, make_wsgi_chain
 
-from phaseflow import FsspecSource, GitSource, InvalidRequest, PhaseFlow
+from phaseflow import FsspecSource, GitSource, GuardPolicy, InvalidRequest, PhaseFlow, Policies
 from phaseflow.components.protocols import Document, Entry
 from phaseflow.components.sources.git import GitLoader, repositories
 from phaseflow.components.sources.git.pack_check import check_pack
@@ -32,8 +32,9 @@ from phaseflow.components.sources.remote import FsspecLoader
 from phaseflow.components.sources.remote.connections import NamedConnection
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceNotAllowed
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, RateLimited, SourceNotAllowed
 from phaseflow.flow.remote_sources import RemoteSources
+from tests.engine.test_control import until
 from tests.stopwatch import fail_soon
 
 LINK = 0o120000
@@ -498,6 +499,63 @@ def test_a_redirect_takes_no_header_along_that_says_who_asks(moved: Moved, tmp_p
         assert home.headers[0] >= {"x-key"}
         assert len(other.asked) >= 2
         assert not set.union(*other.headers) & {"x-key"}
+
+
+async def test_a_server_that_asks_to_be_asked_later_is_waited_for(made: Made, tmp_path: Path) -> None:
+    made.commit(FILES)
+    application = make_wsgi_chain(DictBackend({"/docs.git": made.repo}))
+    answers = [("429 Too Many", [("Retry-After", "1")])] * 2 + [("429 Too Many", [])] * 3
+
+    def busy(environ: Any, start: Any) -> Any:
+        if not answers:
+            return application(environ, start)
+        start(*answers.pop())
+        return [b"not now"]
+
+    with serving(busy) as server:
+        source = GitSource(f"http://127.0.0.1:{server.server_port}/docs.git")
+        for asked_s in (None, None, None, 1):
+            loader = GitLoader(source, repositories=Repositories(tmp_path / "copies"))
+            with pytest.raises(RateLimited) as caught:
+                await listed(loader)
+            assert caught.value.retry_after_s == asked_s
+            await loader.aclose()
+        async with PhaseFlow(tmp_path / "kb.db") as flow:
+            job = await flow.start("kb", source)
+            with fail_soon(10):
+                await until(flow, lambda seen: seen.waiting_on == "rate_limit")
+                final = await job.wait()
+    assert (final.status, final.metrics.documents_loaded, final.waiting_on) == ("completed", 3, None)
+    assert not answers
+
+
+async def test_a_server_that_answers_only_that_pauses_the_job(made: Made, tmp_path: Path) -> None:
+    def busy(environ: Any, start: Any) -> Any:
+        start("429 Too Many", [])
+        return [b"not now"]
+
+    with serving(busy) as server:
+        policies = Policies(guard=GuardPolicy(rate_limited_s=0.1))
+        async with PhaseFlow(tmp_path / "kb.db", policies=policies) as flow:
+            job = await flow.start("kb", {"type": "git", "url": f"http://127.0.0.1:{server.server_port}/docs.git"})
+            with fail_soon(10):
+                final = await job.wait_until_idle()
+    assert final.status == "paused"
+    assert "answers only with rate limits" in str(final.message)
+
+
+async def test_a_repository_that_may_not_be_read_is_not_taken_for_one_that_is_down(made: Made, tmp_path: Path) -> None:
+    def forbidding(environ: Any, start: Any) -> Any:
+        start("403 Forbidden", [])
+        return [b"no"]
+
+    with serving(forbidding) as server:
+        source = GitSource(f"http://127.0.0.1:{server.server_port}/docs.git")
+        loader = GitLoader(source, repositories=Repositories(tmp_path / "copies"))
+        with pytest.raises(ComponentUnavailable, match="access denied, 403"):
+            await listed(loader)
+        await loader.aclose()
+        assert len(server.asked) == 1
 
 
 PLACES = [

@@ -55,6 +55,43 @@ class Limiting:
         raise RateLimited("slow down", retry_after_s=self._closed_until - now)
 
 
+class Listing(Pages):
+    """Its list is refused so many times, from its second page on."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__(3, lambda _: None)
+        self.refusals = refusals
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        yield [Entry("page00")]
+        if self.refusals:
+            self.refusals -= 1
+            raise RateLimited("slow down", retry_after_s=0.05)
+        async for page in super().list():
+            yield page
+
+
+async def test_a_rate_limit_of_a_list_is_waited_out_and_the_list_begun_anew(database: Path) -> None:
+    loader = Listing(refusals=4)
+    async with PhaseFlow(
+        database, loader=loader, embedder=CountingEmbedder(), policies=Policies(retry=IMPATIENT)
+    ) as flow:
+        final = await finished(await flow.start("kb", "anything"))
+    assert (final.status, final.metrics.documents_loaded, loader.refusals) == ("completed", 3, 0)
+
+
+async def test_a_list_whose_first_page_comes_and_no_other_pauses_the_job(database: Path) -> None:
+    policies = Policies(guard=GuardPolicy(rate_limited_s=0.1))
+    loader = Listing(refusals=1_000_000)
+    async with PhaseFlow(database, loader=loader, embedder=CountingEmbedder(), policies=policies) as flow:
+        job = await flow.start("kb", "anything")
+        paused = await until(flow, lambda s: s.status is JobStatus.PAUSED)
+        assert "the source answers only with rate limits" in paused.message
+        loader.refusals = 0
+        await flow.resume("kb")
+        assert (await finished(job)).status is JobStatus.COMPLETED
+
+
 async def test_rate_limits_are_waited_out_and_are_no_attempts(database: Path) -> None:
     site = Limiting(room=2, wait_s=0.3)
     policies = Policies(retry=IMPATIENT)

@@ -17,7 +17,7 @@ from phaseflow.actors.reading_window import BATCH, ReadingWindow
 from phaseflow.components.contained import not_cancelled_by
 from phaseflow.components.loader_answers import pages_of
 from phaseflow.components.protocols import Document, Entry, Loader, Unchanged
-from phaseflow.domain.errors import ComponentError
+from phaseflow.domain.errors import ComponentError, RateLimited
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import failpoints
 from phaseflow.store.crawl_frontier import Frontier, ListedEntry
@@ -197,8 +197,26 @@ class SourceReader:
         return max(1, found)
 
     async def _list(self) -> None:
-        while not await self._list_all():
-            failpoints.hit("loading.dropped")
+        limited = 0
+        while True:
+            try:
+                if await self._list_all():
+                    return
+                failpoints.hit("loading.dropped")
+            except CannotList as error:
+                if not isinstance(error.cause, RateLimited):
+                    raise
+                limited += 1  # no attempt: it is waited out, and the list begun anew
+                await self._wait_to_list(error.cause, limited)
+
+    async def _wait_to_list(self, error: RateLimited, times: int) -> None:
+        """Wait, outside the gate, as long as the source asks; or pause the phase when that is too long."""
+        if not self._pause_if(self._limits.why_pause(error)):
+            async with self._gate:
+                await self._documents.show(WaitingOn.RATE_LIMIT)
+            await self._gate.sleep(self._limits.wait_s(error, times))
+        if not self._gate.is_open:
+            self._limits.forget()
 
     async def _list_all(self) -> bool:
         """False where the list was dropped: it is begun anew once the gate is open, and what is known is passed."""
@@ -213,6 +231,8 @@ class SourceReader:
     async def _list_page(self, pages: Any) -> bool:
         async with self._gate:
             page = await next_page(self._loader, pages, self._gate)
+            if page is None:  # not before: a list that is begun anew is no answer, however often its first page comes
+                self._limits.passed()
             await self._context.write(lambda tx: self._loading.lists.store(tx, self, page or (), is_last=page is None))
             return page is not None
 

@@ -122,7 +122,8 @@ class Loader(Protocol):
     def list(self) -> AsyncIterator[Sequence[Entry]]:
         """Yield the documents of the source in pages of bounded size, each uri once.
 
-        Raises ComponentUnavailable when the source itself cannot be read (no such folder).
+        Raises ComponentUnavailable when the source itself cannot be read (no such folder), and RateLimited when it asks
+        to be asked later: that is waited out, and ``list`` called anew.
         """
         ...
 

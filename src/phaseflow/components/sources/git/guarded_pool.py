@@ -21,6 +21,10 @@ _GIT = frozenset({
     "transfer-encoding", "user-agent",
 })  # fmt: skip
 """Headers that say nothing about who asks."""
+RETRIES = urllib3.Retry(
+    total=_REDIRECTS, connect=0, read=0, redirect=_REDIRECTS, status=0, other=0, respect_retry_after_header=False
+)
+"""Redirects alone: who tries again can be paused, but urllib3 cannot while it waits, for as long as a server likes."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -43,7 +47,7 @@ def guarded_pool(addresses_of: Addresses) -> urllib3.PoolManager:
 
     pool = urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=CONNECT_S, read=_READ_S),
-        retries=urllib3.Retry(total=_REDIRECTS, connect=0, read=0, redirect=_REDIRECTS, other=0),
+        retries=RETRIES,
     )
     pool.pool_classes_by_scheme = {
         "http": _pool_of(HTTPConnectionPool, HTTPConnection, connect),

@@ -21,7 +21,7 @@ from phaseflow.components.sources.remote.connections import NamedConnection
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.recognition import AnyPool
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, RateLimited, TransientError
 from phaseflow.domain.remote_sources import GitSource
 
 T = TypeVar("T")
@@ -76,7 +76,8 @@ class GitLoader:
         """Yield the files of the commit in pages of at most 1,000.
 
         Raises ComponentUnavailable when the repository cannot be read: it is not there, access is denied, it has no
-        such ref, or does not answer, three times over. Cancelling ends the fetch.
+        such ref, or does not answer, three times over; RateLimited when it asks to be asked later. Cancelling ends the
+        fetch.
         """
         store, tree = await self._open()
         globs = Globs(self._source.include, self._source.exclude)
@@ -118,10 +119,12 @@ class GitLoader:
         while True:
             try:
                 return await self._fetch()
+            except RateLimited:  # no attempt: whoever lists waits as long as it asks
+                raise
             except TransientError as error:
                 if not waits:
                     raise ComponentUnavailable(str(error)) from error
-                await self._sleep(waits.pop(0))
+                await self._sleep(max(waits.pop(0), min(error.retry_after_s or 0, 30)))
             except DocumentError as error:
                 raise ComponentUnavailable(f"{error}; or name another repository") from error
 

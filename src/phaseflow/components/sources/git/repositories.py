@@ -14,7 +14,7 @@ from typing import Any
 
 from phaseflow.components.sources.git.pack_check import check_pack
 from phaseflow.components.sources.git.refs import wanted
-from phaseflow.components.sources.remote.faults import as_ours
+from phaseflow.components.sources.remote.faults import as_ours, denied, passing_fault
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.store.private_files import make_folder
 
@@ -149,8 +149,15 @@ class Fetch:
         return chosen[0]
 
     def _request(self, request: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        answer = request(*args, **options)
+        from phaseflow.components.sources.git.guarded_pool import RETRIES
+
+        answer = request(*args, **{"retries": RETRIES, **options})
         self._answers.append(answer)
+        # dulwich says of these that the answer was unexpected: neither which it was, nor how long to wait.
+        if answer.status == 403:
+            raise denied(answer.status, self._shown)
+        if (fault := passing_fault(answer.status, answer.headers, self._shown)) is not None:
+            raise fault
         return answer
 
     def _check(self, count: int) -> None:

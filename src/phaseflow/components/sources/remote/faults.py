@@ -5,9 +5,11 @@ or an ``OSError``.
 """
 
 import errno
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.domain.errors import (
     ComponentError,
     ComponentUnavailable,
@@ -48,18 +50,31 @@ def as_ours(error: BaseException, what: str, secrets: Collection[str] = ()) -> C
     if isinstance(error, FileNotFoundError) or status in {404, 410} or _is(error, _MISSING):
         return DocumentError(f"{what} is not there", code="not_found", counts=False, gone=True)
     if isinstance(error, PermissionError) or status in {401, 403} or _is(error, _DENIED):
-        return _Denied(f"{what} may not be read (access denied{_number(status)}); check the credentials and its rights")
+        return denied(status, what)
     if isinstance(error, ImportError):
         return ComponentUnavailable(f"{_words(error, secrets)}; install what is missing")
     if type(error).__name__ == "FileExpired":
         return DocumentError(f"{what} changed while it was read; run again", code="changed_while_reading")
-    if status == 429:
-        return RateLimited(f"{what}: asked to slow down (429)")
-    if status is not None and (status >= 500 or status == 408):
-        return TransientError(f"{what}: the server answered {status}")
+    if status is not None and (passing := passing_fault(status, _headers(error), what)) is not None:
+        return passing
     if status is None and _is_of_the_network(error):
         return SourceDown(f"{what} cannot be reached ({_words(error, secrets)})")
     return DocumentError(f"{what} cannot be read ({_words(error, secrets)})", code="unreadable")
+
+
+def passing_fault(status: int, headers: Mapping[str, str], what: str) -> TransientError | None:
+    """What an HTTP status means that says to come back later, and when; None for any other."""
+    asked_s = retry_after_s({name.lower(): value for name, value in headers.items()}, datetime.now(UTC))
+    if status == 429:
+        return RateLimited(f"{what}: asked to slow down (429)", retry_after_s=asked_s)
+    if status >= 500 or status == 408:
+        return TransientError(f"{what}: the server answered {status}", retry_after_s=asked_s)
+    return None
+
+
+def denied(status: int | None, what: str) -> DocumentError:
+    """Nobody may read this with these credentials."""
+    return _Denied(f"{what} may not be read (access denied{_number(status)}); check the credentials and its rights")
 
 
 class _Denied(DocumentError):
@@ -99,6 +114,17 @@ def _status(error: BaseException) -> int | None:
         if isinstance(found, int) and 400 <= found < 600:
             return found
     return None
+
+
+def _headers(error: BaseException) -> Mapping[str, str]:
+    """The headers of the answer that an error carries, wherever its library has put it."""
+    answer: Any = getattr(error, "response", None)
+    if isinstance(answer, dict):
+        metadata = answer.get("ResponseMetadata")
+        found = metadata.get("HTTPHeaders") if isinstance(metadata, dict) else None
+    else:
+        found = getattr(error if answer is None else answer, "headers", None)
+    return {str(name): str(value) for name, value in found.items()} if isinstance(found, Mapping) else {}
 
 
 def _is(error: BaseException, names: Collection[str]) -> bool:

@@ -19,7 +19,7 @@ from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.counting import counted
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, RateLimited, TransientError
 from phaseflow.domain.remote_sources import FsspecSource
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class FsspecLoader:
         in memory at a time.
 
         Raises ComponentUnavailable when the source cannot be read: there is nothing of that name, access is denied, or
-        it does not answer, three times over.
+        it does not answer, three times over; RateLimited when it asks to be asked later.
         """
         listing = Listing(self._files, self._source.url, Globs(self._source.include, self._source.exclude))
         pages = listing.pages()
@@ -82,6 +82,8 @@ class FsspecLoader:
         while True:
             try:
                 page = await anext(pages, None)
+            except RateLimited:  # no attempt: whoever lists waits as long as it asks, and begins anew
+                raise
             except TransientError as error:
                 if not waits or seen:  # pages begun cannot be taken up again
                     raise ComponentUnavailable(str(error)) from error

@@ -15,7 +15,7 @@ from phaseflow.components.sources.web.links import Links
 from phaseflow.components.sources.web.rate_limit import Sleep
 from phaseflow.components.sources.web.robots import Robots
 from phaseflow.components.sources.web.sitemap import MAX_BYTES, Sitemap, read_sitemap, sitemap_limits
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceNotAllowed, TransientError
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, RateLimited, SourceNotAllowed, TransientError
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import WebSource
 
@@ -103,6 +103,8 @@ class Seeds:
                 tasks.start_soon(reach, site)
         if len(faults) == len(self._sites):
             error = faults[self._sites[0]] if faults else None
+            if limited := next((each for each in faults.values() if isinstance(each, RateLimited)), None):
+                raise limited  # whoever lists waits as long as it asks
             raise ComponentUnavailable(str(error or "the source names no page; give it one")) from error
         return [site for site in self._sites if site not in faults]
 
