@@ -1,14 +1,19 @@
 """What the SOURCE arguments mean."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
+from phaseflow.cli.ingest_wanted import _named
 from phaseflow.cli.sources import as_glob, source_of
 from phaseflow.components.sources.patterns import Globs
+from phaseflow.domain.remote_sources import FsspecSource, GitSource
 from phaseflow.domain.settings import FolderSource, WebSource
 from phaseflow.store.session import open_session
 
@@ -107,3 +112,30 @@ def test_what_cannot_be_one_source_is_refused_with_what_to_write_instead(
 ) -> None:
     with pytest.raises(click.UsageError, match=told):
         source_of(arguments, include, [], max_pages)
+
+
+SAID: dict[str, Any] = {
+    "path": "/docs", "url": "https://example.org/a", "urls": ["https://example.org/a"], "include": ["*.md"],
+    "exclude": ["b"], "archives": True, "max_pages": 7, "max_depth": 2, "connection": "ours", "ref": "v1",
+}  # fmt: skip
+OTHERS: dict[str, Any] = {
+    "path": "/other", "url": "https://example.org/b", "urls": ["https://example.org/b"], "include": ["*.txt"],
+    "exclude": ["c"], "archives": False, "max_pages": 8, "max_depth": 3, "connection": "theirs", "ref": "v2",
+}  # fmt: skip
+FIELDS = [
+    (kind, field.name)
+    for kind in (FolderSource, WebSource, FsspecSource, GitSource)
+    for field in dataclasses.fields(kind)
+    if field.name != "type"
+]
+
+
+@pytest.mark.parametrize(("kind", "field"), FIELDS)
+def test_a_refusal_names_whatever_sets_two_sources_apart(kind: Any, field: str) -> None:
+    names = [each.name for each in dataclasses.fields(kind) if each.name != "type"]
+    given = {name: SAID[name] for name in names}
+    one, other = (TypeAdapter(kind).validate_python(each) for each in (given, given | {field: OTHERS[field]}))
+    needed = {name: value for name, value in given.items() if name in {"path", "url", "urls"}}
+    bare, more = (TypeAdapter(kind).validate_python(needed | each) for each in ({}, {field: OTHERS[field] or True}))
+    assert _named(one) != _named(other)
+    assert _named(bare) != _named(more)

@@ -151,9 +151,16 @@ class Wanted:
 
 
 def _named(source: "Source") -> str:
+    """A source with all that can tell it from another one."""
     if source.type == "upload":
         return "uploaded files"
     if source.type == "web":
-        return " ".join(str(url) for url in source.urls)
-    place = source.path if source.type == "folder" else source.url
-    return " ".join([place, *source.include, *(f"without {glob}" for glob in source.exclude)])
+        depth = [] if source.max_depth is None else [f"{source.max_depth} links deep"]
+        return " ".join([*map(str, source.urls), f"up to {source.max_pages:,} pages", *depth])
+    words = [source.path if source.type == "folder" else source.url]
+    words += [*source.include, *(f"without {glob}" for glob in source.exclude)]
+    if source.type == "folder":
+        return " ".join([*words, "with archives"] if source.archives else words)
+    if source.type == "git" and source.ref:
+        words.append(f"at {source.ref}")
+    return " ".join([*words, f"through the connection {source.connection}"] if source.connection else words)
