@@ -40,7 +40,7 @@ class Withdrawal:
     """Takes out what is gone, inside the gate. ``hold`` asks for a pause of the phase with a reason.
 
     Of a source that could not be listed to its end, or read, and where a page could not be read that may have led to
-    others, only that is gone which was asked for, and is no document any more.
+    others, only that is gone which was asked for, and is no longer a document.
     """
 
     def __init__(self, context: RunContext, gate: Gate, scope: Scope, hold: Callable[[str], None]) -> None:
