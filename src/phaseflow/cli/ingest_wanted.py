@@ -9,6 +9,7 @@ from phaseflow.cli.kb_sources import with_source
 from phaseflow.cli.messages import asks_to_delete
 from phaseflow.cli.next_command import next_command
 from phaseflow.cli.terminal import say
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import InvalidRequest, JobConflict, KnowledgeBaseNotFound
 from phaseflow.domain.messages import source_down
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus
@@ -156,7 +157,7 @@ def _named(source: "Source") -> str:
         return "uploaded files"
     if source.type == "web":
         depth = [] if source.max_depth is None else [f"{source.max_depth} links deep"]
-        return " ".join([*map(str, source.urls), f"up to {source.max_pages:,} pages", *depth])
+        return " ".join([*map(str, source.urls), f"up to {counted(source.max_pages, 'page')}", *depth])
     words = [source.path if source.type == "folder" else source.url]
     words += [*source.include, *(f"without {glob}" for glob in source.exclude)]
     if source.type == "folder":
