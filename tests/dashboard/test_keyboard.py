@@ -37,6 +37,7 @@ async def test_an_address_that_names_no_page_says_so(board: Board, service: Serv
     await board.until(missing, "There is no such page")
     assert await board.page.title() == "No such page · phaseflow"
     assert await board.page.locator("article.detail").count() == 0
+    await board.row("docs").wait_for(state="attached")  # before that there is no heading that could have the focus
     await press(missing.get_by_role("button"))
     await until_focused(board, "h2 docs")
     assert await missing.count() == 0
