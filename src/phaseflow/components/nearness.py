@@ -30,7 +30,7 @@ class Nearness:
     is_in_step: bool = False
     """The vector of passage n is row n."""
     every: "Numbers | None" = None
-    """The cosines of all passages by their places, where all were computed from the vectors as they are."""
+    """The cosines of all passages by their places, where all were computed from the stored vectors."""
 
     @property
     def nearest(self) -> float:

@@ -10,8 +10,8 @@ from phaseflow.store.transaction import Transaction, json_array
 
 
 def was_found_gone(entry: str, source: str) -> str:
-    """SQL: a job has asked ``source`` for the document of ``entry`` (an alias of ``job_entries``), and it is none any
-    more. So it goes, whatever of the source could not be read. That something is not there says so only of a source
+    """SQL: a job has asked ``source`` for the document of ``entry`` (an alias of ``job_entries``), and it is one no
+    longer. So it goes, whatever of the source could not be read. That something is not there says so only of a source
     that was there to the end."""
     return (
         f"({entry}.source IS {source} AND ({entry}.state IS {EntryState.SKIPPED} OR {entry}.state IS {EntryState.GONE}"

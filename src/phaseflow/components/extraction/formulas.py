@@ -196,7 +196,7 @@ def _fenced(node: _Node) -> str:
 
 
 def _stack(node: _Node) -> str:
-    """Numbers one below the other, as they are added or divided on paper."""
+    """Numbers in a column, as in an addition or a division on paper."""
     return " ".join(text for _, text in node.parts if text)
 
 

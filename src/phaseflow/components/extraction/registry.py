@@ -134,7 +134,7 @@ def type_of_text(uri: str, text: str) -> str | None:
 
 
 def _is_no_text(data: bytes, name: str) -> bool:
-    """Whether the name, or how the document begins, stands for what is no text, such as a PDF or a picture."""
+    """Whether the name, or how the document begins, says that it is not text, but a PDF or a picture, say."""
     try:
         found = _format(data, name, _extension(name), "")
     except DocumentError:
