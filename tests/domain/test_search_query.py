@@ -3,7 +3,6 @@
 import pytest
 
 from phaseflow.domain.search_query import (
-    how_exactly,
     is_name_of,
     loose_phrase,
     other_spellings,
@@ -85,26 +84,6 @@ def test_a_name_is_written_in_one_and_by_its_capitals_too(name: str, spellings: 
 )
 def test_a_query_is_a_name_of_a_document_only_as_a_whole(query: str, is_one: bool) -> None:
     assert is_name_of(query, "The manual", "team/docs/User guide.md") is is_one
-
-
-@pytest.mark.parametrize(
-    ("part", "text", "how"),
-    [
-        ("1.2.3", "version 1.2.3 is out", 1),
-        ("1.2.3", "version 1.2.3.", 1),
-        ("1.2.3", "version 1.2.3.4", 0.75),
-        ("1.2.3", "version 11.2.3", 0.75),
-        ("1.2.3", "version 11.2.3 and 1.2.3", 1),
-        ("1.2.3", "1 2 3", 0.5),
-        ("5", "-5", 0.75),
-        ("x", "-x", 1),
-        ("C", "C++ or C#", 0.75),
-        ("Err_A", "ERR_A", 1),
-        ("東京", "在東京都", 1),
-    ],
-)
-def test_a_thing_stands_on_its_own_inside_a_longer_one_or_only_in_its_words(part: str, text: str, how: float) -> None:
-    assert how_exactly(part, text) == how
 
 
 @pytest.mark.parametrize(("query", "is_short"), [(f"{EIGHT} v1.2", True), (f"{EIGHT} eight v1.2", False)])

@@ -119,6 +119,17 @@ def test_another_order_is_another_thing(part: str, text: str) -> None:
         ("合同副本", "公布合同副本。", 1.0),
         ("34°C", "at -34°C", 0.75),
         ("34°C", "from - 34°C", 1.0),
+        ("1.2.3", "version 1.2.3 is out", 1),
+        ("1.2.3", "version 1.2.3.", 1),
+        ("1.2.3", "version 1.2.3.4", 0.75),
+        ("1.2.3", "version 11.2.3", 0.75),
+        ("1.2.3", "version 11.2.3 and 1.2.3", 1),
+        ("1.2.3", "1 2 3", 0.5),
+        ("5", "-5", 0.75),
+        ("x", "-x", 1),
+        ("C", "C++ or C#", 0.75),
+        ("Err_A", "ERR_A", 1),
+        ("東京", "在東京都", 1),
     ],
 )
 def test_a_thing_on_its_own_comes_before_one_inside_a_longer_one(part: str, text: str, how: float) -> None:
