@@ -84,7 +84,7 @@ def test_whoever_lacks_an_extra_is_told_its_name(tmp_path: Path) -> None:
     for extra, (_, options, attempt) in CASES.items():
         program += _ATTEMPT.format(extra=extra, options=options, attempt=attempt)
     words = [sys.executable, "-c", program]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=100)
     told = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
     assert told.keys() == CASES.keys(), done.stdout + done.stderr
     assert [extra for extra, said in told.items() if f"pip install 'phaseflow[{extra}]'" not in said] == [], told

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from anyio import create_task_group, current_time, fail_after
+from anyio import create_task_group, current_time
 from anyio.lowlevel import checkpoint
 
 import phaseflow.feed as feeds
@@ -17,7 +17,7 @@ from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.domain.vocabulary import JobPhase, JobStatus
 from phaseflow.feed import STATUS_INTERVAL_S
 from phaseflow.store.transitions import TransitionLog
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 from tests.store.probes import select
 
 
@@ -114,7 +114,7 @@ async def test_every_subscriber_sees_every_transition_once_and_in_order_whenever
                     break
         results.append((after, seen))
 
-    with fail_after(20):
+    with fail_soon(20):
         async with create_task_group() as tasks:
             for _ in range(12):
                 tasks.start_soon(subscribe, chance.randrange(9), chance.randrange(60), chance.randrange(20))
@@ -137,7 +137,7 @@ async def test_memory_and_log_meet_without_gap_or_overlap(forgetful: PhaseTracke
 
 async def test_a_subscriber_of_one_knowledge_base_sees_its_transitions_only(tracker: PhaseTracker) -> None:
     await begin(tracker, "job", "other")
-    with fail_after(10):
+    with fail_soon(10):
         async with create_task_group() as tasks:
             tasks.start_soon(flip, tracker, 4, "other")
             tasks.start_soon(flip, tracker, 4, "job")
@@ -150,7 +150,7 @@ async def test_a_subscriber_of_one_knowledge_base_sees_its_transitions_only(trac
 
 async def test_a_subscriber_without_a_number_begins_with_now(tracker: PhaseTracker) -> None:
     await begin(tracker, "job")
-    with fail_after(5):
+    with fail_soon(5):
         async with create_task_group() as tasks:
             tasks.start_soon(_flip_when_someone_listens, tracker)
             assert await collect(tracker, 5, after=None) == [5]
@@ -165,7 +165,7 @@ async def _flip_when_someone_listens(tracker: PhaseTracker) -> None:
 
 async def test_a_subscriber_goes_on_over_a_restart_without_gap_or_repeat(path: Path) -> None:
     seen: list[int] = []
-    with fail_after(20):
+    with fail_soon(20):
         for n in range(4):
             async with PhaseTracker.open(path) as tracker:
                 if not n:
@@ -179,7 +179,7 @@ async def test_a_subscriber_goes_on_over_a_restart_without_gap_or_repeat(path: P
 
 async def test_nobody_is_told_before_the_commit(tracker: PhaseTracker, path: Path) -> None:
     await begin(tracker, "job")
-    with fail_after(10):
+    with fail_soon(10):
         async with create_task_group() as tasks:
             tasks.start_soon(flip, tracker, 10)
             async with aclosing(_generator(tracker.feed.transitions(0))) as transitions:
@@ -194,7 +194,7 @@ async def test_a_subscriber_that_looks_away_costs_no_queue_and_misses_nothing(
 ) -> None:
     tracker = forgetful
     await begin(tracker, "job")
-    with fail_after(10):
+    with fail_soon(10):
         async with aclosing(_generator(tracker.feed.transitions(0))) as transitions:
             seen = [(await anext(transitions)).seq]
             await flip(tracker, 50)
@@ -224,7 +224,7 @@ async def test_closing_ends_every_subscription_at_once(path: Path) -> None:
             pass
         ended.append("transition")
 
-    with fail_after(10):
+    with fail_soon(10):
         async with create_task_group() as tasks, PhaseTracker.open(path) as tracker:
             await tracker.initialize_phases("job", "kb")
             for _ in range(100):
@@ -241,7 +241,7 @@ async def test_closing_ends_every_subscription_at_once(path: Path) -> None:
 async def test_a_closed_feed_still_tells_what_was_committed(tracker: PhaseTracker) -> None:
     await begin(tracker, "job")
     tracker.feed.close()
-    with fail_after(5):
+    with fail_soon(5):
         assert [t.seq async for t in tracker.feed.transitions(1)] == [2, 3, 4]
         assert [t.seq async for t in tracker.feed.transitions()] == []
 
@@ -249,7 +249,7 @@ async def test_a_closed_feed_still_tells_what_was_committed(tracker: PhaseTracke
 async def test_the_statuses_of_a_closed_feed_end_with_the_one_there_is(tracker: PhaseTracker) -> None:
     await begin(tracker, "job")
     tracker.feed.close()
-    with fail_after(5):
+    with fail_soon(5):
         assert [status.status async for status in tracker.feed.statuses("job", "kb")] == ["paused"]
 
 
@@ -274,7 +274,7 @@ async def test_a_watcher_sees_the_status_now_and_the_last_one_and_then_ends(trac
         async for status in tracker.feed.statuses("job", "kb"):
             seen.append(status)
 
-    with fail_after(10):
+    with fail_soon(10):
         async with create_task_group() as tasks:
             tasks.start_soon(watch)
             while not seen:
@@ -292,7 +292,7 @@ async def test_a_watcher_sees_the_status_now_and_the_last_one_and_then_ends(trac
 async def test_a_watcher_of_a_job_that_is_over_gets_one_answer(tracker: PhaseTracker) -> None:
     await tracker.start_phase("job", "loading")
     await tracker.fail_phase("job", "loading", "it broke")
-    with fail_after(5):
+    with fail_soon(5):
         assert [status.status for status in await watch_to_the_end(tracker)] == [JobStatus.FAILED]
 
 
@@ -303,7 +303,7 @@ async def test_a_watcher_of_no_job_is_told(tracker: PhaseTracker) -> None:
 
 async def test_progress_is_told_at_most_so_often_and_a_transition_at_once(tracker: PhaseTracker) -> None:
     await tracker.start_phase("job", "loading")
-    with fail_after(10):
+    with fail_soon(10):
         async with create_task_group() as tasks:
             async with aclosing(tracker.feed.statuses("job", "kb")) as statuses:  # type: ignore[type-var]  # a generator
                 await anext(statuses)
@@ -330,7 +330,7 @@ async def test_who_waits_for_the_end_reads_no_status_for_counts(
         seen.extend([status async for status in tracker.feed.statuses("job", "kb", counts=False)])
 
     await tracker.start_phase("job", "loading")
-    with fail_after(10):
+    with fail_soon(10):
         async with create_task_group() as tasks:
             tasks.start_soon(watch)
             while not tracker.feed.clients:

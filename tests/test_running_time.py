@@ -17,6 +17,7 @@ from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import clock, failpoints
 from tests.domain.walks import T0
 from tests.matrices import first_of_each
+from tests.stopwatch import fail_soon
 
 JUMPS_S = (0.0, 0.3, 0.45, -0.3, -0.45, 2.0, 3600.0, -3600.0)
 """Some are too small to be followed at once, and add up."""
@@ -49,7 +50,7 @@ async def test_the_running_time_that_is_seen_never_goes_back(
     async with PhaseTracker.open(tmp_path / "kb.db") as tracker:
         await tracker.initialize_phases("job")
         began = time.monotonic()
-        with anyio.fail_after(30):
+        with fail_soon(30):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(look, tracker)
                 await tracker.start_phase("job", "loading")

@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import stopwatch
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 
 TESTS = Path(__file__).parent
 CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time", "current_time", "time"}
@@ -64,6 +65,18 @@ def test_no_test_limits_a_duration_by_itself() -> None:
     assert not found, "use tests.stopwatch.Stopwatch: " + ", ".join(found)
 
 
+def test_no_test_waits_by_the_clock_of_one_machine() -> None:
+    found = [
+        f"{path.relative_to(TESTS)}:{node.lineno}"
+        for path in sorted(TESTS.rglob("*.py"))
+        if path.name != "stopwatch.py"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute | ast.Name)
+        and (node.attr if isinstance(node, ast.Attribute) else node.id) in {"fail_after", "fail_at"}
+    ]
+    assert not found, "use tests.stopwatch.fail_soon: " + ", ".join(found)
+
+
 @pytest.mark.parametrize(
     ("source", "is_found"),
     [
@@ -93,6 +106,20 @@ def test_a_limit_grows_with_the_slowness_of_the_machine_and_nothing_else(monkeyp
     assert watch.within(2)
     assert not watch.within(2)
     assert repr(watch) == "Stopwatch(5.000 s on a machine 2.0 times slower than a quick one)"
+
+
+async def test_a_wait_is_lengthened_by_the_slowness_of_the_last_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = iter([7.0, 1.0])
+    monkeypatch.setattr(stopwatch, "slowness", lambda: next(measured))
+    monkeypatch.setattr(stopwatch, "_pace", stopwatch._Pace())
+    for expected in (70, 70):
+        began = anyio.current_time()
+        with fail_soon(10) as scope:
+            assert scope.deadline == pytest.approx(began + expected, abs=5)
+    monkeypatch.setattr(stopwatch._Pace, "FRESH_S", -1.0)
+    began = anyio.current_time()
+    with fail_soon(10) as scope:
+        assert scope.deadline == pytest.approx(began + 10 * stopwatch.LEAST, abs=5)
 
 
 def test_no_machine_counts_as_quicker_than_a_quick_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio import create_task_group, fail_after
+from anyio import create_task_group
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +30,7 @@ from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import failpoints
 from phaseflow.tracker import Changed
+from tests.stopwatch import fail_soon
 from tests.store.probes import nobody_reads, nobody_writes, select
 
 FULL = 2
@@ -74,7 +75,7 @@ async def tracker(path: Path, anyio_backend: str) -> AsyncIterator[PhaseTracker]
 async def log(tracker: PhaseTracker, count: int) -> list[Transition]:
     """The first transitions, which must be there."""
     found: list[Transition] = []
-    with fail_after(5):
+    with fail_soon(5):
         async for transition in tracker.feed.transitions(0):
             found.append(transition)
             if len(found) == count:
@@ -249,7 +250,7 @@ async def test_only_a_running_phase_takes_progress(tracker: PhaseTracker) -> Non
 
 async def test_a_hundred_updates_at_once_leave_the_highest(tracker: PhaseTracker, path: Path) -> None:
     await tracker.start_phase("job", "loading")
-    with fail_after(20):
+    with fail_soon(20):
         async with create_task_group() as tasks:
             for n in range(1, 101):
                 tasks.start_soon(tracker.update_progress, "job", "loading", n, 100)
@@ -267,7 +268,7 @@ async def test_of_many_that_make_one_move_at_once_one_makes_it(tracker: PhaseTra
         except InvalidTransition as error:
             refused.append(error)
 
-    with fail_after(20):
+    with fail_soon(20):
         async with create_task_group() as tasks:
             for _ in range(20):
                 tasks.start_soon(start)
@@ -286,9 +287,9 @@ async def test_a_call_that_is_cancelled_natively_leaves_no_transaction_and_no_st
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        with fail_after(5):
+        with fail_soon(5):
             await tracker.update_progress("job", "loading", 1, 1000)
-    with fail_after(5):
+    with fail_soon(5):
         await tracker.complete_phase("job", "loading")
     assert nobody_writes(path)
     assert nobody_reads(path)
@@ -304,11 +305,11 @@ async def test_a_move_whose_caller_is_cancelled_during_the_commit_is_made_and_to
 
     def hold() -> None:
         reached.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     failpoints.install("store.before_commit", hold)
     task = asyncio.create_task(_quietly(tracker.start_phase("job", "loading")))
-    with fail_after(10):
+    with fail_soon(10):
         await anyio.to_thread.run_sync(reached.wait)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -320,7 +321,7 @@ async def test_a_move_whose_caller_is_cancelled_during_the_commit_is_made_and_to
 
 async def test_who_watches_a_job_sees_what_becomes_of_it_and_of_no_other(tracker: PhaseTracker) -> None:
     await tracker.initialize_phases("other", "neighbour")
-    with tracker._hub.watching("job") as watch, fail_after(5):
+    with tracker._hub.watching("job") as watch, fail_soon(5):
         await tracker.start_phase("job", "loading")
         await tracker.start_phase("other", "loading")
         await watch.until(lambda state: state.job_id == "job" and state[JobPhase.LOADING].status is PhaseStatus.RUNNING)
@@ -372,9 +373,9 @@ async def test_the_state_outlives_the_tracker(path: Path) -> None:
 async def test_a_call_after_the_end_is_refused(path: Path) -> None:
     async with PhaseTracker.open(path) as tracker:
         await tracker.initialize_phases("job", "kb")
-    with fail_after(5), pytest.raises(EngineStopped):
+    with fail_soon(5), pytest.raises(EngineStopped):
         await tracker.start_phase("job", "loading")
-    with fail_after(5), pytest.raises(EngineStopped):
+    with fail_soon(5), pytest.raises(EngineStopped):
         await tracker.get_consolidated_status("job")
 
 

@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from phaseflow.actors.byte_budget import ByteBudget
+from tests.stopwatch import fail_soon
 
 
 async def test_documents_come_in_as_long_as_there_is_room_and_in_their_order() -> None:
@@ -35,7 +36,7 @@ async def test_documents_come_in_as_long_as_there_is_room_and_in_their_order() -
 
 async def test_an_unknown_size_is_not_held_up() -> None:
     budget = ByteBudget(10)
-    with anyio.fail_after(5):
+    with fail_soon(5):
         async with budget.room(10), budget.room(None), budget.room(0):
             pass
 
@@ -52,10 +53,10 @@ async def test_who_is_cancelled_in_the_line_takes_no_room_with_it() -> None:
             tasks.start_soon(hold)
             await anyio.wait_all_tasks_blocked()
             tasks.cancel_scope.cancel()
-        with anyio.fail_after(5):
+        with fail_soon(5):
             async with budget.room(5):
                 pass
-    with anyio.fail_after(5):
+    with fail_soon(5):
         async with budget.room(10):
             pass
 
@@ -92,6 +93,6 @@ async def test_who_is_let_in_and_cancelled_before_he_comes_gives_his_room_back()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    with anyio.fail_after(5):
+    with fail_soon(5):
         async with budget.room(10):
             pass

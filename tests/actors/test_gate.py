@@ -2,10 +2,11 @@
 
 import anyio
 import pytest
-from anyio import CancelScope, create_task_group, current_time, fail_after, wait_all_tasks_blocked
+from anyio import CancelScope, create_task_group, current_time, wait_all_tasks_blocked
 from anyio.lowlevel import checkpoint
 
 from phaseflow.actors.gate import Gate
+from tests.stopwatch import fail_soon
 
 
 class Reports:
@@ -54,7 +55,7 @@ async def test_whoever_waits_before_a_closed_gate_is_reported_and_let_in_when_it
         async with gate:
             entered.append(n)
 
-    with fail_after(5):
+    with fail_soon(5):
         async with create_task_group() as tasks:
             tasks.start_soon(enter, 1)
             tasks.start_soon(enter, 2)
@@ -78,7 +79,7 @@ async def test_closing_lets_those_inside_finish_and_reports_when_the_last_has_le
 
 
 async def test_a_gate_that_was_closed_again_before_one_got_in_keeps_it_out(gate: Gate) -> None:
-    with fail_after(5):
+    with fail_soon(5):
         async with create_task_group() as tasks:
             tasks.start_soon(gate.__aenter__)
             await settle()
@@ -120,7 +121,7 @@ async def test_an_error_inside_leaves_the_gate(gate: Gate) -> None:
 
 async def test_a_sleep_ends_when_the_gate_is_closed(gate: Gate) -> None:
     gate.open()
-    with fail_after(5):
+    with fail_soon(5):
         async with create_task_group() as tasks:
             tasks.start_soon(gate.sleep, 60)
             await settle()
@@ -144,7 +145,7 @@ async def test_closed_for_counts_from_the_last_time_that_it_closed() -> None:
         await gate.closed_for(0.2)
         ended_at.append(current_time())
 
-    with fail_after(5):
+    with fail_soon(5):
         async with create_task_group() as tasks:
             tasks.start_soon(wait)
             gate.close()
@@ -169,7 +170,7 @@ async def test_who_waits_until_nobody_is_inside_is_woken_by_the_last_to_leave(ga
         drained.set()
 
     gate.open()
-    with fail_after(5):
+    with fail_soon(5):
         async with create_task_group() as tasks:
             for event in leave:
                 tasks.start_soon(stay, event)

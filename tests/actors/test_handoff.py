@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from anyio import create_task_group, fail_after
+from anyio import create_task_group
 from anyio.lowlevel import checkpoint
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +16,7 @@ from phaseflow.store.documents import StagedDocument, StagedDocuments
 from phaseflow.store.loaded_text import LoadedText
 from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState
+from tests.stopwatch import fail_soon
 from tests.store.stock import NOW, Stock, stock
 
 
@@ -90,7 +91,7 @@ async def test_a_batch_comes_from_memory_when_the_cursor_fits(made: Stock, hando
     async def take() -> None:
         taken.append(await handoff.receiver.next())
 
-    with fail_after(5):
+    with fail_soon(5):
         async with create_task_group() as tasks:
             tasks.start_soon(take)
             while handoff.receiver.has_more:
@@ -102,7 +103,7 @@ async def test_a_batch_comes_from_memory_when_the_cursor_fits(made: Stock, hando
 
 async def test_a_full_channel_holds_nobody_up_and_the_store_has_the_rest(made: Stock, handoff: Handoff) -> None:
     names = [f"{n:03}" for n in range(3 * BUFFER)]
-    with fail_after(5):
+    with fail_soon(5):
         for name in names:
             await send(made, handoff, name)
     handoff.sender.close(complete=True)
@@ -119,13 +120,13 @@ async def test_what_an_earlier_run_left_comes_first(made: Stock) -> None:
 
 async def test_a_hint_that_found_the_channel_full_is_not_waited_for(made: Stock, handoff: Handoff) -> None:
     """The receiver is level with the sender, then takes every hint there was, and none will follow."""
-    with fail_after(5):
+    with fail_soon(5):
         assert await taken_while_waiting(made, handoff, "0") == ["0"]
     assert not handoff.receiver.has_more, "from here on it goes by hints, not by the store"
     for n in range(1, BUFFER + 3):
         await send(made, handoff, str(n))
     seen: list[str] = []
-    with fail_after(5):
+    with fail_soon(5):
         while len(seen) < BUFFER + 2:
             seen += uris(await handoff.receiver.next())
     assert seen == [str(n) for n in range(1, BUFFER + 3)]
@@ -135,7 +136,7 @@ async def test_a_channel_holds_a_bounded_number_of_characters(
     made: Stock, handoff: Handoff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("phaseflow.actors.handoff.MOST_CHARACTERS", 10)
-    with fail_after(5):
+    with fail_soon(5):
         assert await taken_while_waiting(made, handoff, "first") == ["first"]
         sent = [await send(made, handoff, str(n), text="characters") for n in range(BUFFER)]
         handoff.sender.close(complete=True)
@@ -169,14 +170,14 @@ async def test_a_large_text_comes_alone(made: Stock) -> None:
 async def test_a_sender_that_failed_leaves_the_receiver_incomplete(made: Stock, handoff: Handoff) -> None:
     await send(made, handoff, "half")
     handoff.sender.close(complete=False)
-    with fail_after(5):
+    with fail_soon(5):
         assert await rest(handoff) == ["half"]
     assert not handoff.receiver.is_complete
 
 
 async def test_a_receiver_that_is_gone_holds_up_no_sender(made: Stock, handoff: Handoff) -> None:
     handoff.receiver.close()
-    with fail_after(5):
+    with fail_soon(5):
         await send(made, handoff, "a")
         await send(made, handoff, "b")
     handoff.sender.close(complete=True)
@@ -184,7 +185,7 @@ async def test_a_receiver_that_is_gone_holds_up_no_sender(made: Stock, handoff: 
 
 async def test_an_end_without_any_document_is_an_end(made: Stock, handoff: Handoff) -> None:
     async with create_task_group() as tasks:
-        with fail_after(5):
+        with fail_soon(5):
             tasks.start_soon(_close_soon, handoff)
             assert await handoff.receiver.next() == []
     assert handoff.receiver.is_complete
@@ -205,7 +206,7 @@ async def test_a_receiver_that_is_cancelled_at_any_moment_loses_nothing(made: St
             await send(made, handoff, name)
         handoff.sender.close(complete=True)
 
-    with fail_after(20):
+    with fail_soon(20):
         async with create_task_group() as tasks:
             tasks.start_soon(sender)
             while len(seen) < len(names):
@@ -223,7 +224,7 @@ async def test_however_fast_either_is_every_document_comes_once_and_in_order(
         made = await stock(database)
         names = [[f"{n}.{m}" for m in range(size)] for n, (size, _) in enumerate(batches)]
         got: list[str] = []
-        with channel(made) as handoff, fail_after(20):
+        with channel(made) as handoff, fail_soon(20):
             async with create_task_group() as tasks:
                 tasks.start_soon(_receive, handoff, idle, got)
                 for batch, (_, pause) in zip(names, batches, strict=True):

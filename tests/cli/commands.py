@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 
 from tests.cli.forked import Forked
+from tests.stopwatch import fail_soon
 
 TIMEOUT_S = 60
 
@@ -53,7 +54,7 @@ class Shell:
             from phaseflow import Reader
 
             async with Reader(self.here / "phaseflow.db") as reader:
-                with anyio.fail_after(TIMEOUT_S):
+                with fail_soon(TIMEOUT_S):
                     while (await reader.status(kb_id)).requested != action:  # noqa: ASYNC110  # nothing tells of it
                         await anyio.sleep(0.01)  # of another process, which sets no event here
 

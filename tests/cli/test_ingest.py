@@ -16,6 +16,7 @@ from phaseflow import PhaseFlow
 from tests.cli.commands import TIMEOUT_S, Shell, ended
 from tests.cli.embedding_server import EmbeddingServer
 from tests.engine.components import CountingEmbedder
+from tests.stopwatch import fail_soon
 
 
 def _statuses(done: "subprocess.CompletedProcess[str]") -> list[dict[str, object]]:
@@ -198,7 +199,7 @@ async def test_a_terminal_gets_one_live_bar_per_phase(library: Shell) -> None:
         stderr=theirs,
     )
     os.close(theirs)
-    with anyio.fail_after(TIMEOUT_S):
+    with fail_soon(TIMEOUT_S):
         shown = await anyio.to_thread.run_sync(_all_of, ours)
         async with process:
             assert await process.wait() == 0

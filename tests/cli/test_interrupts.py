@@ -7,14 +7,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
 import pytest
 
 from phaseflow.cli.interrupts import Interrupts
 from phaseflow.http.signals import ENDS
 from tests.cli.commands import Shell
 from tests.matrices import first_of_each
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 
 _STUCK = """
 import asyncio, os, signal
@@ -81,7 +80,7 @@ def handlers_of_before() -> Iterator[None]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_the_first_signal_asks(number: signal.Signals) -> None:
-    with anyio.fail_after(5), Interrupts() as interrupts:
+    with fail_soon(5), Interrupts() as interrupts:
         assert not interrupts.asked
         os.kill(os.getpid(), number)
         await interrupts.wait()
@@ -89,14 +88,14 @@ async def test_the_first_signal_asks(number: signal.Signals) -> None:
 
 
 async def test_a_second_sigterm_asks_for_nothing_more() -> None:
-    with anyio.fail_after(5), Interrupts() as interrupts:
+    with fail_soon(5), Interrupts() as interrupts:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
         await interrupts.wait()
 
 
 def test_the_second_ctrl_c_leaves_at_once_also_when_the_loop_is_stuck() -> None:
-    done = subprocess.run([sys.executable, "-c", _STUCK], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", _STUCK], capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stdout) == (3, "")
 
 
@@ -107,7 +106,7 @@ def test_a_signal_in_the_last_moment_of_a_job_changes_no_exit_code(
 ) -> None:
     words = [sys.executable, "-c", _LATE, number.name, moment, "ingest", "docs", "--kb", "waf"]
     done = subprocess.run(
-        words, cwd=library.here, env=library.environment(), capture_output=True, text=True, timeout=30, check=False
+        words, cwd=library.here, env=library.environment(), capture_output=True, text=True, timeout=100, check=False
     )
     assert "Traceback" not in done.stderr
     assert done.returncode == 0
@@ -116,14 +115,14 @@ def test_a_signal_in_the_last_moment_of_a_job_changes_no_exit_code(
 @pytest.mark.parametrize("moment", first_of_each(_MOMENTS[1:]))
 def test_a_signal_in_the_last_moment_of_an_answer_changes_no_exit_code(shell: Shell, moment: str) -> None:
     words = [sys.executable, "-c", _LATE, "SIGINT", moment, "--version"]
-    done = subprocess.run(words, cwd=shell.here, env=shell.environment(), capture_output=True, timeout=30, check=False)
+    done = subprocess.run(words, cwd=shell.here, env=shell.environment(), capture_output=True, timeout=100, check=False)
     assert done.returncode == 0
 
 
 def test_a_command_that_is_stuck_at_its_end_can_be_ended() -> None:
     watch = Stopwatch()
     words = [sys.executable, "-c", _STUCK_AT_ITS_END]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stdout) == (3, "works\n")
     assert watch.within(10)
 

@@ -72,7 +72,7 @@ def process(code: str, *arguments: Path) -> Iterator[subprocess.Popen[str]]:
 
 def kill(running: subprocess.Popen[str]) -> None:
     running.send_signal(signal.SIGKILL)
-    running.wait(10)
+    running.wait(60)
 
 
 async def look(database: Path, kb_id: str = "kb") -> JobStatusResponse:

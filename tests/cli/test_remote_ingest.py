@@ -18,6 +18,7 @@ from phaseflow.http import AllowedRoots, create_app
 from tests.cli.commands import Shell, ended
 from tests.engine.components import CountingEmbedder
 from tests.http.service import Service, listening_for, serving, until
+from tests.stopwatch import fail_soon
 
 
 @pytest.fixture
@@ -185,7 +186,7 @@ async def test_ctrl_c_pauses_at_the_service_and_the_same_command_goes_on(
     here.write("docs/a.md", "Of letters. " * 200)
     embedder.close()
     with here.running("ingest", "docs", "--kb", "k", "--server", service.url, "--json") as process:
-        with anyio.fail_after(30):
+        with fail_soon(30):
             await embedder.until_called()
         process.send_signal(signal.SIGINT)
         embedder.gate.set()
@@ -236,7 +237,7 @@ async def test_a_service_that_goes_away_is_waited_for(tmp_path: Path, here: Shel
         port = int(url.rpartition(":")[2])
         process_context = here.running("ingest", "docs", "--kb", "k", "--server", url, "--json")
         process = process_context.__enter__()
-        with anyio.fail_after(30):
+        with fail_soon(30):
             await embedder.until_called()
     try:
         embedder.gate.set()

@@ -91,7 +91,7 @@ def test_another_signal_amid_the_imports_ends_with_the_same_code(
 
 def _interrupted(here: Path, module: str, number: signal.Signals, *words: str) -> tuple[int, str, str]:
     given = [sys.executable, "-c", _AT_ITS_FIRST_LINE, module, str(int(number)), *words]
-    done = subprocess.run(given, cwd=here, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(given, cwd=here, capture_output=True, text=True, timeout=100, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -103,6 +103,6 @@ def test_ctrl_c_soon_after_the_start_ends_with_it_or_in_order(tmp_path: Path, st
         assert process.stdout.readline() == "listens\n"
         time.sleep(0.05 * steps)  # whatever it does then, what follows holds
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=100)
     assert process.returncode == (0 if "serves at" in err else 3)
     assert "Traceback" not in err

@@ -29,6 +29,7 @@ from tests.http.service import (
     serving,
     until,
 )
+from tests.stopwatch import fail_soon
 
 WITHIN_S = 20
 
@@ -47,7 +48,7 @@ async def client(service: Service) -> AsyncIterator[Client]:
 
 
 async def _watched(client: Client, kb_id: str) -> list[JobStatusResponse]:
-    with anyio.fail_after(WITHIN_S):
+    with fail_soon(WITHIN_S):
         return [status async for status in client.watch(kb_id)]
 
 
@@ -132,7 +133,7 @@ async def test_transitions_are_replayed_and_go_on_live(service: Service, client:
     tracker = service.flow.tracker
     await pass_through(tracker, "one", "own")
     seen: list[int] = []
-    with anyio.fail_after(WITHIN_S):
+    with fail_soon(WITHIN_S):
         async for transition in client.transitions(after=3, kb_id="own"):
             seen.append(transition.seq)
             if transition.seq == TRANSITIONS_OF_A_PASSAGE:
@@ -163,7 +164,7 @@ async def test_a_feed_goes_on_over_a_restart_of_the_service_for_who_has_been_tol
 
     heard_all = anyio.Event()
     async with PhaseFlow(tmp_path / "kb.db") as flow:
-        with anyio.fail_after(WITHIN_S):
+        with fail_soon(WITHIN_S):
             async with anyio.create_task_group() as tasks:
                 async with listening_for(create_app(flow)) as url:
                     port = int(url.rpartition(":")[2])

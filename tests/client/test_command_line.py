@@ -11,6 +11,7 @@ import pytest
 from phaseflow.flow import PhaseFlow
 from tests.cli.commands import Shell, ended
 from tests.http.service import Service, documents, serving
+from tests.stopwatch import fail_soon
 
 TOKEN = "a long secret"
 
@@ -19,7 +20,7 @@ TOKEN = "a long secret"
 async def service(tmp_path: Path) -> AsyncIterator[Service]:
     async with serving(PhaseFlow(tmp_path / "kb.db"), token=TOKEN) as service:
         await service.flow.start("waf", documents(tmp_path / "docs"), hold=["embedding"])
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await (await service.flow.job("waf")).wait_until_idle()
         yield service
 
@@ -44,7 +45,7 @@ async def test_one_phase_can_be_meant(service: Service) -> None:
 
 async def test_documents_are_listed(service: Service) -> None:
     await service.flow.resume("waf")
-    with anyio.fail_after(20):
+    with fail_soon(20):
         await (await service.flow.job("waf")).wait()
     code, out, _ = await _run(service, "documents", "waf", "--limit", "2", "--filter", ".MD", "--json")
     page = json.loads(out)

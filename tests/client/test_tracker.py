@@ -13,6 +13,7 @@ from phaseflow.domain.errors import InvalidTransition
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import create_app
 from tests.http.service import Service, listening_for, serving, until
+from tests.stopwatch import fail_soon
 
 WITHIN_S = 20
 
@@ -85,7 +86,7 @@ async def test_a_report_waits_for_a_service_that_restarts(tmp_path: Path) -> Non
             await client.tracker.initialize_phases("j", "mine")
             await client.tracker.start_phase("j", "loading")
         async with anyio.create_task_group() as tasks, Client(url) as client:
-            with anyio.fail_after(WITHIN_S):
+            with fail_soon(WITHIN_S):
                 reported = anyio.Event()
 
                 async def report() -> None:
@@ -122,7 +123,7 @@ async def test_a_killed_program_is_interrupted_and_its_successor_goes_on(service
     process = await anyio.open_process([sys.executable, "-c", PROGRAM, service.url], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
-        with anyio.fail_after(WITHIN_S):
+        with fail_soon(WITHIN_S):
             assert b"started" in await process.stdout.receive()
         await anyio.sleep(1.5)  # its lease would have run out
         assert (await client.job_status("night")).status == "running"

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import anyio
 import pytest
 
 from phaseflow.client import Client
@@ -10,6 +9,7 @@ from phaseflow.components.uploads import UploadLimits
 from phaseflow.domain.errors import DocumentNotFound, HeldBySource, InvalidRequest, UploadTooLarge
 from phaseflow.flow import PhaseFlow
 from tests.http.service import serving
+from tests.stopwatch import fail_soon
 
 
 async def test_files_are_sent_and_taken_out(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ async def test_files_are_sent_and_taken_out(tmp_path: Path) -> None:
     async with serving(PhaseFlow(tmp_path / "kb.db")) as service, Client(service.url) as client:
         taken = await client.upload("waf", [tmp_path / 'say "hi".md'])
         assert [one.uri for one in taken.documents] == ['say "hi".md']
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await (await service.flow.job("waf")).wait()
         assert [hit.uri for hit in await client.search("waf", "letters")] == ['say "hi".md']
         gone = await client.delete_document("waf", 'say "hi".md')
@@ -35,14 +35,14 @@ async def test_refusals_come_back_as_the_errors_of_the_library(tmp_path: Path) -
         with pytest.raises(InvalidRequest, match="is not a file"):
             await client.upload("waf", [tmp_path / "missing.md"])
         await client.upload("waf", [tmp_path / "a.md"])
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await (await service.flow.job("waf")).wait()
         with pytest.raises(DocumentNotFound):
             await client.delete_document("waf", "b.md")
         (tmp_path / "docs").mkdir()
         (tmp_path / "docs" / "c.md").write_text("Of letters.")
         await client.start("waf", tmp_path / "docs")
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await (await service.flow.job("waf")).wait()
         with pytest.raises(HeldBySource):
             await client.upload("waf", [tmp_path / "docs" / "c.md"])

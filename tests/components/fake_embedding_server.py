@@ -24,6 +24,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.stopwatch import fail_soon
+
 _NUMBERS = [f"{byte / 128 - 1:.4f}" for byte in range(256)]
 
 
@@ -107,7 +109,7 @@ class FakeEmbeddingServer:
 
     async def __aexit__(self, *_: object) -> None:
         self._ending.set()
-        with anyio.fail_after(5, shield=True):
+        with fail_soon(5, shield=True):
             await self._task
 
     def _config(self) -> uvicorn.Config:

@@ -117,7 +117,7 @@ def sftp_server(root: Path) -> Iterator[int]:
             sftp_factory=Files,
         )  # fmt: skip
 
-    server = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -130,7 +130,7 @@ def sftp_server(root: Path) -> Iterator[int]:
             await server.wait_closed()
             await asyncio.sleep(0.05)  # its transports close by callbacks of the loop, which nothing tells of
 
-        asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()

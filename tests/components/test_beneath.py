@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from phaseflow import PhaseFlow
@@ -19,6 +18,7 @@ from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.domain.settings import FolderSource
 from phaseflow.http import AllowedRoots
 from tests.matrices import first_of_each
+from tests.stopwatch import fail_soon
 
 RACE_S = 1.0
 SECRET = "secret"
@@ -145,7 +145,7 @@ async def test_a_check_passed_by_a_folder_does_not_hold_for_the_link_in_its_plac
 
     check = Late([docs])
     async with PhaseFlow(docs.parent / "kb.db", check_source=check) as flow:
-        with anyio.fail_after(20):
+        with fail_soon(20):
             status = await (await flow.start("kb", docs / "sub")).wait()
         assert check.checks == 2
         assert status.status == "failed"

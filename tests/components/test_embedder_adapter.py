@@ -21,6 +21,7 @@ from phaseflow.domain.errors import (
     RateLimited,
     TransientError,
 )
+from tests.stopwatch import fail_soon
 
 
 class Lengths:
@@ -207,7 +208,7 @@ class Waiting:
             self.under_way += 1
             self.most = max(self.most, self.under_way)
         self.full.release()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(60)
         with self._lock:
             self.under_way -= 1
         return [[1.0] for _ in texts]
@@ -216,7 +217,7 @@ class Waiting:
 async def test_plain_calls_run_in_flight_at_once_and_no_more() -> None:
     embedder = Waiting(2)
     port = as_embedder(embedder)
-    with anyio.fail_after(10):
+    with fail_soon(10):
         async with anyio.create_task_group() as tasks:
             for _ in range(6):
                 tasks.start_soon(port.embed, ["a"])
@@ -236,7 +237,7 @@ class BusyWithBatches(Waiting):
 async def test_a_query_does_not_wait_for_the_batches_of_an_embedder_that_takes_one_at_a_time() -> None:
     embedder = BusyWithBatches(1)
     port = as_embedder(embedder)
-    with anyio.fail_after(10):
+    with fail_soon(10):
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
                 tasks.start_soon(port.embed, ["a"])
@@ -254,7 +255,7 @@ async def test_queries_that_an_embedder_leaves_hanging_keep_their_places_and_tak
             await port.embed_query("q")
     assert embedder.most <= QUERIES
     embedder.go_on.set()
-    with anyio.fail_after(10):
+    with fail_soon(10):
         assert (await port.embed_query("q")).tolist() == [1.0]
     assert embedder.most <= QUERIES
 
@@ -269,7 +270,7 @@ async def test_a_cancelled_call_is_abandoned_and_the_next_one_is_served() -> Non
     before = calling()
     embedder = Waiting(1)
     port = as_embedder(embedder)
-    with anyio.fail_after(10):
+    with fail_soon(10):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(port.embed, ["a"])
             await anyio.to_thread.run_sync(embedder.full.acquire)
@@ -290,7 +291,7 @@ def test_a_call_that_outlives_its_loop_harms_nobody() -> None:
             await as_embedder(embedder).embed(["a"])
 
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(anyio.run, abandon).result(10)
+        thread.submit(anyio.run, abandon).result(60)
     embedder.go_on.set()
     for left in calling():
         left.join(10)

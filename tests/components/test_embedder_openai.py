@@ -31,6 +31,7 @@ from phaseflow.domain.errors import (
 from phaseflow.domain.identifiers import is_loopback
 from phaseflow.domain.settings import OpenAIEmbedderSettings
 from tests.components.fake_embedding_server import FakeEmbeddingServer, Flaw, Refusal
+from tests.stopwatch import fail_soon
 
 KEY = "sk-secret-of-the-test"
 
@@ -170,7 +171,7 @@ async def test_an_answer_of_another_dimension_does_not_change_what_the_next_one_
 
 async def test_a_connection_that_breaks_may_pass(server: FakeEmbeddingServer, embedder: OpenAIEmbedder) -> None:
     server.faults.append(Flaw.CUT_OFF)
-    with anyio.fail_after(10), pytest.raises(TransientError, match="cannot be reached"):
+    with fail_soon(10), pytest.raises(TransientError, match="cannot be reached"):
         await embedder.embed_documents(["a"])
 
 
@@ -185,7 +186,7 @@ async def test_a_server_that_is_not_there_may_come_back() -> None:
 async def test_a_server_that_hangs_is_a_timeout(server: FakeEmbeddingServer) -> None:
     server.always = Flaw.HANG
     async with OpenAIEmbedder(server.base_url, "fake", timeout_s=0.1) as embedder:
-        with anyio.fail_after(10), pytest.raises(TransientError, match=r"within 0\.1 s"):
+        with fail_soon(10), pytest.raises(TransientError, match=r"within 0\.1 s"):
             await embedder.embed_documents(["a"])
 
 
@@ -193,7 +194,7 @@ async def test_a_cancelled_call_ends_at_once_and_the_next_one_works(
     server: FakeEmbeddingServer, embedder: OpenAIEmbedder
 ) -> None:
     server.faults.append(Flaw.HANG)
-    with anyio.fail_after(10):
+    with fail_soon(10):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(embedder.embed_documents, ["a"])
             await server.until_in_flight(1)
@@ -205,7 +206,7 @@ async def test_as_many_calls_as_allowed_are_in_flight_at_once(
     server: FakeEmbeddingServer, embedder: OpenAIEmbedder
 ) -> None:
     server.always = Flaw.HANG
-    with anyio.fail_after(10):
+    with fail_soon(10):
         async with anyio.create_task_group() as tasks:
             for number in range(embedder.in_flight):
                 tasks.start_soon(embedder.embed_documents, [f"text {number}"])

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import anyio
-
 from tests.components.formats_table import rows
+from tests.stopwatch import fail_soon
 
 
 async def test_every_known_document_gives_what_is_known_of_it(corpora: Path) -> None:
-    with anyio.fail_after(60):
+    with fail_soon(60):
         table = await rows(corpora / "formats")
     assert [row for row in table if row.faults] == []

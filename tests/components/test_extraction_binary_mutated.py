@@ -7,13 +7,13 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import anyio
 import pytest
 
 from phaseflow.components.extraction.formats import FORMATS
 from phaseflow.components.workers.pool import ExtractionPool
 from tests.components.binary_fixtures import SAMPLES
 from tests.components.mutation import LIMITS, READERS, TEXTS, mutated, outcome
+from tests.stopwatch import fail_soon
 
 TIMES = 25
 
@@ -35,7 +35,7 @@ async def test_a_broken_document_gives_clean_text_or_an_error_and_never_ends_the
     pool: ExtractionPool, name: str
 ) -> None:
     data = {**SAMPLES, **TEXTS}[name]
-    with anyio.fail_after(120):
+    with fail_soon(120):
         for number in range(TIMES):
             chance = random.Random(f"{name}:{number}")  # noqa: S311  repeatable, not secret
             came = await outcome(pool, mutated(data, chance), name)
@@ -64,7 +64,7 @@ def test_a_run_that_is_stopped_prints_its_totals() -> None:
         for line in iter(fuzzing.stdout.readline, "\n"):
             assert line, "it ended by itself"
         fuzzing.send_signal(signal.SIGTERM)
-        rest, _ = fuzzing.communicate(timeout=60)
+        rest, _ = fuzzing.communicate(timeout=100)
     last = rest.strip().splitlines()[-1]
     assert last.startswith("all ")
     assert "ended by SIGTERM" in last

@@ -6,7 +6,6 @@ import time
 from contextlib import aclosing, suppress
 from pathlib import Path
 
-import anyio
 import pytest
 
 from phaseflow.components.extraction.registry import LARGE, extract
@@ -16,7 +15,7 @@ from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.settings import FolderSource
 from tests.components.binary_fixtures import package, xlsx
 from tests.matrices import first_of_each
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 
 HEADS = {
     "md": ("", "---\na: b\n", "+++\n", "---\ntitle: "),
@@ -96,7 +95,7 @@ async def test_a_large_notebook_leaves_the_interpreter_to_the_service(tmp_path: 
         heart = threading.Thread(target=beat)
         heart.start()
         try:
-            with anyio.fail_after(60):
+            with fail_soon(60):
                 found = await loader.load(Entry("a.ipynb"), None)
         finally:
             ended.set()

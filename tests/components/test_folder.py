@@ -18,6 +18,7 @@ from phaseflow.components.sources import folder as folder_module
 from phaseflow.components.sources.tree import Found, Tree
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
 from phaseflow.domain.settings import FolderSource
+from tests.stopwatch import fail_soon
 
 LATER_NS = 10_000_000_000
 unless_root = pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
@@ -77,7 +78,7 @@ async def test_a_file_that_could_change_behind_its_stamp_has_none(tmp_path: Path
 
 async def test_a_page_holds_at_most_a_thousand_entries(tmp_path: Path) -> None:
     write(tmp_path, *(f"{number:04}.txt" for number in range(2001)), text="")
-    with anyio.fail_after(20):
+    with fail_soon(20):
         sizes = [len(page) async for page in loader(tmp_path).list()]
     assert sizes == [1000, 1000, 1]
 
@@ -187,7 +188,7 @@ class TestLinks:
         for name in names:
             for other in names:
                 (tmp_path / name / f"to-{other}").symlink_to(tmp_path / other)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             assert len(await uris(tmp_path)) == 12 * 12
 
     async def test_the_folder_itself_may_be_a_link(self, tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ async def test_fifos_and_sockets_are_skipped(special: Path) -> None:
 
 
 async def test_a_file_that_became_a_fifo_does_not_hang_the_reader(special: Path) -> None:
-    with anyio.fail_after(5):
+    with fail_soon(5):
         assert (await failure(loader(special), "fifo.md")).code == "unreadable"
 
 
@@ -391,7 +392,7 @@ async def test_a_cancelled_read_lets_go_at_once(tmp_path: Path, monkeypatch: pyt
     write(tmp_path, "a.md")
     release = threading.Event()
     monkeypatch.setattr(folder_module, "extract", lambda *_: release.wait(10))
-    with anyio.fail_after(5), anyio.move_on_after(0.05):
+    with fail_soon(5), anyio.move_on_after(0.05):
         await loader(tmp_path).load(Entry("a.md"), None)
     release.set()
 

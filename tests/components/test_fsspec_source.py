@@ -18,7 +18,7 @@ from phaseflow.components.sources.remote import FsspecLoader
 from phaseflow.components.sources.remote.connections import VARIABLE, NamedConnection
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceDown, TransientError
 from tests.components.remote_servers import BUCKET, KEYS, S3, Pages, page_server, s3_server, sftp_server
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 
 SFTP = {"username": "reader", "password": "open sesame", "look_for_keys": False, "allow_agent": False}
 
@@ -285,7 +285,7 @@ def hanging() -> Iterator[None]:
 async def test_a_read_that_hangs_does_not_hold_up_a_cancel(tmp_path: Path) -> None:
     async with PhaseFlow(tmp_path / "kb.db") as flow:
         job = await flow.start("kb", {"type": "fsspec", "url": "hanging://x"})
-        with anyio.fail_after(10):
+        with fail_soon(10):
             while not _Hanging.calls:  # noqa: ASYNC110  # it happens in a thread
                 await anyio.sleep(0.01)
         watch = Stopwatch()
@@ -298,7 +298,7 @@ async def test_a_read_that_hangs_does_not_hold_up_a_cancel(tmp_path: Path) -> No
 async def test_a_read_that_hangs_does_not_hold_up_a_pause(tmp_path: Path) -> None:
     async with PhaseFlow(tmp_path / "kb.db") as flow:
         job = await flow.start("kb", {"type": "fsspec", "url": "hanging://x"})
-        with anyio.fail_after(10):
+        with fail_soon(10):
             while not _Hanging.calls:  # noqa: ASYNC110  # it happens in a thread
                 await anyio.sleep(0.01)
             await flow.pause("kb")

@@ -194,13 +194,13 @@ async def test_a_pause_does_not_wait_for_a_fetch(
         try:
             job = await flow.start("kb", f"git+{served[0]}")
             assert await anyio.to_thread.run_sync(asked.wait, 10)
-            with anyio.fail_after(10):
+            with fail_soon(10):
                 await flow.pause("kb")
                 assert (await job.wait_until_idle()).status == "paused"
         finally:
             may_answer.set()
         await flow.resume("kb")
-        with anyio.fail_after(20):
+        with fail_soon(20):
             final = await job.wait()
     assert (final.status, final.metrics.documents_loaded) == ("completed", 3)
 

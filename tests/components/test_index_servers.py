@@ -104,7 +104,7 @@ def test_what_cannot_be_used_is_refused_without_being_shown(told: str, monkeypat
 def test_a_mistake_on_the_command_line_does_not_show_the_address(given: str, tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "phaseflow", "status", "--db", str(tmp_path / "x.db"), "--index-server", given],
-        capture_output=True, text=True, timeout=60, check=False, env=os.environ,
+        capture_output=True, text=True, timeout=100, check=False, env=os.environ,
     )  # fmt: skip
     assert ended.returncode == 2
     assert "index-server" in ended.stderr
@@ -147,7 +147,7 @@ def test_the_service_does_not_start_with_a_port_that_cannot_be_one(tmp_path: Pat
             sys.executable, "-m", "phaseflow", "serve", "--db", str(tmp_path / "x.db"), "--port", "0",
             "--index-server", "main=postgresql://db.test:99999/x",
         ],
-        capture_output=True, text=True, timeout=60, check=False, env=os.environ,
+        capture_output=True, text=True, timeout=100, check=False, env=os.environ,
     )  # fmt: skip
     assert (ended.returncode, "main has a port" in ended.stderr) == (2, True), ended.stderr
 

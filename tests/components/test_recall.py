@@ -65,7 +65,7 @@ def test_the_table_is_printed_for_a_folder(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=100,
     )
     lines = found.stdout.splitlines()
     assert lines[-2:] == ["", "behind: none"]

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
@@ -19,6 +18,7 @@ from phaseflow.components.workers.recognition import PageProgress, Recognition
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.ocr import LANGUAGES
 from tests.matrices import first_of_each
+from tests.stopwatch import fail_soon
 
 BUDGET = "The quarterly budget of 2024"
 
@@ -206,7 +206,7 @@ async def test_the_status_says_which_page_is_read(tmp_path: Path) -> None:
     said = set()
     async with PhaseFlow(tmp_path / "kb.db") as flow:
         job = await flow.start("kb", tmp_path / "docs", settings={"ocr": {"languages": ["en"]}})
-        with anyio.fail_after(60):
+        with fail_soon(60):
             async for status in job.watch():
                 said |= set(re.findall(r"recognising the text of scan\.tiff, page \d of 2", status.message))
                 if status.status == "completed":

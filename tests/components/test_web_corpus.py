@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from phaseflow.components.protocols import Unchanged
 from phaseflow.domain.errors import DocumentError
 from tests.components.web_site import Crawl, Reply, WebSite, crawl, robots, static_files
+from tests.stopwatch import fail_soon
 
 FRAME = ("Show Source", "Report a Bug", "Quick search", "Previous topic", "Next topic", "modules |", "¶")
 
@@ -47,7 +47,7 @@ async def by_links(anyio_backend: str, corpora: Path, expected: dict[str, Any]) 
     """A crawl of the site without its sitemap, for all tests that only look at what it has found."""
     async with served(corpora, expected) as site:
         without_sitemap(site)
-        with anyio.fail_after(60):
+        with fail_soon(60):
             done = await crawl(site.loader(expected["start"]))
         yield Crawled(site, done)
 
@@ -56,7 +56,7 @@ async def by_links(anyio_backend: str, corpora: Path, expected: dict[str, Any]) 
 async def by_sitemap(anyio_backend: str, corpora: Path, expected: dict[str, Any]) -> AsyncIterator[Crawled]:
     """The same with it."""
     async with served(corpora, expected) as site:
-        with anyio.fail_after(60):
+        with fail_soon(60):
             done = await crawl(site.loader(expected["start"]))
         yield Crawled(site, done)
 
@@ -98,11 +98,11 @@ async def test_with_its_sitemap_the_same_pages_are_found(by_sitemap: Crawled, ex
 
 async def test_a_second_crawl_fetches_only_what_changed(corpora: Path, expected: dict[str, Any]) -> None:
     async with served(corpora, expected) as site:
-        with anyio.fail_after(60):
+        with fail_soon(60):
             first = await crawl(site.loader(expected["start"]))
         changed = "/tutorial/classes.html"
         site.pages[changed] = Reply(site.pages[changed].body + b"<!-- new -->", headers={"etag": '"new"'})
-        with anyio.fail_after(60):
+        with fail_soon(60):
             second = await crawl(site.loader(expected["start"]), first.known())
     assert list(second.documents) == [site.url + changed]
     assert len(second.of(Unchanged)) == 44

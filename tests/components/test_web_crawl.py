@@ -1,15 +1,15 @@
-import anyio
 import pytest
 
 from phaseflow.components.protocols import Document, Entry, Loader, Skipped, Unchanged
 from phaseflow.components.sources.web import WebLoader
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
 from tests.components.web_site import QUICK, Names, Reply, WebSite, crawl, html, moved, robots, sitemap, web_source
+from tests.stopwatch import fail_soon
 
 
 async def crawled(site: WebSite, *paths: str, **options: object) -> dict[str, object]:
     """Paths and what became of them."""
-    with anyio.fail_after(20):
+    with fail_soon(20):
         done = await crawl(site.loader(*paths, **options))  # type: ignore[arg-type]  # options of the loader
     return {uri.removeprefix(site.url): outcome for uri, outcome in done.outcomes.items()}
 
@@ -147,7 +147,7 @@ async def test_without_robots_txt_everything_is_allowed() -> None:
 async def test_while_robots_txt_cannot_be_had_nothing_is_fetched() -> None:
     async with WebSite({"/": html(), "/robots.txt": Reply(status=500)}) as site:
         async with site.loader() as loader:
-            with anyio.fail_after(5), pytest.raises(TransientError, match="500"):
+            with fail_soon(5), pytest.raises(TransientError, match="500"):
                 await loader.load(Entry(site.url + "/"), None)
         assert "/" not in site.paths
 
@@ -290,7 +290,7 @@ async def test_a_sitemap_that_cannot_be_read_now_is_tried_again_as_a_page() -> N
             "/map.xml": Reply(status=503),
         }
         async with site.loader() as loader:
-            with anyio.fail_after(10):
+            with fail_soon(10):
                 listed = [entry async for page in loader.list() for entry in page]
                 assert Entry(named) in listed
                 site.pages["/map.xml"] = sitemap(f"{site.url}/a")
@@ -303,7 +303,7 @@ async def test_no_more_pages_are_listed_than_the_source_allows() -> None:
     async with WebSite() as site:
         site.pages = {"/sitemap.xml": sitemap(*(f"{site.url}/{at}" for at in range(50))), "/": html()}
         async with site.loader(max_pages=10) as loader:
-            with anyio.fail_after(10):
+            with fail_soon(10):
                 listed = [entry async for page in loader.list() for entry in page]
         assert len(listed) == 10
         assert loader.max_entries == 10
@@ -313,7 +313,7 @@ async def test_each_address_is_listed_once_and_the_given_ones_first() -> None:
     async with WebSite() as site:
         site.pages = {"/sitemap.xml": sitemap(f"{site.url}/b", f"{site.url}/z", f"{site.url}/a#x")}
         async with site.loader("/b", "/a", "/b#c") as loader:
-            with anyio.fail_after(10):
+            with fail_soon(10):
                 listed = [entry.uri for page in [page async for page in loader.list()] for entry in page]
         assert listed == [f"{site.url}/b", f"{site.url}/a", f"{site.url}/z"]
 
@@ -328,7 +328,7 @@ async def test_what_did_not_change_is_not_sent_again_and_its_links_are_still_fol
         first = await crawl(site.loader())
         site.asked.clear()
         # A loader made anew knows nothing but what the knowledge base holds.
-        with anyio.fail_after(10):
+        with fail_soon(10):
             second = await crawl(site.loader(), first.known())
         assert [type(outcome) for outcome in second.outcomes.values()] == [Unchanged] * 3
         sent = {asked.path: asked.headers for asked in site.asked}
@@ -341,7 +341,7 @@ async def test_the_rules_of_today_hold_for_the_links_of_a_page_that_did_not_chan
     async with WebSite({"/": Reply(html("/a").body, headers={"etag": '"1"'}), "/a": html()}) as site:
         first = await crawl(site.loader())
         site.pages["/robots.txt"] = robots("User-agent: *\nDisallow: /a")
-        with anyio.fail_after(10):
+        with fail_soon(10):
             second = await crawl(site.loader(), first.known())
         assert [uri.removeprefix(site.url) for uri in second.outcomes] == ["/"]
 
@@ -350,7 +350,7 @@ async def test_a_stamp_of_another_kind_is_passed_over() -> None:
     async with WebSite({"/": Reply(html().body, headers={"etag": '"1"'})}) as site:
         first = await crawl(site.loader())
         known = {uri: type(each)(each.content_hash, "123:456") for uri, each in first.known().items()}
-        with anyio.fail_after(10):
+        with fail_soon(10):
             second = await crawl(site.loader(), known)
         (outcome,) = second.outcomes.values()
         assert isinstance(outcome, Unchanged)
@@ -364,7 +364,7 @@ async def test_a_site_that_is_down_cannot_be_listed() -> None:
         waited.append(seconds)
 
     loader = WebLoader(web_source("http://127.0.0.1:1/"), allow_private=["127.0.0.1"], sleep=wait, limits=QUICK)
-    with anyio.fail_after(10), pytest.raises(ComponentUnavailable, match="cannot be reached"):
+    with fail_soon(10), pytest.raises(ComponentUnavailable, match="cannot be reached"):
         await crawl(loader)
     assert len(waited) >= 2
 
@@ -376,7 +376,7 @@ async def test_a_name_that_does_not_resolve_is_a_site_that_is_down() -> None:
     async def at_once(_: float) -> None: ...
 
     loader = WebLoader(web_source("http://nowhere.test/"), resolver=nothing, sleep=at_once, limits=QUICK)
-    with anyio.fail_after(10), pytest.raises(ComponentUnavailable, match=r"nowhere\.test cannot be reached"):
+    with fail_soon(10), pytest.raises(ComponentUnavailable, match=r"nowhere\.test cannot be reached"):
         await crawl(loader)
 
 

@@ -13,13 +13,14 @@ from phaseflow.components.sources.web.body import Body
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, RateLimited, TransientError
 from tests.components.web_site import HTML, Reply, WebSite, crawl, html, robots
+from tests.stopwatch import fail_soon
 
 SMALL = Limits(per_second=1000, max_bytes=100_000)
 
 
 async def loaded(site: WebSite, path: str = "/", **options: Any) -> Document:
     async with site.loader(**options) as loader:
-        with anyio.fail_after(20):
+        with fail_soon(20):
             outcome = await loader.load(Entry(site.url + path), None)
     assert isinstance(outcome, Document)
     return outcome
@@ -137,7 +138,7 @@ async def test_a_server_that_hangs_costs_the_time_limit_and_can_be_tried_again()
 
 async def test_a_cancel_ends_a_request_that_hangs() -> None:
     async with WebSite({"/": Reply(b"x", hang=True)}) as site:
-        with anyio.fail_after(5), anyio.move_on_after(0.3) as scope:
+        with fail_soon(5), anyio.move_on_after(0.3) as scope:
             await loaded(site)
         assert scope.cancelled_caught
 
@@ -174,7 +175,7 @@ async def test_a_site_that_asks_to_wait_is_left_alone_for_so_long(status: int) -
     async with WebSite({"/": Reply(b"", status, headers={"retry-after": "30"}), "/x": html()}) as site:
         loader = site.loader(clock=time, sleep=time.sleep)
         async with loader:
-            with anyio.fail_after(5):
+            with fail_soon(5):
                 with pytest.raises(TransientError) as caught:
                     await loader.load(Entry(site.url + "/"), None)
                 assert caught.value.retry_after_s == 30
@@ -196,7 +197,7 @@ async def test_an_answer_that_was_packed_twice_is_unpacked_twice(named: str) -> 
 async def test_requests_to_a_site_keep_their_distance() -> None:
     time = Time()
     async with WebSite({"/": html(*(f"/{at}" for at in range(9))), **{f"/{at}": html() for at in range(9)}}) as site:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await crawl(site.loader(limits=Limits(per_second=2), clock=time, sleep=time.sleep))
         # robots.txt and sitemap.xml count too.
         assert time.now - 100 >= (len(site.asked) - 1) * 0.5
@@ -207,7 +208,7 @@ async def test_crawl_delay_is_heeded_within_reason() -> None:
         time = Time()
         pages = {"/robots.txt": robots(f"User-agent: *\nCrawl-delay: {asked}"), "/": html("/a"), "/a": html()}
         async with WebSite(pages) as site:
-            with anyio.fail_after(10):
+            with fail_soon(10):
                 await crawl(site.loader(clock=time, sleep=time.sleep))
             assert time.now - 100 == pytest.approx((len(site.asked) - 1) * heeded, abs=1)
 
@@ -220,7 +221,7 @@ async def test_a_document_behind_a_link_is_read_by_its_type() -> None:
         "/plain": Reply("Gr\u00fc\u00dfe".encode("latin-1"), type="text/plain; charset=iso-8859-1"),
     }
     async with WebSite(pages) as site:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             done = await crawl(site.loader())
         texts = {uri.removeprefix(site.url): document for uri, document in done.documents.items()}
         assert texts["/notes.md"].title == "Notes"
@@ -237,7 +238,7 @@ async def test_a_picture_is_refused_without_being_downloaded() -> None:
 async def test_a_pdf_behind_a_link_is_read_in_a_worker() -> None:
     pages = {"/": html("/get?id=7"), "/get?id=7": Reply(pdf("Behind a link"), type="application/pdf")}
     async with WebSite(pages) as site, ExtractionPool(size=1) as workers:
-        with anyio.fail_after(30):
+        with fail_soon(30):
             done = await crawl(site.loader(workers=workers))
         document = done.documents[f"{site.url}/get?id=7"]
         assert "Behind a link" in document.text

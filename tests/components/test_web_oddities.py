@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 
-import anyio
 import pytest
 
 from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
 from phaseflow.domain.errors import DocumentError, TransientError
 from tests.components.web_site import Names, Reply, WebSite, crawl, html, moved, robots, sitemap
+from tests.stopwatch import fail_soon
 
 A, B = html(), html()
 XML = "text/xml"
@@ -16,7 +16,7 @@ XML = "text/xml"
 
 async def found(site: WebSite, *paths: str) -> list[str]:
     """The paths of the documents, in order."""
-    with anyio.fail_after(20):
+    with fail_soon(20):
         done = await crawl(site.loader(*paths))
     return sorted(uri.removeprefix(site.url) for uri in done.of(Document))
 
@@ -39,7 +39,7 @@ async def test_old_links_to_a_site_that_has_moved_lead_to_its_new_pages() -> Non
             "www.a.test/late": html(),
             "www.a.test/robots.txt": robots(""),
         }
-        with anyio.fail_after(10):
+        with fail_soon(10):
             done = await crawl(site.loader(old("/"), resolver=Names(), allow_private=["127.0.0.1"]))
         assert list(done.documents) == [new("/"), new("/late")]
 
@@ -103,7 +103,7 @@ async def test_a_canonical_address_that_has_nothing_but_errors_loses_no_page() -
     copy = html(head='<link rel="canonical" href="/real">')
     async with WebSite({"/copy": copy, "/real": Reply(b"oops", 500)}) as site, site.loader("/copy") as loader:
         entry = Entry(f"{site.url}/copy")
-        with anyio.fail_after(10):
+        with fail_soon(10):
             for _ in range(4):
                 with pytest.raises(TransientError):
                     await loader.load(entry, None)
@@ -163,7 +163,7 @@ async def test_an_order_of_parameters_and_a_slash_at_the_end_make_another_page()
 async def test_a_page_is_known_by_its_beginning_where_its_type_does_not_tell(kind: str | None) -> None:
     page = b'<?xml version="1.0"?>\n<!-- x -->\n<!DOCTYPE html><html><body><p>Words</p><a href="/a">x</a></body></html>'
     async with WebSite({"/": Reply(page, type=kind), "/a": A}) as site:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             done = await crawl(site.loader())
         assert list(done.documents) == [f"{site.url}/", f"{site.url}/a"]
         assert "<" not in done.documents[f"{site.url}/"].text
@@ -196,7 +196,7 @@ async def test_an_index_of_sitemaps_that_is_no_proper_xml_still_names_them() -> 
 async def test_a_page_that_is_not_there_is_not_there_whatever_becomes_of_the_rest() -> None:
     gone = Reply(status=404, headers={"content-length": "10"}, hang=True)
     async with WebSite({"/": html("/gone"), "/gone": gone}) as site:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             done = await crawl(site.loader())
         error = done.failures[f"{site.url}/gone"]
         assert isinstance(error, DocumentError)
@@ -207,7 +207,7 @@ async def test_a_page_that_did_not_change_may_ask_anew_that_its_links_be_left() 
     async with WebSite({"/": Reply(html("/a").body, headers={"etag": '"1"'}), "/a": A}) as site:
         first = await crawl(site.loader())
         site.pages["/"] = Reply(html("/a").body, headers={"etag": '"1"', "x-robots-tag": "nofollow"})
-        with anyio.fail_after(10):
+        with fail_soon(10):
             second = await crawl(site.loader(), first.known())
         assert second.of(Unchanged) == [f"{site.url}/"]
         assert list(second.outcomes) == [f"{site.url}/"]
@@ -217,7 +217,7 @@ async def test_a_page_that_moved_for_good_since_the_last_crawl_is_found_where_it
     async with WebSite({"/": html("/a"), "/a": Reply(A.body, headers={"etag": '"1"'})}) as site:
         first = await crawl(site.loader())
         site.pages |= {"/a": moved("/b", 301), "/b": B}
-        with anyio.fail_after(10):
+        with fail_soon(10):
             second = await crawl(site.loader(), first.known())
         assert second.of(Skipped) == [f"{site.url}/a"]
         assert second.of(Document) == [f"{site.url}/b"]
@@ -226,6 +226,6 @@ async def test_a_page_that_moved_for_good_since_the_last_crawl_is_found_where_it
 async def test_a_document_that_asks_not_to_be_indexed_is_none_whatever_its_type() -> None:
     note = Reply(b"words", type="text/plain", headers={"x-robots-tag": "PhaseFlow: noindex"})
     async with WebSite({"/": html("/note"), "/note": note}) as site:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             done = await crawl(site.loader())
         assert done.of(Skipped) == [f"{site.url}/note"]

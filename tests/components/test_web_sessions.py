@@ -1,12 +1,12 @@
 """Sites that want a cookie, and addresses that carry a session or a campaign."""
 
-import anyio
 import pytest
 
 from phaseflow.components.protocols import Document
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.components.sources.web.cookies import LONGEST, MOST, SEPARATOR, Cookies
 from tests.components.web_site import Names, Reply, WebSite, crawl, html
+from tests.stopwatch import fail_soon
 
 SITE = "http://a.test"
 
@@ -83,7 +83,7 @@ async def test_a_site_that_wants_its_cookie_is_read_whole() -> None:
 
         gate("/a", "The first page.")
         gate("/b", "The second page.")
-        with anyio.fail_after(20):
+        with fail_soon(20):
             done = await crawl(site.loader("/a"))
     assert {uri.removeprefix(site.url) for uri in done.documents} == {"/a", "/b"}
     assert site.paths["/welcome?to=/b"] == 0  # the crawl has its cookie by then
@@ -92,7 +92,7 @@ async def test_a_site_that_wants_its_cookie_is_read_whole() -> None:
 async def test_a_cookie_that_never_helps_ends_as_a_loop() -> None:
     async with WebSite() as site:
         site.pages["/a"] = Reply(b"", 302, headers={"location": "/a", "set-cookie": "seen=yes"})
-        with anyio.fail_after(20):
+        with fail_soon(20):
             done = await crawl(site.loader("/a"))
     assert [str(getattr(error, "code", "")) for error in done.failures.values()] == ["too_many_redirects"]
     assert site.paths["/a"] < 30
@@ -105,7 +105,7 @@ async def test_no_cookie_crosses_to_another_site() -> None:
             "b.test/": html(),
         }
         loader = site.loader(site.at("a.test"), site.at("b.test"), resolver=Names(), allow_private=["a.test", "b.test"])
-        with anyio.fail_after(20):
+        with fail_soon(20):
             done = await crawl(loader)
     assert len(done.documents) == 2
     assert all(isinstance(document, Document) for document in done.documents.values())

@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 from anyio import to_thread
 
@@ -15,6 +14,7 @@ from phaseflow.components.sources.web import AddressPolicy, check_source
 from phaseflow.components.sources.web.ssrf import is_public
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, InvalidRequest, SourceNotAllowed
 from tests.components.web_site import Names, WebSite, crawl, html, moved, robots, web_source
+from tests.stopwatch import fail_soon
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "64:ff9b::101:101"])
@@ -85,7 +85,7 @@ async def test_one_private_address_among_public_ones_closes_the_host() -> None:
 async def test_no_spelling_of_this_machine_is_connected_to(host: str) -> None:
     async with WebSite({"/": html()}) as site:
         loader = site.loader(site.at(host), allow_private=())
-        with anyio.fail_after(10), pytest.raises(ComponentUnavailable, match=r"not public|cannot be reached"):
+        with fail_soon(10), pytest.raises(ComponentUnavailable, match=r"not public|cannot be reached"):
             await crawl(loader)
         assert site.asked == []
 
@@ -94,7 +94,7 @@ async def test_a_redirect_to_a_private_address_is_not_followed() -> None:
     names = Names({"public.test": ["127.0.0.1"], "inside.test": ["127.0.0.2"]})
     async with WebSite() as site:
         site.pages = {"public.test/": moved(site.at("inside.test", "/secret")), "inside.test/secret": html()}
-        with anyio.fail_after(10):
+        with fail_soon(10):
             done = await crawl(site.loader(site.at("public.test"), resolver=names))
         (error,) = done.failures.values()
         assert isinstance(error, DocumentError)
@@ -105,7 +105,7 @@ async def test_a_redirect_to_a_private_address_is_not_followed() -> None:
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "gopher://127.0.0.1:70/", "ftp://127.0.0.1/"])
 async def test_a_redirect_to_another_scheme_is_not_followed(target: str) -> None:
     async with WebSite({"/": moved(target)}) as site:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             done = await crawl(site.loader())
         (error,) = done.failures.values()
         assert error.code == "bad_redirect"
@@ -119,7 +119,7 @@ async def test_a_name_that_changes_its_address_is_checked_for_each_connection() 
             path: page.__class__(page.body, headers={"connection": "close"}) for path, page in site.pages.items()
         }
         async with site.loader(site.at("rebind.test"), resolver=names) as loader:
-            with anyio.fail_after(10):
+            with fail_soon(10):
                 await loader.load(Entry(site.at("rebind.test", "/")), None)
                 with pytest.raises(DocumentError, match=r"127\.0\.0\.2") as caught:
                     await loader.load(Entry(site.at("rebind.test", "/next")), None)
@@ -132,7 +132,7 @@ async def test_the_connection_goes_to_the_address_that_was_checked_and_carries_t
     names = Names({"named.test": ["127.0.0.1", "203.0.113.7"]})
     async with WebSite({"/": html(), "/robots.txt": html()}) as site:
         async with site.loader(site.at("named.test"), resolver=names) as loader:
-            with anyio.fail_after(10):
+            with fail_soon(10):
                 outcome = await loader.load(Entry(site.at("named.test", "/")), None)
         assert isinstance(outcome, Document)
         assert {asked.host for asked in site.asked} == {"named.test"}
@@ -143,7 +143,7 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.Monke
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with WebSite({"/": html()}) as site:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             assert len((await crawl(site.loader())).documents) == 1
 
 
@@ -174,7 +174,7 @@ async def test_a_seed_may_move_to_another_site_and_takes_the_crawl_along() -> No
     async with WebSite() as site:
         www = site.at("www.test", "/")
         site.pages = {"a.test/": moved(www), "www.test/": html("/more"), "www.test/more": html()}
-        with anyio.fail_after(10):
+        with fail_soon(10):
             done = await crawl(site.loader(site.at("a.test"), resolver=Names()))
         assert list(done.documents) == [www, site.at("www.test", "/more")]
         assert isinstance(done.outcomes[site.at("a.test")], Skipped)
@@ -185,11 +185,11 @@ async def test_tls_carries_the_name_and_checks_it_against_the_certificate(tmp_pa
     pages = {"/": html(), "/robots.txt": robots("")}
     async with WebSite(pages, tls=(tmp_path / "cert.pem", tmp_path / "key.pem")) as site:
         options: dict[str, Any] = {"resolver": Names(), "ssl_context": trusted}
-        with anyio.fail_after(20):
+        with fail_soon(20):
             right = await crawl(site.loader(f"https://named.test:{site.port}/", **options))
         assert len(right.documents) == 1
         wrong = site.loader(f"https://other.test:{site.port}/", sleep=at_once, **options)
-        with anyio.fail_after(20), pytest.raises(ComponentUnavailable, match="certificate"):
+        with fail_soon(20), pytest.raises(ComponentUnavailable, match="certificate"):
             await crawl(wrong)
 
 

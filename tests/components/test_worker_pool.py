@@ -14,6 +14,7 @@ from phaseflow.components.workers.protocol import Model, Outcome, RawDocument, W
 from phaseflow.domain.errors import DocumentError, WorkerLost, WorkersDown
 from tests.components.lossy_workers import LossyWorkers
 from tests.matrices import first_of_each
+from tests.stopwatch import fail_soon
 
 
 def rtf(text: str) -> bytes:
@@ -47,7 +48,7 @@ async def read_all(pool: ExtractionPool, names: Sequence[str], texts: dict[str, 
     async def read(name: str) -> None:
         texts[name] = (await pool.extract(rtf(f"text of {name}"), f"{name}.rtf")).text
 
-    with anyio.fail_after(60):
+    with fail_soon(60):
         async with anyio.create_task_group() as tasks:
             for name in names:
                 tasks.start_soon(read, name)
@@ -115,7 +116,7 @@ async def test_who_is_cancelled_ends_the_call_and_the_others_are_read_all_the_sa
         await anyio.wait_all_tasks_blocked()
         gate.set()
         workers.gate = anyio.Event()  # the next batch stays in hand
-        with anyio.fail_after(20):
+        with fail_soon(20):
             while len(workers.batches) < 2:  # noqa: ASYNC110  # nothing tells of it
                 await anyio.sleep(0.01)
         assert workers.batches[1] == ["leader.rtf", "a.rtf", "follower.rtf"]

@@ -22,7 +22,7 @@ from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.process import Limits
 from phaseflow.domain.errors import DocumentError, WorkerUnavailable
 from tests.matrices import first_of_each
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 
 RTF = rb"{\rtf1 Hello from a worker.\par}"
 MIB = 1 << 20
@@ -46,7 +46,7 @@ def parser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
 
 
 async def until(condition: Callable[[], object]) -> None:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         # Nothing tells when a process of the system has ended.
         while not condition():  # noqa: ASYNC110  # nothing tells of it
             await anyio.sleep(0.01)
@@ -62,7 +62,7 @@ def is_there(pid: int) -> bool:
 
 
 async def failure(pool: ExtractionPool, data: bytes, name: str) -> DocumentError:
-    with anyio.fail_after(60), pytest.raises(DocumentError) as caught:
+    with fail_soon(60), pytest.raises(DocumentError) as caught:
         await pool.extract(data, name)
     return caught.value
 
@@ -126,7 +126,7 @@ async def test_there_are_never_more_workers_than_places(pool: ExtractionPool) ->
         await pool.extract(data, f"{number}.docx")
         seen.update(pool.pids)
 
-    with anyio.fail_after(60):
+    with fail_soon(60):
         async with anyio.create_task_group() as tasks:
             for number in range(6):
                 tasks.start_soon(read, number)
@@ -156,7 +156,7 @@ async def test_a_document_that_hangs_costs_its_time_and_its_worker() -> None:
 
 async def read_in_the_end(pool: ExtractionPool) -> str:
     """Read a document in a pool whose time is short: on a busy machine it may be too short for a worker that starts."""
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while True:
             try:
                 return (await pool.extract(RTF, "next.rtf")).text
@@ -293,7 +293,7 @@ def test_a_worker_cannot_read_the_keys_of_its_service_without_landlock_either(
     if who == "root" and os.geteuid() != 0:
         pytest.skip("only root can be root")
     words = [sys.executable, "-c", _LOOKS_AT_ITS_PARENT, who, hidden]
-    assert subprocess.run(words, timeout=20, check=False).returncode == (0 if refused else 7)
+    assert subprocess.run(words, timeout=100, check=False).returncode == (0 if refused else 7)
 
 
 async def test_a_worker_can_start_threads(pool: ExtractionPool, parser: Callable[[str], None]) -> None:
@@ -504,7 +504,7 @@ async def test_no_worker_outlives_its_service(ending: str) -> None:
         _, pid = process.stdout.readline().split()
         if "sleep" in ending:
             process.kill()
-        process.wait(20)
+        process.wait(60)
     await until(lambda: not is_there(int(pid)))
 
 

@@ -22,7 +22,7 @@ from phaseflow.components.workers.protocol import Model, Outcome, RawDocument, W
 from phaseflow.components.workers.ray.workers import RayWorkers
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, WorkersDown, WorkerUnavailable
 from tests.components.test_workers import big_docx, is_there, pdf_bomb, until
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 
 MIB = 1 << 20
 EITHER = [
@@ -49,7 +49,7 @@ async def workers(request: pytest.FixtureRequest) -> AsyncIterator[LocalWorkers 
 
 
 async def ready(workers: Workers) -> None:
-    with anyio.fail_after(90):
+    with fail_soon(90):
         while workers.down is not None:  # noqa: ASYNC110  # the cluster is another process
             await anyio.sleep(0.05)
 
@@ -58,23 +58,29 @@ def rtf(text: str) -> bytes:
     return rb"{\rtf1 %b\par}" % text.encode()
 
 
-def readers(descends_from: int) -> set[int]:
-    """The confined processes that read documents for this program."""
-    found = set()
+def readers(workers: LocalWorkers | RayWorkers) -> set[int]:
+    """The confined processes that read documents for these workers."""
+    if isinstance(workers, LocalWorkers):
+        return set(workers.pids)
+    found, session = set(), os.getsid(workers.pid or 0)
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and is_there(int(entry.name)):
             try:
                 command = (entry / "cmdline").read_bytes()
-                session = int((entry / "stat").read_text().rpartition(")")[2].split()[3])
+                is_ours = session == int((entry / "stat").read_text().rpartition(")")[2].split()[3])
             except OSError:
                 continue
-            if b"workers.child" in command and session == os.getsid(descends_from):
+            if is_ours and b"workers.child" in command:
                 found.add(int(entry.name))
     return found
 
 
-def owner(workers: LocalWorkers | RayWorkers) -> int:
-    return os.getpid() if isinstance(workers, LocalWorkers) else workers.pid or 0
+async def at_work(workers: LocalWorkers | RayWorkers, before: dict[int, float]) -> set[int]:
+    """Those that have begun to read since ``before``, once there is one: what an idle one took to start is no work."""
+    with fail_soon(30):
+        while not (found := {pid for pid in readers(workers) if seconds(pid) - before.get(pid, 0.0) > 0.5}):  # noqa: ASYNC110  # seen in the process table only
+            await anyio.sleep(0.02)
+    return found
 
 
 @asynccontextmanager
@@ -90,7 +96,7 @@ async def limited(workers: LocalWorkers | RayWorkers, limits: Limits) -> AsyncIt
 
 
 async def one(workers: Workers, document: RawDocument) -> Outcome:
-    with anyio.fail_after(60):
+    with fail_soon(60):
         [outcome] = await workers.extract([document])
     return outcome
 
@@ -114,7 +120,7 @@ async def test_a_batch_has_an_outcome_for_each_in_its_order(workers: LocalWorker
         RawDocument(b"\x1f\x8b\0", "fourth.gz"),
         RawDocument(b"", "fifth.pdf"),
     ]
-    with anyio.fail_after(60):
+    with fail_soon(60):
         first, second, third, fourth, fifth = await workers.extract(batch)
     assert first == Extracted("first", "first.rtf", "text/markdown", read_as="application/rtf")
     assert isinstance(second, DocumentError)
@@ -130,7 +136,7 @@ async def test_a_batch_has_an_outcome_for_each_in_its_order(workers: LocalWorker
 async def test_the_limit_on_memory_holds_for_each_document(workers: LocalWorkers | RayWorkers) -> None:
     async with limited(workers, Limits(memory_bytes=100 * MIB)):
         bomb = RawDocument(pdf_bomb(400 * MIB), "bomb.pdf")
-        with anyio.fail_after(60):
+        with fail_soon(60):
             batch = [RawDocument(rtf("before"), "a.rtf"), bomb, RawDocument(rtf("after"), "b.rtf")]
             outcomes = await workers.extract(batch)
         error = outcomes[1]
@@ -143,7 +149,7 @@ async def test_the_limit_on_memory_holds_for_each_document(workers: LocalWorkers
 async def test_the_limit_on_time_holds_for_each_document(workers: LocalWorkers | RayWorkers) -> None:
     async with limited(workers, Limits(time_s=1.0)):
         slow = RawDocument(big_docx(600_000), "slow.docx")
-        with anyio.fail_after(60):
+        with fail_soon(60):
             error, after = await workers.extract([slow, RawDocument(rtf("after"), "b.rtf")])
         assert isinstance(error, DocumentError)
         assert error.code == "extraction_timeout"
@@ -152,11 +158,10 @@ async def test_the_limit_on_time_holds_for_each_document(workers: LocalWorkers |
 
 async def test_a_cancelled_call_leaves_no_work_behind(workers: LocalWorkers | RayWorkers) -> None:
     slow = RawDocument(big_docx(600_000), "slow.docx")
+    idle = {pid: seconds(pid) for pid in readers(workers)}
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(workers.extract, [slow])
-        with anyio.fail_after(30):
-            while not (working := {pid for pid in readers(owner(workers)) if seconds(pid) > 0.5}):  # noqa: ASYNC110  # seen in the process table only
-                await anyio.sleep(0.02)
+        working = await at_work(workers, idle)
         tasks.cancel_scope.cancel()
     watch = Stopwatch()
     await until(lambda: not any(is_there(pid) for pid in working))
@@ -175,14 +180,14 @@ def seconds(pid: int) -> float:
 
 async def test_the_model_of_the_package_gives_the_same_vectors_anywhere(workers: LocalWorkers | RayWorkers) -> None:
     texts, embedder = ["a quick brown fox", "", "Grüße"], StaticEmbedder()
-    with anyio.fail_after(60):
+    with fail_soon(60):
         found = await workers.embed(Model(embedder.fingerprint, embedder), texts)
     assert np.array_equal(found, embedder.embed_documents(texts))
 
 
 async def test_a_model_of_the_program_runs_there_and_its_errors_come_back(workers: LocalWorkers | RayWorkers) -> None:
     model = Model("shapes", Shapes())
-    with anyio.fail_after(60):
+    with fail_soon(60):
         assert np.asarray(await workers.embed(model, ["a", "bcd"])).tolist() == [[1, 1], [3, 1]]
         with pytest.raises(Exception, match="it does not want this text"):
             await workers.embed(model, ["a", "unwanted"])
@@ -201,11 +206,10 @@ async def test_work_that_is_ended_by_closing_is_gone_and_they_can_be_opened_agai
         except (WorkersDown, WorkerUnavailable) as error:
             ended.append(error)
 
+    idle = {pid: seconds(pid) for pid in readers(workers)}
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(read)
-        with anyio.fail_after(30):
-            while not (working := {pid for pid in readers(owner(workers)) if seconds(pid) > 0.2}):  # noqa: ASYNC110  # seen in the process table only
-                await anyio.sleep(0.02)
+        working = await at_work(workers, idle)
         watch = Stopwatch()
         await workers.aclose()
         assert watch.within(3)

@@ -17,6 +17,7 @@ from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unch
 from phaseflow.components.sources.web import Limits, WebLoader
 from phaseflow.domain.errors import ComponentError
 from phaseflow.domain.settings import SOURCE, WebSource
+from tests.stopwatch import fail_soon
 
 HTML = "text/html; charset=utf-8"
 QUICK = Limits(per_second=100_000)
@@ -105,7 +106,7 @@ class WebSite:
 
     async def __aexit__(self, *_: object) -> None:
         self._ending.set()
-        with anyio.fail_after(5, shield=True):
+        with fail_soon(5, shield=True):
             await self._task
 
     async def _answer(

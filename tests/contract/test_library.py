@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from phaseflow import (
@@ -18,12 +17,13 @@ from phaseflow import (
 )
 from tests.contract.outsiders import Complete, Coroutine, Lines, Plain, Turnstile
 from tests.contract.watching import statuses, until, write_notes
+from tests.stopwatch import fail_soon
 
 
 async def test_the_example_of_the_contract_runs(tmp_path: Path) -> None:
     write_notes(tmp_path / "docs", 3)
     seen = []
-    with anyio.fail_after(20):
+    with fail_soon(20):
         async with PhaseFlow(str(tmp_path / "kb.db")) as flow:
             job = await flow.start("waf", FolderSource(str(tmp_path / "docs")))
             async for status in job.watch():
@@ -41,7 +41,7 @@ async def test_an_embedder_of_few_lines_is_taken_as_it_is(tmp_path: Path, embedd
     write_notes(tmp_path / "docs", 3)
     mine = embedder()
     async with PhaseFlow(tmp_path / "kb.db", embedder=mine) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             final = await (await flow.start("waf", FolderSource(str(tmp_path / "docs")))).wait()
             asked = sum(mine.texts.values())
             hits = await flow.search("waf", "topic 7", limit=2)
@@ -55,7 +55,7 @@ async def test_a_splitter_of_few_lines_is_taken_as_it_is_with_exact_offsets(tmp_
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.txt").write_text(text, encoding="utf-8")
     async with PhaseFlow(tmp_path / "kb.db", chunker=Lines(), embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await (await flow.start("waf", FolderSource(str(tmp_path / "docs")))).wait()
             hits = await flow.search("waf", "line", limit=100)
     assert sorted([hit.start for hit in hits] + [also.start for hit in hits for also in hit.also_in]) == [0, 10, 31]
@@ -68,7 +68,7 @@ async def test_offsets_of_the_built_in_chunker_are_exact(tmp_path: Path) -> None
     (tmp_path / "docs" / "a.md").write_text(text, encoding="utf-8")
     shape = {"chunk_size": 200, "chunk_overlap": 20, "embedder": {"type": "static"}}
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete(), settings=shape) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await (await flow.start("waf", FolderSource(str(tmp_path / "docs")))).wait()
             hits = await flow.search("waf", "Wörter part end", limit=100)
     assert len(hits) > 10
@@ -78,7 +78,7 @@ async def test_offsets_of_the_built_in_chunker_are_exact(tmp_path: Path) -> None
 async def test_hits_come_best_first_with_the_fields_of_the_json(tmp_path: Path) -> None:
     write_notes(tmp_path / "docs", 5)
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await (await flow.start("waf", FolderSource(str(tmp_path / "docs")))).wait()
             hits = await flow.search("waf", "note 3", limit=100)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
@@ -89,7 +89,7 @@ async def test_a_folder_may_be_named_by_a_path(tmp_path: Path) -> None:
     write_notes(tmp_path / "docs", 1)
     named: Any = tmp_path / "docs"
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             assert (await (await flow.start("waf", FolderSource(named))).wait()).status == "completed"
 
 
@@ -98,7 +98,7 @@ async def test_a_source_may_be_given_in_the_shape_of_the_json(tmp_path: Path) ->
     (tmp_path / "docs" / "left.md").write_text("out", encoding="utf-8")
     source = {"type": "folder", "path": str(tmp_path / "docs"), "include": ["**/*.txt"], "exclude": ["note001*"]}
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             final = await (await flow.start("waf", source)).wait()
     assert final.metrics.documents_found == 1
 
@@ -114,7 +114,7 @@ async def test_a_name_outside_the_rule_is_refused(tmp_path: Path, name: str) -> 
 async def test_a_name_inside_the_rule_is_taken(tmp_path: Path, name: str) -> None:
     write_notes(tmp_path / "docs", 1)
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             assert (await (await flow.start(name, FolderSource(str(tmp_path / "docs")))).wait()).kb_id == name
 
 
@@ -131,7 +131,7 @@ async def test_a_second_start_is_a_conflict_that_names_status_and_actions(tmp_pa
     write_notes(tmp_path / "docs", 1)
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await flow.start("waf", FolderSource(str(tmp_path / "docs")))
             await gate.until_arrived(1)
             with pytest.raises(JobConflict) as refused:
@@ -145,7 +145,7 @@ async def test_a_second_start_is_a_conflict_that_names_status_and_actions(tmp_pa
 async def test_a_new_start_makes_a_new_job_and_a_finished_one_keeps_its_view(tmp_path: Path) -> None:
     write_notes(tmp_path / "docs", 2)
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             first = await (await flow.start("waf", FolderSource(str(tmp_path / "docs")))).wait()
             second = await (await flow.start("waf")).wait()
             page = await flow.jobs("waf")
@@ -159,7 +159,7 @@ async def test_two_knowledge_bases_do_not_meet(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.txt").write_text(f"about {name}", encoding="utf-8")
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             jobs = [await flow.start(name, FolderSource(str(tmp_path / name))) for name in ("one", "two")]
             assert [(await job.wait()).status for job in jobs] == ["completed"] * 2
             assert {hit.uri for hit in await flow.search("one", "about two")} == {"one.txt"}
@@ -169,7 +169,7 @@ async def test_a_renamed_document_is_not_embedded_again(tmp_path: Path) -> None:
     docs = write_notes(tmp_path / "docs", 3)
     mine = Complete()
     async with PhaseFlow(tmp_path / "kb.db", embedder=mine) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await (await flow.start("waf", FolderSource(str(docs)))).wait()
             (docs / "note001.txt").rename(docs / "moved.txt")
             final = await (await flow.start("waf")).wait()
@@ -185,7 +185,7 @@ async def test_the_same_text_in_another_document_is_not_embedded_again(tmp_path:
         (tmp_path / "docs" / f"{name}.txt").write_text("all the same", encoding="utf-8")
     mine = Complete()
     async with PhaseFlow(tmp_path / "kb.db", embedder=mine) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             final = await (await flow.start("waf", FolderSource(str(tmp_path / "docs")))).wait()
     assert mine.texts == {"all the same": 1}
     assert final.metrics.embeddings_computed + final.metrics.embeddings_reused == 3
@@ -194,7 +194,7 @@ async def test_the_same_text_in_another_document_is_not_embedded_again(tmp_path:
 async def test_changed_and_deleted_documents_are_replaced_and_taken_out(tmp_path: Path) -> None:
     docs = write_notes(tmp_path / "docs", 3)
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await (await flow.start("waf", FolderSource(str(docs)))).wait()
             (docs / "note000.txt").write_text("quite another thing", encoding="utf-8")
             (docs / "note001.txt").unlink()
@@ -208,7 +208,7 @@ async def test_full_reads_what_size_and_time_call_unchanged(tmp_path: Path) -> N
     docs = write_notes(tmp_path / "docs", 1)
     note = docs / "note000.txt"
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             stood = note.stat()
             os.utime(note, ns=(stood.st_atime_ns, stood.st_mtime_ns - 10**12))
             stood = note.stat()
@@ -228,7 +228,7 @@ async def test_hidden_files_are_skipped_and_what_cannot_be_read_is_listed(tmp_pa
     for number in range(12):
         (docs / f"picture{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             final = await (await flow.start("waf", FolderSource(str(docs)))).wait()
             failures = (await flow.failures("waf")).items
             uris = {hit.uri for hit in await flow.search("waf", "note content hidden")}
@@ -246,7 +246,7 @@ async def test_a_name_that_is_no_utf8_is_percent_encoded(tmp_path: Path) -> None
     docs = write_notes(tmp_path / "docs", 0)
     Path(os.fsdecode(os.fsencode(docs) + b"/caf\xe9.txt")).write_bytes(b"a latin name")
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await (await flow.start("waf", FolderSource(str(docs)))).wait()
             assert [hit.uri for hit in await flow.search("waf", "latin")] == ["caf%E9.txt"]
 
@@ -254,7 +254,7 @@ async def test_a_name_that_is_no_utf8_is_percent_encoded(tmp_path: Path) -> None
 async def test_an_empty_folder_completes_with_nothing(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             final = await (await flow.start("waf", FolderSource(str(tmp_path / "docs")))).wait()
             assert await flow.search("waf", "anything") == []
     assert (final.status, statuses(final), final.progress) == ("completed", ["completed"] * 4, 100)
@@ -273,7 +273,7 @@ async def test_transitions_are_replayed_and_then_live_each_once_and_in_order(tmp
     docs = write_notes(tmp_path / "docs", 2)
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await flow.start("waf", FolderSource(str(docs)))
             await gate.until_arrived(1)
             gate.let(9)
@@ -288,7 +288,7 @@ async def test_transitions_are_replayed_and_then_live_each_once_and_in_order(tmp
 async def test_transitions_make_only_legal_moves_and_end_with_the_job(tmp_path: Path) -> None:
     docs = write_notes(tmp_path / "docs", 2)
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await (await flow.start("waf", FolderSource(str(docs)))).wait()
             whole = await replayed(flow, 0, "completed")
     walks: dict[str | None, list[str]] = {}
@@ -305,7 +305,7 @@ async def test_transitions_make_only_legal_moves_and_end_with_the_job(tmp_path: 
 async def test_a_transition_as_json_has_the_fields_of_the_contract(tmp_path: Path) -> None:
     docs = write_notes(tmp_path / "docs", 1)
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await (await flow.start("waf", FolderSource(str(docs)))).wait()
             first = (await replayed(flow, 0, "completed"))[0].model_dump(mode="json")
     assert set(first) == {"seq", "kb_id", "job_id", "phase", "from", "to", "reason", "error", "at"}
@@ -315,7 +315,7 @@ async def test_a_transition_as_json_has_the_fields_of_the_contract(tmp_path: Pat
 async def test_leaving_the_block_stops_after_the_batch_and_the_next_goes_on(tmp_path: Path) -> None:
     docs = write_notes(tmp_path / "docs", 6)
     gate = Turnstile()
-    with anyio.fail_after(10):
+    with fail_soon(10):
         async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
             job = await flow.start("waf", FolderSource(str(docs)))
             gate.let(2)
@@ -338,13 +338,13 @@ async def test_leaving_the_block_with_an_error_lets_the_error_through_as_it_is(t
             await flow.start("waf", FolderSource(str(docs)))
             raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), anyio.fail_after(10):
+    with pytest.raises(ZeroDivisionError), fail_soon(10):
         await host()
 
 
 async def test_a_paused_job_stays_paused_over_a_restart(tmp_path: Path) -> None:
     docs = write_notes(tmp_path / "docs", 2)
-    with anyio.fail_after(10):
+    with fail_soon(10):
         async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
             job = await flow.start("waf", FolderSource(str(docs)), hold=["embedding"])
             await until(job, lambda now: now.status == "paused")
@@ -357,7 +357,7 @@ async def test_a_paused_job_stays_paused_over_a_restart(tmp_path: Path) -> None:
 
 async def test_two_engines_in_one_process_do_not_meet(tmp_path: Path) -> None:
     docs = write_notes(tmp_path / "docs", 1)
-    with anyio.fail_after(10):
+    with fail_soon(10):
         async with (
             PhaseFlow(tmp_path / "a.db", embedder=Complete()) as one,
             PhaseFlow(tmp_path / "b.db", embedder=Complete()) as two,

@@ -11,6 +11,7 @@ from phaseflow import InvalidTransition, JobConflict, PhaseFlow, PhaseTracker
 from tests.cli.commands import Shell
 from tests.contract.outsiders import Complete
 from tests.contract.watching import statuses
+from tests.stopwatch import fail_soon
 
 PHASES = ("loading", "chunking", "embedding", "indexing")
 
@@ -126,7 +127,7 @@ async def test_a_tracked_job_outlives_its_program(tmp_path: Path) -> None:
 
 async def test_a_job_of_the_tracker_shows_in_the_engine_beside_it(tmp_path: Path) -> None:
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await flow.tracker.initialize_phases("job-1", "mine")
             await run_to_the_end(flow.tracker, "job-1")
             status = await flow.status("mine")
@@ -156,7 +157,7 @@ async def test_a_job_whose_program_is_gone_can_be_cancelled_and_makes_room(tmp_p
         await tracker.initialize_phases("job-1", "mine")
         await tracker.start_phase("job-1", "loading")
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             assert (await flow.status("mine")).allowed_actions == ["cancel"]
             ended = await flow.cancel("mine")
             with pytest.raises(InvalidTransition):

@@ -10,6 +10,7 @@ import pytest
 from phaseflow import FolderSource, PhaseFlow
 from tests.contract.outsiders import Broken, Coroutine, Flaky, Lines, Turnstile
 from tests.contract.watching import until, until_statuses, write_notes
+from tests.stopwatch import fail_soon
 
 TOP = {
     "job_id", "kb_id", "status", "phase", "progress", "message", "error", "requested", "waiting_on", "allowed_actions",
@@ -30,7 +31,7 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 async def finished(tmp_path: Path) -> dict[str, Any]:
     write_notes(tmp_path / "docs", 3, lines=2)
     async with PhaseFlow(tmp_path / "kb.db", chunker=Lines(), embedder=Coroutine()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             final = await (await flow.start("waf", FolderSource(str(tmp_path / "docs")))).wait()
     dumped: dict[str, Any] = final.model_dump(mode="json")
     return dumped
@@ -92,7 +93,7 @@ async def test_a_job_that_waits_for_a_slot_is_pending_and_says_queue(tmp_path: P
     write_notes(tmp_path / "docs", 1)
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate, slots=1) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await flow.start("first", str(tmp_path / "docs"))
             await gate.until_arrived(1)
             await flow.start("second", str(tmp_path / "docs"))
@@ -110,7 +111,7 @@ async def test_progress_never_goes_back_and_stays_under_100_until_completed(tmp_
     seen = []
     async with PhaseFlow(tmp_path / "kb.db", chunker=Lines(), embedder=Coroutine(0.02)) as flow:
         job = await flow.start("waf", str(tmp_path / "docs"))
-        with anyio.fail_after(20):
+        with fail_soon(20):
             async for status in job.watch():
                 seen.append(status.model_dump(mode="json"))
     assert len(seen) > 3
@@ -129,7 +130,7 @@ async def test_the_last_status_of_a_watch_is_the_final_one(tmp_path: Path) -> No
     write_notes(tmp_path / "docs", 2)
     async with PhaseFlow(tmp_path / "kb.db", embedder=Coroutine()) as flow:
         job = await flow.start("waf", str(tmp_path / "docs"))
-        with anyio.fail_after(10):
+        with fail_soon(10):
             last = [status async for status in job.watch()][-1]
             assert last == await job.wait() == await flow.status("waf")
     assert last.status == "completed"
@@ -139,7 +140,7 @@ async def test_the_phase_of_a_job_is_the_first_that_is_running_or_paused(tmp_pat
     write_notes(tmp_path / "docs", 1)
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             job = await flow.start("waf", str(tmp_path / "docs"))
             status = await until(job, lambda now: now.phase_details[1].status == "completed")
             gate.let(9)
@@ -150,7 +151,7 @@ async def test_what_was_asked_for_stands_in_the_status_until_it_has_taken_effect
     write_notes(tmp_path / "docs", 1)
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             job = await flow.start("waf", str(tmp_path / "docs"))
             await gate.until_arrived(1)
             async with anyio.create_task_group() as tasks:
@@ -167,7 +168,7 @@ async def test_what_was_asked_for_stands_in_the_status_until_it_has_taken_effect
 async def test_a_phase_that_has_nothing_to_do_waits_for_what_comes_before_it(tmp_path: Path) -> None:
     write_notes(tmp_path / "docs", 2)
     async with PhaseFlow(tmp_path / "kb.db", embedder=Coroutine()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             job = await flow.start("waf", str(tmp_path / "docs"), hold=["embedding"])
             status = await until(job, lambda now: now.phase_details[1].status == "completed")
             held, after = status.phase_details[2:]
@@ -178,7 +179,7 @@ async def test_a_phase_that_has_nothing_to_do_waits_for_what_comes_before_it(tmp
 async def test_a_fault_that_may_pass_shows_as_retry_and_not_as_failed(tmp_path: Path) -> None:
     write_notes(tmp_path / "docs", 1)
     async with PhaseFlow(tmp_path / "kb.db", embedder=Flaky()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             job = await flow.start("waf", str(tmp_path / "docs"))
             status = await until(job, lambda now: now.phase_details[2].waiting_on == "retry")
             await flow.cancel("waf")
@@ -189,7 +190,7 @@ async def test_paused_time_is_in_no_active_seconds(tmp_path: Path) -> None:
     write_notes(tmp_path / "docs", 1)
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await flow.start("waf", str(tmp_path / "docs"))
             await gate.until_arrived(1)
             async with anyio.create_task_group() as tasks:
@@ -206,7 +207,7 @@ async def test_paused_time_is_in_no_active_seconds(tmp_path: Path) -> None:
 async def test_a_failed_phase_carries_its_error_and_so_does_the_job(tmp_path: Path) -> None:
     write_notes(tmp_path / "docs", 1)
     async with PhaseFlow(tmp_path / "kb.db", embedder=Broken(RuntimeError("no such key"))) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             status = await (await flow.start("waf", str(tmp_path / "docs"))).wait()
     assert (status.status, status.phase_details[2].status) == ("failed", "failed")
     assert "no such key" in (status.phase_details[2].error or "")
@@ -217,7 +218,7 @@ async def test_a_failed_phase_carries_its_error_and_so_does_the_job(tmp_path: Pa
 async def test_the_statuses_are_strings_when_compared(tmp_path: Path) -> None:
     write_notes(tmp_path / "docs", 1)
     async with PhaseFlow(tmp_path / "kb.db", embedder=Coroutine()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await (await flow.start("waf", str(tmp_path / "docs"))).wait()
             await until_statuses(flow, "waf", *["completed"] * 4)
             assert str((await flow.status("waf")).status) == "completed"

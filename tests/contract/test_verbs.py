@@ -9,7 +9,7 @@ import pytest
 from phaseflow import FolderSource, Job, JobConflict, JobStatusResponse, PhaseFlow
 from tests.contract.outsiders import Broken, Complete, Coroutine, Hung, Lines, Turnstile
 from tests.contract.watching import statuses, until, write_notes
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 
 
 async def started(flow: PhaseFlow, tmp_path: Path, documents: int = 3) -> Job:
@@ -30,7 +30,7 @@ async def paused(flow: PhaseFlow, gate: Turnstile) -> JobStatusResponse:
 async def test_pause_takes_effect_after_the_batch_in_hand_and_is_quiet_until_resume(tmp_path: Path) -> None:
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             job = await started(flow, tmp_path)
             await gate.until_arrived(1)
             stood = await paused(flow, gate)
@@ -47,7 +47,7 @@ async def test_pause_takes_effect_after_the_batch_in_hand_and_is_quiet_until_res
 async def test_pause_of_a_paused_job_answers_with_its_status(tmp_path: Path) -> None:
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await started(flow, tmp_path)
             await gate.until_arrived(1)
             stood = await paused(flow, gate)
@@ -58,7 +58,7 @@ async def test_pause_of_a_paused_job_answers_with_its_status(tmp_path: Path) -> 
 async def test_resume_of_a_running_job_answers_with_its_status(tmp_path: Path) -> None:
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await started(flow, tmp_path)
             await gate.until_arrived(1)
             assert (await flow.resume("waf")).status == "running"
@@ -68,7 +68,7 @@ async def test_resume_of_a_running_job_answers_with_its_status(tmp_path: Path) -
 async def test_a_paused_phase_does_not_hold_up_those_before_it(tmp_path: Path) -> None:
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             job = await started(flow, tmp_path, documents=40)
             await gate.until_arrived(1)
             await flow.pause("waf", "embedding")
@@ -89,7 +89,7 @@ async def test_a_paused_phase_does_not_hold_up_those_before_it(tmp_path: Path) -
 async def test_hold_loads_and_chunks_and_asks_no_embedder(tmp_path: Path) -> None:
     mine = Complete()
     async with PhaseFlow(tmp_path / "kb.db", embedder=mine) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             write_notes(tmp_path / "docs", 3)
             job = await flow.start("waf", FolderSource(str(tmp_path / "docs")), hold=["embedding"])
             stood = await until(job, lambda now: now.status == "paused")
@@ -103,7 +103,7 @@ async def test_hold_loads_and_chunks_and_asks_no_embedder(tmp_path: Path) -> Non
 
 async def test_resuming_the_phase_ends_its_hold(tmp_path: Path) -> None:
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             write_notes(tmp_path / "docs", 3)
             job = await flow.start("waf", FolderSource(str(tmp_path / "docs")), hold=["indexing"])
             stood = await until(job, lambda now: now.status == "paused")
@@ -114,7 +114,7 @@ async def test_resuming_the_phase_ends_its_hold(tmp_path: Path) -> None:
 
 async def test_a_hold_of_the_first_phase_is_a_paused_job_in_which_nothing_has_started(tmp_path: Path) -> None:
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             write_notes(tmp_path / "docs", 1)
             job = await flow.start("waf", FolderSource(str(tmp_path / "docs")), hold=["loading"])
             stood = await until(job, lambda now: now.status == "paused")
@@ -127,7 +127,7 @@ async def test_a_hold_of_the_first_phase_is_a_paused_job_in_which_nothing_has_st
 async def test_pausing_a_phase_that_has_not_started_holds_it(tmp_path: Path) -> None:
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             job = await started(flow, tmp_path)
             await gate.until_arrived(1)
             held = (await flow.pause("waf", "indexing")).phase_details[3]
@@ -142,7 +142,7 @@ async def test_pausing_a_phase_that_has_not_started_holds_it(tmp_path: Path) -> 
 async def test_a_job_that_waits_for_a_slot_can_be_paused_and_cancelled(tmp_path: Path) -> None:
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate, slots=1) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await started(flow, tmp_path)
             await gate.until_arrived(1)
             await flow.start("next", str(tmp_path / "docs"))
@@ -156,7 +156,7 @@ async def test_a_job_that_waits_for_a_slot_can_be_paused_and_cancelled(tmp_path:
 async def test_cancel_takes_a_second_at_most_while_a_thread_hangs(tmp_path: Path) -> None:
     hung = Hung()
     async with PhaseFlow(tmp_path / "kb.db", embedder=hung) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             job = await started(flow, tmp_path)
             assert await anyio.to_thread.run_sync(hung.called.wait, 5)
             watch = Stopwatch()
@@ -173,7 +173,7 @@ async def test_cancel_takes_a_second_at_most_while_a_thread_hangs(tmp_path: Path
 async def test_a_cancelled_job_stays_so_and_the_next_start_goes_on(tmp_path: Path) -> None:
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             job = await started(flow, tmp_path)
             gate.let(1)
             await gate.until_arrived(2)
@@ -195,7 +195,7 @@ async def test_a_cancelled_job_stays_so_and_the_next_start_goes_on(tmp_path: Pat
 async def test_cancel_of_a_paused_job_fails_what_was_paused(tmp_path: Path) -> None:
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await started(flow, tmp_path)
             await gate.until_arrived(1)
             was = statuses(await paused(flow, gate))
@@ -208,7 +208,7 @@ async def test_cancel_of_a_paused_job_fails_what_was_paused(tmp_path: Path) -> N
 async def test_a_failed_job_is_retried_and_finished_work_is_kept(tmp_path: Path) -> None:
     broken = Broken()
     async with PhaseFlow(tmp_path / "kb.db", chunker=Lines(), embedder=broken) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             job = await started(flow, tmp_path)
             failed = await job.wait()
             broken.error = None
@@ -224,7 +224,7 @@ async def test_a_failed_job_is_retried_and_finished_work_is_kept(tmp_path: Path)
 async def test_a_start_after_a_failed_job_makes_a_new_one_and_the_old_is_past_retry(tmp_path: Path) -> None:
     broken = Broken()
     async with PhaseFlow(tmp_path / "kb.db", embedder=broken) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             failed = await (await started(flow, tmp_path)).wait()
             broken.error = None
             final = await (await flow.start("waf")).wait()
@@ -237,7 +237,7 @@ async def test_a_start_after_a_failed_job_makes_a_new_one_and_the_old_is_past_re
 async def test_retry_of_a_job_that_has_not_failed_is_a_conflict(tmp_path: Path) -> None:
     gate = Turnstile()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await started(flow, tmp_path)
             await gate.until_arrived(1)
             with pytest.raises(JobConflict):
@@ -247,7 +247,7 @@ async def test_retry_of_a_job_that_has_not_failed_is_a_conflict(tmp_path: Path) 
 
 async def test_verbs_on_a_completed_job_change_nothing(tmp_path: Path) -> None:
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             final = await (await started(flow, tmp_path)).wait()
             for verb in (flow.pause, flow.resume, flow.cancel, flow.retry):
                 with pytest.raises(JobConflict) as refused:
@@ -266,7 +266,7 @@ async def test_a_phase_that_fails_holds_the_others(tmp_path: Path) -> None:
 
     gate = FailsLater()
     async with PhaseFlow(tmp_path / "kb.db", embedder=gate) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             job = await started(flow, tmp_path, documents=30)
             await until(job, lambda now: now.phase_details[1].status == "completed")
             gate.let(1)
@@ -285,7 +285,7 @@ async def test_one_bad_document_is_no_failed_job(tmp_path: Path) -> None:
             return super().embed_documents(texts)
 
     async with PhaseFlow(tmp_path / "kb.db", embedder=Picky()) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             final = await (await started(flow, tmp_path, documents=10)).wait()
             failures = (await flow.failures("waf")).items
     assert (final.status, final.metrics.documents_failed, final.phase_details[3].items_processed) == ("completed", 1, 9)
@@ -296,7 +296,7 @@ async def test_one_bad_document_is_no_failed_job(tmp_path: Path) -> None:
 async def test_no_call_is_in_progress_once_paused_is_told(tmp_path: Path) -> None:
     slow = Coroutine(0.05)
     async with PhaseFlow(tmp_path / "kb.db", embedder=slow) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             job = await started(flow, tmp_path, documents=20)
             await until(job, lambda now: now.phase_details[2].items_processed > 0)
             await flow.pause("waf")

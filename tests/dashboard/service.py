@@ -73,7 +73,7 @@ class Service:
         request = urllib.request.Request(  # noqa: S310  # its own address
             f"{self.url}/api/ingestion/{path}", data, headers, method=method
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # its own address
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  # its own address
             text = answer.read()
         return json.loads(text) if text else None
 

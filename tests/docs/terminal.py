@@ -92,7 +92,7 @@ class Terminal:
         if self._server is not None:
             self._server.send_signal(signal.SIGTERM)
             try:
-                self._server.wait(10)
+                self._server.wait(60)
             except subprocess.TimeoutExpired:
                 self._server.kill()
                 self._server.wait()

@@ -12,7 +12,7 @@ from tests.docs.pages import ROOT, text_of
 
 def _run(*arguments: object) -> str:
     command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=100).stdout
 
 
 def test_each_benchmark_stands_in_its_page() -> None:

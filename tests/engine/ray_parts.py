@@ -9,6 +9,7 @@ import anyio
 
 from tests.components.test_workers import big_docx, is_there
 from tests.engine.components import vector_of
+from tests.stopwatch import fail_soon
 
 DOCUMENTS = 6
 
@@ -60,7 +61,7 @@ def named(session: int, part: str) -> list[int]:
 
 
 async def eventually(condition: Callable[[], object], seconds: float = 60) -> None:
-    with anyio.fail_after(seconds):
+    with fail_soon(seconds):
         while not condition():  # noqa: ASYNC110  # nothing tells what other processes do
             await anyio.sleep(0.02)
 

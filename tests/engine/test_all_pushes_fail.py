@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from phaseflow import FolderSource, NewDocument, PhaseFlow
 from phaseflow.components.protocols import Span
 from phaseflow.domain.status import JobStatusResponse
+from tests.stopwatch import fail_soon
 
 EVERY = "every document failed; the last one: "
 
@@ -55,7 +55,7 @@ def texts(*names: str) -> list[NewDocument]:
 
 
 async def over(flow: PhaseFlow) -> JobStatusResponse:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         return await (await flow.job("kb")).wait()
 
 
@@ -63,7 +63,7 @@ async def test_a_job_of_pushes_fails_as_one_of_a_folder_does(flow: PhaseFlow, br
     (tmp_path / "docs").mkdir()
     for name in "abc":
         (tmp_path / "docs" / f"{name}.txt").write_text(f"The text {name}.")
-    with anyio.fail_after(20):
+    with fail_soon(20):
         listed = await (await flow.start("folder", FolderSource(str(tmp_path / "docs")))).wait()
     await flow.add("kb", texts("a", "b", "c"))
     pushed = await over(flow)

@@ -21,6 +21,7 @@ from phaseflow.store.schema import schema_sql
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.unused_vectors import UnusedVectors
 from tests.matrices import first_of_each
+from tests.stopwatch import fail_soon
 from tests.store.probes import until_removed
 
 STEPS = 100
@@ -136,7 +137,7 @@ async def test_no_transaction_grows_with_a_document(
     monkeypatch.setattr(chunking, "STORE_CHUNKS", 500)
     monkeypatch.setattr(release, "STORE_CHUNKS", 250)
     monkeypatch.setattr(postings, "_STEP", 50)
-    with anyio.fail_after(100):
+    with fail_soon(100):
         small = await measured(tmp_path / "a", tmp_path / "a.db", 1000, repeat=repeat)
         large = await measured(tmp_path / "b", tmp_path / "b.db", 2500, repeat=repeat)
     assert min(small.steps, small.rows, small.rows_of_fts5, small.segments) > 0
@@ -181,6 +182,6 @@ async def test_a_wal_is_given_back_when_nobody_writes(tmp_path: Path, monkeypatc
     wal = tmp_path / "kb.db-wal"
     async with PhaseFlow(tmp_path / "kb.db", embedder=EqualVectors()) as flow:
         await (await flow.start("kb", FolderSource(str(tmp_path / "docs")))).wait()
-        with anyio.fail_after(50):
+        with fail_soon(50):
             while wal.stat().st_size:  # noqa: ASYNC110  # SQLite tells nobody
                 await anyio.sleep(0.02)

@@ -15,6 +15,7 @@ from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.store import failpoints
 from phaseflow.store.documents import StagedDocuments
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.stopwatch import fail_soon
 from tests.store.probes import select
 
 UNREADABLE = b"\x7fELF\x02\x01\x01" + bytes(100)
@@ -179,7 +180,7 @@ async def test_what_is_pushed_again_while_it_waits_is_not_seen_as_it_was(databas
         await flow.cancel("kb")
         carried = closing(embedder)
         job = await flow.start("kb")
-        with anyio.fail_after(5):
+        with fail_soon(5):
             await carried.wait()
             await embedder.until_called()
         assert (await agree(flow))["a.md"].searchable
@@ -238,7 +239,7 @@ async def test_what_a_cancelled_job_has_left_of_it_is_not_taken_for_a_copy(
     async with PhaseFlow(database, embedder=embedder) as flow:
         carried = closing(embedder)
         await flow.start("kb")
-        with anyio.fail_after(5):
+        with fail_soon(5):
             await carried.wait()
             await embedder.until_called()
         await flow.cancel("kb")

@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
-import anyio
-
 from phaseflow import PhaseFlow
 from phaseflow.domain.vocabulary import JobStatus
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.stopwatch import fail_soon
 from tests.store.probes import select
 
 
 async def ingest(flow: PhaseFlow, folder: Path) -> None:
     job = await flow.start("kb", folder)
-    with anyio.fail_after(20):
+    with fail_soon(20):
         assert (await job.wait()).status is JobStatus.COMPLETED
 
 
@@ -45,7 +44,7 @@ async def test_what_a_cancelled_job_had_listed_is_forgotten_when_the_next_one_do
     embedder.close()
     async with PhaseFlow(database, embedder=embedder) as flow:
         await flow.start("kb", folder)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await embedder.until_called()
         await flow.cancel("kb")
         embedder.gate.set()

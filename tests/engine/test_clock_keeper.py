@@ -10,6 +10,7 @@ from phaseflow import PhaseFlow, PhaseStatus, Reader
 from phaseflow.flow import reader as reader_module
 from phaseflow.store import clock
 from tests.engine.components import CountingEmbedder
+from tests.stopwatch import fail_soon
 
 SUSPENDED = timedelta(hours=2)
 
@@ -34,7 +35,7 @@ async def test_a_reader_is_right_about_running_times_after_a_suspend(
 
     async with PhaseFlow(database, embedder=embedder) as flow:
         job = await flow.start("kb", folder)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await embedder.until_called()
             async for status in job.watch():
                 if status.phase_details[1].status is PhaseStatus.COMPLETED:

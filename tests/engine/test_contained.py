@@ -13,6 +13,7 @@ from phaseflow import FolderSource, PhaseFlow
 from phaseflow.components.contained import contained
 from phaseflow.components.protocols import Document, Entry, Span
 from phaseflow.domain.errors import ComponentError
+from tests.stopwatch import fail_soon
 
 RAISED = [asyncio.CancelledError, SystemExit, GeneratorExit]
 
@@ -59,7 +60,7 @@ class Cutting:
 
 
 async def ended(flow: PhaseFlow, source: FolderSource | None) -> Any:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         return await (await flow.start("kb", source)).wait()
 
 
@@ -188,7 +189,7 @@ async def test_who_cancels_the_task_that_it_is_called_in_completes_no_job_with_d
         if final.status == "failed":
             assert "cancelled the task that called it" in str(final.error)
             await flow.retry("kb")
-            with anyio.fail_after(20):
+            with fail_soon(20):
                 final = await (await flow.job("kb")).wait()
         assert final.status == "completed"
         assert watchdog.left <= 0  # it has bitten

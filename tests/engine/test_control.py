@@ -57,7 +57,7 @@ QUICK = Policies(retry=RetryPolicy(tries=4, first_s=0.01, most_s=1))
 
 async def until(flow: PhaseFlow, condition: Callable[[JobStatusResponse], bool], kb: str = "kb") -> JobStatusResponse:
     """The first status for which ``condition`` holds."""
-    with anyio.fail_after(10):
+    with fail_soon(10):
         async for status in (await flow.job(kb)).watch():
             if condition(status):
                 return status
@@ -74,7 +74,7 @@ def rows_of(database: Path) -> list[tuple[object, ...]]:
 
 
 async def finished(job: Job) -> JobStatusResponse:
-    with anyio.fail_after(50):
+    with fail_soon(50):
         return await job.wait()
 
 
@@ -86,7 +86,7 @@ async def test_a_verb_takes_two_reads_and_one_write_whatever_is_stored_meanwhile
     reads = list[str]()
     async with PhaseFlow(database) as flow:
         job = await flow.start("kb", tmp_path, hold=["embedding"])
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await job.wait_until_idle()
         plain = ReadPool.read
 
@@ -137,7 +137,7 @@ async def test_a_job_is_not_looked_at_while_a_verb_is_written(
     embedder.close()
     async with PhaseFlow(database, embedder=embedder) as flow:
         job = await flow.start("kb", folder)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await embedder.until_full()
         supervisor = flow._engine.scheduler.supervisor_of("kb")
         assert supervisor is not None
@@ -166,7 +166,7 @@ async def test_pause_does_not_wait_until_all_passages_of_a_large_document_are_st
     try:
         async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
             job = await flow.start("kb", tmp_path / "large.txt")
-            with anyio.fail_after(10):
+            with fail_soon(10):
                 await reached.wait()
             assert (await flow.pause("kb")).status == "paused"
             stored = len(steps)
@@ -188,7 +188,7 @@ async def test_pause_does_not_wait_until_a_large_document_is_cut(
         for window in plain(text, size, markdown=markdown):
             cut.append(window)
             began.set()
-            assert may_go_on.wait(5)
+            assert may_go_on.wait(60)
             yield window
 
     monkeypatch.setattr(chunker, "windows", watched)
@@ -232,11 +232,11 @@ async def test_a_pause_comes_between_two_passages_of_a_chunker_that_is_a_generat
     chunker = SteppingChunker()
     async with PhaseFlow(database, chunker=chunker, embedder=CountingEmbedder()) as flow:
         job = await flow.start("kb", folder)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await anyio.to_thread.run_sync(chunker.entered.wait)
         assert (await flow.pause("kb")).requested == "pause"  # it works still
         chunker.go_on.set()
-        with anyio.fail_after(10):
+        with fail_soon(10):
             paused = await job.wait_until_idle()
         assert (paused.status, paused.phase_details[1].status, chunker.passages) == ("paused", "paused", 2)
         await flow.resume("kb")
@@ -254,7 +254,7 @@ async def test_pause_takes_effect_between_two_documents_that_are_cut_together(fo
             cut.append(text)
             if len(cut) == 2:
                 began.set()
-                assert may_go_on.wait(10)
+                assert may_go_on.wait(60)
             return [Span(0, len(text))]
 
     try:
@@ -281,7 +281,7 @@ async def test_a_resume_waits_for_no_text_that_is_read(folder: Path, database: P
 
     def long(_: Transaction) -> None:
         begun.release()
-        in_time.append(may_end.wait(10))
+        in_time.append(may_end.wait(60))
 
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         job = await flow.start("kb", folder, hold=["loading"])
@@ -683,13 +683,13 @@ async def test_what_a_call_sent_before_the_budget_ended_takes_nothing_from_the_n
     policies = Policies(guard=GuardPolicy(characters=5000))  # one batch of four passages, and no second
     async with PhaseFlow(database, embedder=embedder, policies=policies) as flow:
         job = await flow.start("kb", folder)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await embedder.until_called()
         # The second batch has met the end of the budget while the first is at the server.
         await until(flow, lambda s: s.requested is Action.PAUSE)
         embedder.gate.set()
         held = 0
-        with anyio.fail_after(10):
+        with fail_soon(10):
             async for told in flow.transitions(kb_id="kb"):
                 if (told.phase, told.to_status) == (JobPhase.EMBEDDING, "paused"):
                     held += 1
@@ -708,7 +708,7 @@ async def test_a_stop_gives_no_new_budget(folder: Path, database: Path) -> None:
     policies = Policies(guard=GuardPolicy(characters=8000))
     async with PhaseFlow(database, embedder=embedder, policies=policies) as flow:
         await flow.start("kb", folder)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await embedder.until_full()
         embedder.gate.set()
     assert embedder.paid
@@ -724,7 +724,7 @@ async def test_a_budget_that_is_used_to_its_last_character_pauses_nothing(folder
     sent = sum(len(text) * times for text, times in embedder.paid.items())
     policies = Policies(guard=GuardPolicy(characters=sent))
     async with PhaseFlow(tmp_path / "second.db", embedder=CountingEmbedder(), policies=policies) as flow:
-        with anyio.fail_after(20):
+        with fail_soon(20):
             async for status in (await flow.start("kb", folder)).watch():
                 assert "budget" not in status.message
         assert status.status is JobStatus.COMPLETED
@@ -769,12 +769,12 @@ async def test_a_job_that_takes_its_turn_while_the_engine_stops_begins_no_batch(
 
     def hold() -> None:
         begins.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     failpoints.install("run_start.start", hold)
     embedder = CountingEmbedder()
     try:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             async with PhaseFlow(database, embedder=embedder) as flow:
                 job = await flow.start("kb", folder)
                 await anyio.to_thread.run_sync(begins.wait)
@@ -799,9 +799,9 @@ async def test_leaving_the_block_does_not_wait_for_an_embedder_that_hangs(folder
     async with AsyncExitStack() as block:
         flow = await block.enter_async_context(PhaseFlow(database, embedder=embedder))
         job = await flow.start("kb", folder)
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await embedder.until_called()
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await block.aclose()
     async with PhaseFlow(database, embedder=CountingEmbedder(), auto_resume=False) as flow:
         assert (await flow.status("kb")).status is JobStatus.PAUSED
@@ -889,7 +889,7 @@ async def test_a_call_from_another_event_loop_is_refused(database: Path, folder:
                     refused.append(str(error))
             return refused
 
-        with anyio.fail_after(10):
+        with fail_soon(10):
             refused = await anyio.to_thread.run_sync(lambda: asyncio.run(elsewhere()))
         assert len(refused) == 4
         assert "run_coroutine_threadsafe" in refused[0]

@@ -9,6 +9,7 @@ from phaseflow import FolderSource, PhaseFlow, Policies, RetryPolicy
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources import FolderLoader
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.stopwatch import fail_soon
 
 
 class PagingLoader:
@@ -31,7 +32,7 @@ class PagingLoader:
 
 async def _agreed(flow: PhaseFlow, documents: int, *, asked_for: int = 0) -> None:
     """Until so many are known; what is said meanwhile agrees, but for documents that the job has yet to take."""
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while True:
             hint = flow.tracker.feed.hint()
             kb = await flow.kb("kb")
@@ -97,7 +98,7 @@ async def test_a_failed_document_that_is_skipped_is_no_failure_of_the_newest_job
         loader.bad.clear()
         await flow.retry_document("kb", "b")
         assert await _failed(flow) == 0
-        with anyio.fail_after(10):
+        with fail_soon(10):
             while (await flow.kb("kb")).counts.indexed < 2:  # noqa: ASYNC110  # any of several changes
                 await anyio.sleep(0.02)
         assert await _failed(flow) == 0
@@ -116,7 +117,7 @@ async def test_documents_that_are_asked_for_again_are_taken_once_from_those_that
         assert (await job.status()).metrics.documents_failed == 0 == (await flow.kb("kb")).counts.failed
         loader.bad.clear()
         embedder.gate.set()
-        with anyio.fail_after(10):
+        with fail_soon(10):
             while (await flow.kb("kb")).counts.indexed < 2:  # noqa: ASYNC110  # any of several changes
                 await anyio.sleep(0.02)
         assert await _failed(flow) == 0

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from phaseflow import FolderSource, HeldBySource, PhaseFlow, UploadSource
 from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.errors import DocumentError
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.stopwatch import fail_soon
 from tests.store.probes import select
 
 IS_A_PAGE = {"type": "eq", "key": "media_type", "value": "text/html"}
@@ -29,7 +29,7 @@ async def flow(database: Path) -> AsyncIterator[PhaseFlow]:
 
 
 async def over(flow: PhaseFlow) -> None:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         await (await flow.job("kb")).wait()
 
 

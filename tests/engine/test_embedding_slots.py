@@ -28,7 +28,7 @@ async def test_the_next_call_begins_while_an_answer_is_being_stored(tmp_path: Pa
 
     def keep_the_writer() -> None:
         if is_answered.is_set() and not waited:
-            waited.append(is_called_again.wait(5))
+            waited.append(is_called_again.wait(60))
 
     folder = write_folder(tmp_path / "docs", 4)
     async with PhaseFlow(database, embedder=OneAtATime()) as flow:

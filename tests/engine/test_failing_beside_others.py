@@ -9,6 +9,7 @@ import pytest
 from phaseflow import PhaseFlow
 from phaseflow.components.protocols import Document, Entry, Known
 from phaseflow.supervisor import draining
+from tests.stopwatch import fail_soon
 
 
 class Waits:
@@ -42,7 +43,7 @@ async def test_a_failure_is_told_with_its_neighbours_held(database: Path, monkey
     loader = Waits()
     async with PhaseFlow(database, loader=loader, embedder=Fails()) as flow:
         job = await flow.start("kb", "https://pages.test/")
-        with anyio.fail_after(20):
+        with fail_soon(20):
             async for status in job.watch():
                 if status.phase_details[2].status == "running":
                     break
@@ -57,7 +58,7 @@ async def test_a_failure_does_not_wait_for_ever(database: Path, monkeypatch: pyt
     monkeypatch.setattr(draining, "NEIGHBOURS_S", 0.05)
     loader = Waits()
     async with PhaseFlow(database, loader=loader, embedder=Fails()) as flow:
-        with anyio.fail_after(20):
+        with fail_soon(20):
             failed = await (await flow.start("kb", "https://pages.test/")).wait()
         assert [phase.status for phase in failed.phase_details][::2] == ["running", "failed"]
         loader.told.set()

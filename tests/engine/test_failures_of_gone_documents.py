@@ -11,6 +11,7 @@ from phaseflow.components.protocols import Document, Entry, Known
 from phaseflow.domain.errors import DocumentError
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_pushes import note, over
+from tests.stopwatch import fail_soon
 
 
 def _refuse(texts: Sequence[str]) -> None:
@@ -24,7 +25,7 @@ async def test_a_document_that_fails_after_it_was_taken_out(database: Path, verb
     async with PhaseFlow(database, embedder=embedder, policies=policies) as flow:
         embedder.close()
         await flow.add("kb", [note("a")])
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await embedder.until_called()
         await (flow.delete_document("kb", "a") if verb == "delete" else flow.skip_document("kb", "a"))
         embedder.gate.set()
@@ -61,7 +62,7 @@ async def test_a_failure_that_a_retry_of_the_job_has_given_back_is_taken_from_it
     loader = FailingLoader()
     policies = Policies(budget=BudgetPolicy(in_a_row=3))
     async with PhaseFlow(database, embedder=CountingEmbedder(), loader=loader, policies=policies) as flow:
-        with anyio.fail_after(20):
+        with fail_soon(20):
             job = await flow.start("kb", FolderSource("any"))
             assert (await job.wait()).metrics.documents_failed == 3
             loader.close()

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from phaseflow import FolderSource, PhaseFlow
@@ -17,6 +16,7 @@ from phaseflow.store.documents import text_hash
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.passages import Scope
 from tests.engine.test_control import finished
+from tests.stopwatch import fail_soon
 
 
 class Shelf:
@@ -135,7 +135,7 @@ async def test_documents_that_are_gone_leave_no_fields(flow: PhaseFlow) -> None:
     await flow.delete_kb("kb")
     database = flow._engine.hub.database
     rows = "SELECT count(*) FROM document_fields AS f JOIN documents AS d ON d.id = f.document_id"
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while await database.read(lambda tx: tx.value("SELECT count(*) FROM documents")):
             await flow.vacuum()
     assert await database.read(lambda tx: tx.value(rows)) == 0

@@ -11,6 +11,7 @@ from phaseflow.actors import batching
 from phaseflow.supervisor import giving_way
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.engine.test_pushes import note, over, searchable, until
+from tests.stopwatch import fail_soon
 from tests.store.probes import select
 
 DOCUMENTS = ("doc000.md", "doc001.md")
@@ -49,7 +50,7 @@ async def test_what_it_has_in_hand_is_finished_and_the_rest_waits(
     embedder.close()
     await flow.add("kb", [note("pushed.md")])
     own = (await flow.status("kb")).job_id
-    with anyio.fail_after(20):
+    with fail_soon(20):
         await embedder.until_called()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(flow.start, "kb", str(source))

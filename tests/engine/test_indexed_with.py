@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from phaseflow import JobStatus, PhaseFlow, Reader
@@ -12,6 +11,7 @@ from phaseflow.domain.counting import counted
 from phaseflow.domain.indexed_with import CUT_AGAIN
 from phaseflow.domain.status import KnowledgeBase
 from tests.engine.components import CountingEmbedder
+from tests.stopwatch import fail_soon
 
 
 class OwnChunker:
@@ -22,7 +22,7 @@ class OwnChunker:
 
 
 async def _run(flow: PhaseFlow, *arguments: Any, **options: Any) -> None:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         assert (await (await flow.start("kb", *arguments, **options)).wait()).status is JobStatus.COMPLETED
 
 
@@ -54,7 +54,7 @@ async def test_settings_that_were_changed_are_not_those_of_the_index_until_it_is
 async def test_a_run_that_did_not_end_leaves_the_index_older_than_its_settings(folder: Path, database: Path) -> None:
     async with PhaseFlow(database) as flow:
         await _run(flow, folder)
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await (await flow.start("kb", settings={"chunk_size": 300}, hold=["embedding"])).wait_until_idle()
             await flow.cancel("kb")
         kb = await flow.kb("kb")
@@ -125,7 +125,7 @@ async def test_a_job_says_from_its_first_moment_what_it_makes_again_and_how_much
         kb = await flow.kb("kb")
     embedder = CountingEmbedder()
     async with PhaseFlow(database, embedder=embedder) as flow:
-        with anyio.fail_after(20):
+        with fail_soon(20):
             job = await flow.start("kb", hold=["embedding"])
             held = await job.wait_until_idle()
             size = f"({counted(kb.chunks, 'passage')} of {counted(kb.documents, 'document')})"
@@ -134,6 +134,6 @@ async def test_a_job_says_from_its_first_moment_what_it_makes_again_and_how_much
             await flow.resume("kb")
             done = await job.wait()
         assert "again" not in done.message
-        with anyio.fail_after(20):
+        with fail_soon(20):
             last = await (await flow.start("kb", full=True, hold=["loading"])).wait_until_idle()
         assert "again" not in last.message

@@ -17,7 +17,7 @@ from tests.store.probes import until_removed
 
 async def ingest(flow: PhaseFlow, folder: Path, kb: str = "kb", **options):  # type: ignore[no-untyped-def]  # passed on
     job = await flow.start(kb, FolderSource(str(folder)), **options)
-    with anyio.fail_after(20):
+    with fail_soon(20):
         return await job.wait()
 
 
@@ -117,12 +117,12 @@ async def test_search_goes_on_with_the_old_vectors_until_another_embedder_has_do
     new.close()
     async with PhaseFlow(database, embedder=new) as flow:
         job = await flow.start("kb", folder)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await new.until_called()
         during = await flow.search("kb", "word7x3", limit=3)
         documents_during = (await flow.kb("kb")).documents
         new.gate.set()
-        with anyio.fail_after(20):
+        with fail_soon(20):
             final = await job.wait()
         after = await flow.search("kb", "word7x3", limit=3)
         kb = await flow.kb("kb")
@@ -137,11 +137,11 @@ async def test_jobs_wait_their_turn_for_a_slot(folder: Path, database: Path) -> 
     async with PhaseFlow(database, embedder=embedder, slots=1) as flow:
         first = await flow.start("one", folder)
         second = await flow.start("two", folder)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await embedder.until_called()
         waiting = await second.status()
         embedder.gate.set()
-        with anyio.fail_after(20):
+        with fail_soon(20):
             ends = [(await job.wait()).completed_at for job in (first, second)]
         log = [t async for t in _all(flow)]
     assert (waiting.status, waiting.waiting_on) == (JobStatus.PENDING, "queue")
@@ -229,7 +229,7 @@ async def test_a_chunker_that_spins_does_not_hold_up_a_cancel(folder: Path, data
     chunker = SpinningChunker()
     async with PhaseFlow(database, chunker=chunker, embedder=CountingEmbedder()) as flow:
         await flow.start("kb", folder)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await anyio.to_thread.run_sync(chunker.entered.wait)
         with fail_soon(1):
             cancelled = await flow.cancel("kb")

@@ -9,6 +9,7 @@ import pytest
 from phaseflow import FolderSource, JobStatus, PhaseFlow
 from phaseflow.domain.status import KnowledgeBase
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.stopwatch import fail_soon
 from tests.store.probes import select
 
 LETTER = " ".join(f"word{number}" for number in range(40))
@@ -28,7 +29,7 @@ async def _retry_a_document(flow: PhaseFlow) -> None:
 
 
 async def _until(flow: PhaseFlow, is_so: Callable[[KnowledgeBase], bool]) -> KnowledgeBase:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while True:
             hint = flow.tracker.feed.hint()
             if is_so(kb := await flow.kb("kb")):
@@ -75,7 +76,7 @@ async def test_a_push_uses_the_embedder_that_was_chosen_and_search_the_old_index
         await (await flow.start("kb", folder)).wait()
         await flow.put_kb("kb", None, dead)
         await flow.add("kb", _push("b"))
-        with anyio.fail_after(20):
+        with fail_soon(20):
             async for status in (await flow.job("kb")).watch():
                 if status.waiting_on == "retry":
                     break
@@ -114,7 +115,7 @@ async def test_a_knowledge_base_of_another_program_goes_on_to_read_what_was_push
         await flow.put_kb("kb", None, SMALLER)
         embedder.close()
         await flow.add("kb", _push("b"))
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await embedder.until_called()
         embedder.gate.set()
         await flow.pause("kb")

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from phaseflow import JobStatus, PhaseFlow
@@ -18,6 +17,7 @@ from phaseflow.actors.release import OrderedRelease
 from phaseflow.store import failpoints
 from phaseflow.store.transaction import Transaction
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.stopwatch import fail_soon
 
 
 @pytest.fixture(autouse=True)
@@ -40,12 +40,12 @@ async def test_documents_are_cut_while_those_before_them_are_stored(tmp_path: Pa
 
     def writing() -> None:
         if not was_ahead:
-            was_ahead.append(is_ahead.wait(5))
+            was_ahead.append(is_ahead.wait(60))
 
     write_folder(tmp_path / "many", 2 * READ_DOCUMENTS + 1)
     failpoints.install("chunking.writing", writing)
     async with PhaseFlow(database, embedder=CountingEmbedder(), chunker=Chunker()) as flow:
-        with anyio.fail_after(20):
+        with fail_soon(20):
             job = await flow.start("kb", tmp_path / "many", hold=["chunking"])
             await job.wait_until_idle()
             await flow.resume("kb")
@@ -65,7 +65,7 @@ async def test_the_first_documents_are_handed_over_before_there_is_a_whole_batch
     monkeypatch.setattr(LoadingActor, "store", store)
     write_folder(tmp_path / "many", 3 * BATCH)
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
-        with anyio.fail_after(20):
+        with fail_soon(20):
             assert (await (await flow.start("kb", tmp_path / "many")).wait()).status is JobStatus.COMPLETED
     assert sizes[0] < BATCH
     assert len(sizes) < 12, "the others come in whole batches"
@@ -92,7 +92,7 @@ async def test_what_is_in_hand_is_looked_up_once_where_nothing_is_taken_out(
         looks.clear()
         told.clear()
         async with PhaseFlow(tmp_path / f"{attempt}.db", embedder=CountingEmbedder()) as flow:
-            with anyio.fail_after(20):
+            with fail_soon(20):
                 assert (await (await flow.start("kb", tmp_path / "many")).wait()).status is JobStatus.COMPLETED
         if math.inf not in told:  # else it was told amid the first read of the store, whose end nobody knows yet
             break

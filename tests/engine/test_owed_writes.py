@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import anyio
 import pytest
 
 from phaseflow import JobStatus, PhaseFlow, PhaseStatus
@@ -12,6 +11,7 @@ from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.store import database as store
 from phaseflow.store import failpoints
 from tests.engine.components import CountingEmbedder
+from tests.stopwatch import fail_soon
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ async def test_a_phase_fails_in_the_same_commit_in_which_its_neighbours_are_paus
     seen: list[list[str]] = []
     async with PhaseFlow(database, embedder=CountingEmbedder(_refused)) as flow:
         failpoints.install("store.after_commit", lambda: seen.extend(_phases(database)))
-        with anyio.fail_after(10):
+        with fail_soon(10):
             final = await (await flow.start("kb", folder)).wait()
         failpoints.clear()
     assert final.status is JobStatus.FAILED
@@ -78,7 +78,7 @@ async def test_a_failure_is_written_once_the_disk_has_room(folder: Path, databas
 
     embedder = CountingEmbedder(fault)
     async with PhaseFlow(database, embedder=embedder) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             final = await (await flow.start("kb", folder)).wait()
     assert (final.status, disk.left) == (JobStatus.FAILED, 0)
     assert PhaseStatus.RUNNING not in [phase.status for phase in final.phase_details]
@@ -89,7 +89,7 @@ async def test_a_job_begins_once_the_disk_has_room(folder: Path, database: Path,
     disk = FullDisk(4)
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         failpoints.install(point, disk.begins)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             final = await (await flow.start("kb", folder)).wait()
     assert (final.status, disk.left) == (JobStatus.COMPLETED, 0)
 
@@ -102,7 +102,7 @@ async def test_a_retry_begins_once_the_disk_has_room(folder: Path, database: Pat
             raise RuntimeError("no")
 
     async with PhaseFlow(database, embedder=CountingEmbedder(fault)) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             job = await flow.start("kb", folder)
             assert (await job.wait()).status is JobStatus.FAILED
             bad.clear()
@@ -121,7 +121,7 @@ async def test_what_a_dropped_job_leaves_is_written_once_the_disk_has_room(folde
     embedder.close()
     async with PhaseFlow(database, embedder=embedder, slots=1) as flow:
         await flow.start("kb", folder)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await embedder.until_called()
             scheduler = flow._engine.scheduler
             disk.begins()

@@ -32,6 +32,7 @@ from phaseflow.domain.status import JobStatusResponse
 from phaseflow.store import failpoints
 from phaseflow.store.catalogue import PUSH
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.stopwatch import fail_soon
 from tests.store.probes import select
 
 
@@ -53,7 +54,7 @@ def note(name: str, words: str = "") -> NewDocument:
 
 async def searchable(flow: PhaseFlow, *uris: str, kb: str = "kb") -> None:
     """Until exactly these documents are."""
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while True:
             hint = flow.tracker.feed.hint()
             if {hit.uri for hit in await flow.search(kb, "letter", limit=100)} == set(uris):
@@ -63,7 +64,7 @@ async def searchable(flow: PhaseFlow, *uris: str, kb: str = "kb") -> None:
 
 
 async def until(flow: PhaseFlow, condition: Callable[[JobStatusResponse], bool]) -> JobStatusResponse:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         async for status in (await flow.job("kb")).watch():
             if condition(status):
                 return status
@@ -71,7 +72,7 @@ async def until(flow: PhaseFlow, condition: Callable[[JobStatusResponse], bool])
 
 
 async def over(flow: PhaseFlow) -> JobStatusResponse:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         return await (await flow.job("kb")).wait()
 
 
@@ -118,7 +119,7 @@ async def test_a_push_joins_a_job_that_still_loads(tmp_path: Path, flow: PhaseFl
     job = await flow.start("kb", folder, hold=["loading"])
     await flow.add("kb", [note("a")])
     await flow.resume("kb")
-    with anyio.fail_after(20):
+    with fail_soon(20):
         final = await job.wait()
     assert (final.metrics.documents_found, final.metrics.documents_loaded) == (2, 2)
     assert len((await flow.jobs("kb")).items) == 1
@@ -147,7 +148,7 @@ async def test_pushes_beside_a_source_that_is_read_are_taken_together_and_wake_n
     loader, taken = SlowLoader(), list[None]()
     failpoints.install("loading.taken", lambda: taken.append(None))
     async with PhaseFlow(database, embedder=embedder, loader=loader) as flow:
-        with anyio.fail_after(20):
+        with fail_soon(20):
             job = await flow.start("kb", FolderSource("any"))
             await loader.is_read.wait()
             await flow.add("kb", [note("first")])
@@ -175,7 +176,7 @@ class SlowListing(SlowLoader):
 async def test_pushes_are_taken_as_long_as_a_source_is_still_listed(database: Path, embedder: CountingEmbedder) -> None:
     loader = SlowListing()
     async with PhaseFlow(database, embedder=embedder, loader=loader) as flow:
-        with anyio.fail_after(30):
+        with fail_soon(30):
             job = await flow.start("kb", FolderSource("any"))
             await loader.is_read.wait()
             await flow.add("kb", [note("first")])
@@ -202,7 +203,7 @@ async def test_a_push_that_is_taken_just_after_its_reader_looked_waits_for_no_ot
     monkeypatch.setattr(SourceLists, "let_in", after_the_look)
     failpoints.install("loading.taken", is_taken.set)
     try:
-        with anyio.fail_after(30):
+        with fail_soon(30):
             async with PhaseFlow(database, embedder=embedder, loader=loader) as flow:
                 job = await flow.start("kb", FolderSource("any"))
                 await has_looked.wait()
@@ -318,7 +319,7 @@ async def test_after_a_failed_or_cancelled_job_a_retry_of_a_document_waits_for_w
         await flow.retry("kb")
     else:
         await flow.add("kb", [note("c")])
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while (await flow.document("kb", "a")).attempts < 2:  # noqa: ASYNC110  # by one job or the next
             await anyio.sleep(0.02)
     await over(flow)
@@ -327,7 +328,7 @@ async def test_after_a_failed_or_cancelled_job_a_retry_of_a_document_waits_for_w
 
 async def _ended(flow: PhaseFlow, embedder: CountingEmbedder, end: str) -> JobStatusResponse:
     """Let the job come to nothing in the call that it waits for."""
-    with anyio.fail_after(20):
+    with fail_soon(20):
         await embedder.until_called()
     if end == "cancelled":
         await flow.cancel("kb")
@@ -370,7 +371,7 @@ async def test_of_two_pushes_of_one_uri_the_later_one_counts(flow: PhaseFlow) ->
     await flow.add("kb", [note("a", "old")])
     await flow.add("kb", [note("a", "new"), note("b"), note("a", "newest")])
     await searchable(flow, "a", "b")
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while not any("newest" in hit.text for hit in await flow.search("kb", "letter a")):  # noqa: ASYNC110  # nobody tells when
             await anyio.sleep(0.02)
     await over(flow)
@@ -393,7 +394,7 @@ async def test_what_is_asked_for_while_it_is_read_is_read_again(
     monkeypatch.setattr(PushLoader, "load", load_slowly)
     monkeypatch.setattr(requests, "TOGETHER_S", 0)
     async with PhaseFlow(database, embedder=embedder) as flow:
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await flow.add("kb", [note("a", "Old.")])
             await has_read.wait()
             failpoints.install("loading.taken", has_taken.set)
@@ -419,7 +420,7 @@ async def test_another_title_of_the_same_text_is_another_document_and_costs_no_e
     await flow.add("kb", [NewDocument(uri="a", text="The letter a.", title="Old")])
     await searchable(flow, "a")
     await flow.add("kb", [NewDocument(uri="a", text="The letter a.", title="New")])
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while (await flow.search("kb", "letter"))[0].title != "New":  # noqa: ASYNC110  # nobody tells when
             await anyio.sleep(0.02)
     await over(flow)
@@ -432,7 +433,7 @@ async def test_a_start_lists_what_was_pushed_too_and_knows_it_at_once(tmp_path: 
     await searchable(flow, "a", "b")
     await over(flow)
     job = await flow.start("kb", folder)
-    with anyio.fail_after(20):
+    with fail_soon(20):
         final = await job.wait()
     assert (final.metrics.documents_found, final.metrics.documents_unchanged, final.metrics.documents_deleted) == (
         4, 2, 0,
@@ -450,7 +451,7 @@ async def test_what_is_pushed_is_safe_before_the_answer_and_taken_by_the_next_en
 
 async def test_a_refused_push_changes_nothing(tmp_path: Path, database: Path, flow: PhaseFlow) -> None:
     job = await flow.start("kb", write_folder(tmp_path / "docs", 1))
-    with anyio.fail_after(20):
+    with fail_soon(20):
         await job.wait()
     before = _dump(database)
     for documents in (
@@ -531,12 +532,12 @@ async def test_skip_takes_out_at_once_and_keeps_out_until_a_retry(tmp_path: Path
     folder = write_folder(tmp_path / "docs", 2)
     for number in range(2):
         (folder / f"doc00{number}.md").write_text(f"The letter {number}.")
-    with anyio.fail_after(20):
+    with fail_soon(20):
         await (await flow.start("kb", folder)).wait()
     assert await flow.skip_document("kb", "doc000.md") == await flow.skip_document("kb", "doc000.md") == "doc000.md"
     await searchable(flow, "doc001.md")
     (folder / "doc000.md").write_text("The letter 0, changed.")
-    with anyio.fail_after(20):
+    with fail_soon(20):
         await (await flow.start("kb", full=True)).wait()
     await searchable(flow, "doc001.md")
     await flow.retry_document("kb", "doc000.md")
@@ -558,7 +559,7 @@ async def test_retry_loads_an_unchanged_document_anew(flow: PhaseFlow, database:
 async def test_a_version_on_its_way_goes_no_further(flow: PhaseFlow, embedder: CountingEmbedder, verb: str) -> None:
     embedder.close()
     await flow.add("kb", [note("a"), note("b")])
-    with anyio.fail_after(20):
+    with fail_soon(20):
         await embedder.until_called()
     await (flow.skip_document if verb == "skip" else flow.delete_document)("kb", "a")
     embedder.gate.set()
@@ -574,14 +575,14 @@ async def test_what_was_deleted_and_pushed_again_is_never_the_old_version(
 ) -> None:
     embedder.close()
     await flow.add("kb", [note("a", "secret")])
-    with anyio.fail_after(20):
+    with fail_soon(20):
         await embedder.until_called()
     await until(flow, lambda status: status.phase_details[0].status is PhaseStatus.COMPLETED)
     await flow.delete_document("kb", "a")
     await flow.add("kb", [note("a", "harmless")])
     seen: set[str] = set()
     embedder.gate.set()
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while not any("harmless" in text for text in seen):
             seen.update(hit.text for hit in await flow.search("kb", "letter"))
             await anyio.sleep(0.01)

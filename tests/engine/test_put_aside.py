@@ -19,6 +19,7 @@ from phaseflow.domain.policy import BudgetPolicy
 from phaseflow.domain.vocabulary import WaitingOn
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import QUICK, finished, until
+from tests.stopwatch import fail_soon
 
 PATIENT = Policies(retry=RetryPolicy(tries=3, first_s=50, most_s=60))
 """A second attempt comes after most of a minute: a test that sees the others read has not waited for it."""
@@ -77,7 +78,7 @@ async def test_all_others_are_read_while_some_wait_for_their_next_attempt(databa
     loader = Faulty(uris, dict.fromkeys(uris[:5], 1))
     async with flow_with(database, loader) as flow:
         job = await flow.start("kb")
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await until(flow, lambda s: is_waiting_after(190, s))
             await flow.pause("kb")
             await until(flow, lambda s: s.status is JobStatus.PAUSED)
@@ -95,7 +96,7 @@ async def test_a_page_that_is_always_refused_for_its_rate_keeps_no_other_back(da
     policies = Policies(guard=GuardPolicy(rate_limited_s=2))
     async with flow_with(database, loader, policies) as flow:
         job = await flow.start("kb")
-        with anyio.fail_after(20):
+        with fail_soon(20):
             paused = await until(flow, lambda s: s.status is JobStatus.PAUSED)
             assert "answers only with rate limits" in paused.message
             assert (await flow.kb("kb")).documents == 118, "59 pages and what they link to are searchable"
@@ -123,7 +124,7 @@ async def test_documents_that_are_skipped_while_they_are_aside_hold_nothing_up(
     policies = Policies(retry=RetryPolicy(tries=3, first_s=1))
     async with flow_with(database, loader, policies) as flow:
         job = await flow.start("kb")
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await until(flow, lambda s: is_waiting_after(0, s))
             for uri in failing:
                 await flow.skip_document("kb", uri)
@@ -140,7 +141,7 @@ async def test_with_a_depth_limit_the_deeper_ones_wait_but_not_for_ever(
     loader = Faulty(uris, {uris[0]: 1}, max_depth=3)
     async with flow_with(database, loader) as flow:
         await flow.start("kb")
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await until(flow, lambda s: is_waiting_after(39, s))
             assert sorted(loader.read) == sorted(uris[1:])
             await until(flow, lambda s: is_waiting_after(78, s))
@@ -162,7 +163,7 @@ async def test_a_source_that_fails_every_document_is_asked_for_few(database: Pat
     loader = Faulty(uris, dict.fromkeys(uris, 100))
     async with flow_with(database, loader) as flow:
         await flow.start("kb")
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await until(flow, lambda s: is_waiting_after(0, s))
         asked = sum(100 - left for left in loader.failing.values())
         await flow.cancel("kb")
@@ -174,7 +175,7 @@ async def test_while_others_pass_more_are_put_aside_but_not_all(database: Path) 
     loader = Faulty(uris, {uri: 100 for n, uri in enumerate(uris) if n % 2})
     async with flow_with(database, loader) as flow:
         await flow.start("kb")
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await until(flow, lambda s: s.phase_details[0].waiting_on == "retry")
         asked = sum(100 - left for left in loader.failing.values())
         await flow.cancel("kb")

@@ -22,7 +22,7 @@ from phaseflow.components.workers.ray.driver_process import kill_session
 from phaseflow.components.workers.ray.workers import RayWorkers
 from phaseflow.domain.vocabulary import JobStatus
 from tests.engine.ray_parts import SlowEmbedder, eventually, processes, write_documents
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 
 pytestmark = [
     pytest.mark.ray,
@@ -113,13 +113,13 @@ async def test_a_job_is_done_there_waits_while_it_is_gone_and_a_head_that_dies_l
             job = await flow.start("kb", folder)
             await eventually(there.at_work, 90)
             await anyio.to_thread.run_sync(there.kill)
-            with anyio.fail_after(60):
+            with fail_soon(60):
                 async for status in job.watch():
                     if status.waiting_on == "workers":
                         break
             assert (status.status, status.metrics.documents_failed) == ("running", 0)
             await anyio.to_thread.run_sync(there.start)
-            with anyio.fail_after(90):
+            with fail_soon(90):
                 done = await job.wait()
             assert done.status is JobStatus.COMPLETED
             assert (await flow.failures("kb")).items == []
@@ -155,7 +155,7 @@ async def test_a_cluster_that_asks_for_a_token_and_has_other_code_is_refused_and
         async with PhaseFlow(database, workers=workers, embedder=SlowEmbedder()) as flow:
             job = await flow.start("kb", folder)
             await eventually(lambda: "the cluster has another version of phaseflow" in (workers.down or ""), 90)
-            with anyio.fail_after(30):
+            with fail_soon(30):
                 async for status in job.watch():
                     if status.waiting_on == "workers":
                         break

@@ -15,7 +15,7 @@ from phaseflow.components.workers.ray.workers import RayWorkers
 from phaseflow.domain.vocabulary import JobStatus
 from phaseflow.flow import Job
 from tests.engine.ray_parts import DOCUMENTS, SlowEmbedder, at_work, eventually, named, processes, write_documents
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 
 pytestmark = [
     pytest.mark.ray,
@@ -26,7 +26,7 @@ TARGETS = {"worker": ("ray::read", "ray::embed", "ray::IDLE"), "raylet": ("rayle
 
 
 async def paused(job: Job) -> None:
-    with anyio.fail_after(60):
+    with fail_soon(60):
         async for status in job.watch():
             if status.status is JobStatus.PAUSED:
                 return
@@ -54,13 +54,13 @@ async def test_a_killed_part_of_the_cluster_fails_nothing(
             for pid in named(session, part)[:1]:
                 os.kill(pid, signal.SIGKILL)
         if point == "cancelling":
-            with anyio.fail_after(30):
+            with fail_soon(30):
                 assert (await job.wait()).status is JobStatus.CANCELLED
             await eventually(lambda: not at_work(session, "extraction"), 10)
             job = await flow.start("kb", folder)
         if point == "paused":
             await flow.resume("kb")
-        with anyio.fail_after(110):
+        with fail_soon(110):
             final = await job.wait()
         assert final.status is JobStatus.COMPLETED
         assert (await flow.failures("kb")).items == []
@@ -84,20 +84,20 @@ async def test_a_head_that_dies_leaves_no_work_behind_and_goes_on_without_a_loss
     ) as head:
         assert head.stdout is not None
         stdout = head.stdout
-        with anyio.fail_after(100):
+        with fail_soon(100):
             driver = int((await anyio.to_thread.run_sync(stdout.readline)).split()[1])
             assert (await anyio.to_thread.run_sync(stdout.readline)).strip() == "there"
         assert processes(driver)
         head.kill()
         watch = Stopwatch()
-        head.wait(20)
+        head.wait(60)
         await eventually(lambda: not processes(driver), 20)
         assert watch.within(6)
     async with PhaseFlow(database, embedder=SlowEmbedder()) as flow:
         job = await flow.start("kb", folder) if point == "cancelling" else await flow.job("kb")
         if point == "paused":
             await flow.resume("kb")
-        with anyio.fail_after(90):
+        with fail_soon(90):
             final = await job.wait()
         assert final.status is JobStatus.COMPLETED
         assert (await flow.failures("kb")).items == []

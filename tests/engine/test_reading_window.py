@@ -18,6 +18,7 @@ from phaseflow.flow.inputs import Source
 from tests.components.web_site import QUICK, Reply, WebSite, html
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished, until
+from tests.stopwatch import fail_soon
 
 HANGS = Reply(hang=True)
 
@@ -46,7 +47,7 @@ async def test_one_page_that_hangs_keeps_no_other_back_and_no_pause(
     hanging = pages["/3"]
     async with WebSite({**pages, "/3": HANGS}) as site, flow_with(database) as flow:
         job = await flow.start("kb", {"type": "web", "urls": [site.url + "/"]})
-        with anyio.fail_after(20):  # of the minute that the page would have
+        with fail_soon(20):  # of the minute that the page would have
             await until(flow, has_read(1 + 59 + 59))
             await until(flow, lambda s: f"still reading {site.url}/3" in s.message)
             await flow.pause("kb")
@@ -71,7 +72,7 @@ async def test_as_many_pages_that_hang_as_a_site_has_places_do_not_hold_it(datab
     pages |= {f"/{n}": html(title=f"Page {n}", text=f"word{n}") for n in range(30)} | dict.fromkeys(hanging, HANGS)
     async with WebSite(pages) as site, flow_with(database, limits=limits) as flow:
         await flow.start("kb", {"type": "web", "urls": [site.url + "/"]})
-        with anyio.fail_after(20):  # of the minute that each of them would have
+        with fail_soon(20):  # of the minute that each of them would have
             await until(flow, has_read(31))
             await flow.cancel("kb")
     assert [site.paths[path] for path in hanging] == [1] * 5
@@ -93,7 +94,7 @@ async def test_what_turns_out_to_lie_nearer_is_read_again_for_its_links(
     patient = Policies(retry=RetryPolicy(first_s=1.5))
     async with WebSite(pages) as site, flow_with(database, patient) as flow:
         job = await flow.start("kb", {"type": "web", "urls": [site.url + "/"], "max_depth": 3})
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await until(flow, has_read(4))
             site.pages["/late"] = html("/near", title="Late", text="late")
             final = await finished(job)
@@ -107,7 +108,7 @@ async def test_a_site_that_hangs_before_it_has_named_a_page_holds_up_no_pause(da
     pages = {"/": html(title="Home", text="home"), "/robots.txt": HANGS}
     async with WebSite(pages) as site, flow_with(database) as flow:
         job = await flow.start("kb", {"type": "web", "urls": [site.url + "/"]})
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await site.until_asked("/robots.txt")
             await flow.pause("kb")
             await until(flow, lambda s: s.status is JobStatus.PAUSED)

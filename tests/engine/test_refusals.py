@@ -33,6 +33,7 @@ from phaseflow.store.stop_deadline import StopDeadline
 from phaseflow.supervisor import supervisor
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.http.service import http_client, listening_for
+from tests.stopwatch import fail_soon
 
 FORBIDDEN = "/forbidden"
 WEBSITE = "http://docs.test/"
@@ -106,21 +107,21 @@ class Scene:
         }
 
     async def until(self, holds: Callable[[Any], bool], kb_id: str = "kb") -> None:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             async for status in (await self.flow.job(kb_id)).watch():
                 if holds(status):
                     return
         raise AssertionError("the job ended before")
 
     async def done(self) -> None:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await (await self.flow.start("kb", self.folder)).wait()
 
     async def hang(self, kb_id: str = "kb") -> None:
         """A job with as many calls to the embedder inside as may be, and nothing else that it could do."""
         self.embedder.close()
         await self.flow.start(kb_id, self.folder)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await self.embedder.until_full()
         await self.until(lambda s: s.phase_details[1].status is PhaseStatus.COMPLETED, kb_id)
 
@@ -171,7 +172,7 @@ async def _failing(scene: Scene) -> None:
     write_folder(scene.folder, MANY, words=5)
     await scene.flow.start("kb", scene.folder)
     assert await anyio.to_thread.run_sync(scene.chunker.entered.wait, 10)
-    with anyio.fail_after(10):
+    with fail_soon(10):
         await scene.embedder.until_called()  # for the first ones, which are stored while it cuts the next
     scene.chunker.broken = True
     scene.chunker.release.set()
@@ -289,7 +290,7 @@ async def _refused(scene: Scene, call: Call) -> PhaseflowError | None:
     before, looks = scene.everything(), scene.looks
     refusal = None
     try:
-        with anyio.fail_after(5):
+        with fail_soon(5):
             await call(scene)
     except PhaseflowError as error:
         refusal = error

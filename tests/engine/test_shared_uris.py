@@ -17,6 +17,7 @@ from phaseflow.flow.inputs import Source
 from phaseflow.flow.source_loaders import LoaderFor
 from phaseflow.flow.starting import Starting
 from tests.engine.components import CountingEmbedder
+from tests.stopwatch import fail_soon
 from tests.store.probes import select
 
 SHARED = "wiki/x.md"
@@ -63,7 +64,7 @@ class InTurn(FolderLoader):
             f"SELECT 1 FROM job_sources WHERE name = '{self._folders.first}' AND listed = 1"
             " AND job_seq = (SELECT max(seq) FROM ingestion_jobs)"
         )
-        with anyio.fail_after(20):
+        with fail_soon(20):
             while self._must_wait() and not select(self._folders.database, first):  # noqa: ASYNC110  # nobody tells when
                 await anyio.sleep(0.01)
         async for page in super().list():
@@ -85,7 +86,7 @@ async def flow(folders: Folders) -> AsyncIterator[PhaseFlow]:
 
 
 async def run(flow: PhaseFlow, sources: Mapping[str, Source]) -> JobStatusResponse:
-    with anyio.fail_after(30):
+    with fail_soon(30):
         final = await (await flow.start("kb", sources=sources)).wait()
     assert final.status == "completed", final.message
     documents = {one.uri: one for one in (await flow.documents("kb")).items}
@@ -168,7 +169,7 @@ async def test_a_source_that_cannot_be_read_or_is_not_read_now_keeps_what_it_has
     assert LEFT_OUT in final.message
     assert await shared(flow) == ("default", "The one of default.")
     folders.first = "wiki"
-    with anyio.fail_after(30):
+    with fail_soon(30):
         final = await (await Starting(flow._engine).start_in_step("kb", {"wiki"})).wait()
     assert LEFT_OUT in final.message
     assert await shared(flow) == ("default", "The one of default.")
@@ -179,11 +180,11 @@ async def test_a_job_on_the_holder_alone_reads_the_other_too(flow: PhaseFlow, fo
     await flow.add("kb", [NewDocument(uri="letter", text="A letter.")])  # a job that lists nothing, in between
     await (await flow.job("kb")).wait()
     (folders.here / "default" / SHARED).unlink()
-    with anyio.fail_after(30):
+    with fail_soon(30):
         final = await (await Starting(flow._engine).start_in_step("kb", {"default"})).wait()
     assert final.metrics.documents_deleted == 0
     assert await shared(flow) == ("wiki", "The one of wiki.")
-    with anyio.fail_after(30):
+    with fail_soon(30):
         final = await (await Starting(flow._engine).start_in_step("kb", {"default"})).wait()
     assert final.metrics.documents_found == 2  # the letter, and its own: nothing is shared any more
 
@@ -266,7 +267,7 @@ def by_host(sites: Mapping[str, Pages]) -> LoaderFor:
 async def run_sites(flow: PhaseFlow, names: Sequence[str]) -> dict[str, str]:
     """(uri, source) of what is searchable after a job on these sites."""
     sources = {name: {"type": "web", "urls": [f"https://{name}.test/"]} for name in names}
-    with anyio.fail_after(30):
+    with fail_soon(30):
         final = await (await flow.start("kb", sources=sources)).wait()
     assert final.status == "completed", final.message
     assert final.phase_details[0].items_total == final.metrics.documents_found

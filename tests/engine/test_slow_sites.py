@@ -20,6 +20,7 @@ from phaseflow.domain.errors import ComponentUnavailable, DocumentError, Transie
 from phaseflow.domain.settings import SOURCE
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished, until
+from tests.stopwatch import fail_soon
 
 TOTAL_S = 0.3
 DRIP_S = 0.02
@@ -96,7 +97,7 @@ async def test_a_page_that_drips_is_tried_twice_and_then_fails(start: bytes) -> 
     site = Dripping()
     site.answers, site.drips = {"/": start}, {"/"}
     async with site.serving() as url, loader(url) as web:
-        with anyio.fail_after(LONG_S):
+        with fail_soon(LONG_S):
             with pytest.raises(TransientError, match="not answered to its end"):
                 await web.load(Entry(f"{url}/"), None)
             with pytest.raises(DocumentError) as caught:
@@ -113,10 +114,10 @@ async def test_a_large_file_gets_the_time_that_its_size_takes() -> None:
     limits = Limits(per_second=100_000, total_s=TOTAL_S, slowest_rate=20_000)
     async with site.serving() as url:
         async with loader(url, limits) as web:
-            with anyio.fail_after(30):
+            with fail_soon(30):
                 assert isinstance(await web.load(Entry(f"{url}/"), None), Document)
         async with loader(url, Limits(per_second=100_000, total_s=TOTAL_S, slowest_rate=1 << 30)) as web:
-            with anyio.fail_after(30), pytest.raises(TransientError):
+            with fail_soon(30), pytest.raises(TransientError):
                 await web.load(Entry(f"{url}/"), None)
 
 
@@ -126,7 +127,7 @@ async def test_redirects_that_are_slow_each_end_all_the_same() -> None:
         site.answers[f"/{number}"] = b"HTTP/1.1 302 Found\r\nLocation: /%d\r\nContent-Length: 0\r\n\r\n" % (number + 1)
         site.delays[f"/{number}"] = limits.total_s / 5  # far from what one of them may take, also on a busy machine
     async with site.serving() as url, loader(url, limits) as web:
-        with anyio.fail_after(LONG_S), pytest.raises(TransientError, match="slowly"):
+        with fail_soon(LONG_S), pytest.raises(TransientError, match="slowly"):
             await web.load(Entry(f"{url}/0"), None)
     assert sum(site.asked.values()) < 15
 
@@ -138,7 +139,7 @@ async def test_a_canonical_page_that_drips_loses_no_page() -> None:
     site.answers["/"] += head.encode()
     site.answers["/real"], site.drips = ENDLESS, {"/real"}
     async with site.serving() as url, loader(url) as web:
-        with anyio.fail_after(LONG_S):
+        with fail_soon(LONG_S):
             assert isinstance(await web.load(Entry(f"{url}/"), None), Document)
 
 
@@ -146,7 +147,7 @@ async def test_a_robots_file_that_drips_is_asked_for_once_a_minute_by_all_pages_
     site = Dripping()
     site.answers, site.drips = {"/robots.txt": ENDLESS}, {"/robots.txt"}
     async with site.serving() as url, loader(url) as web:
-        with anyio.fail_after(LONG_S):
+        with fail_soon(LONG_S):
             with pytest.raises(ComponentUnavailable, match="robots"):
                 [page async for page in web.list()]
             for number in range(20):
@@ -165,7 +166,7 @@ async def test_sitemaps_that_drip_are_not_waited_for_one_after_another() -> None
         site.answers |= dict.fromkeys(names, ENDLESS)
         site.drips = set(names)
         async with loader(url) as web:
-            with anyio.fail_after(LONG_S):
+            with fail_soon(LONG_S):
                 listed = [entry.uri async for entries in web.list() for entry in entries]
     assert {url + name for name in names} <= set(listed)
     assert sum(site.asked[name] for name in names) == 3
@@ -200,7 +201,7 @@ async def test_a_site_of_pages_that_all_drip_ends_the_job_with_the_reason(databa
         PhaseFlow(database, loader=loader(url), embedder=CountingEmbedder(), policies=IMPATIENT) as flow,
     ):
         job = await flow.start("kb")
-        with anyio.fail_after(LONG_S):
+        with fail_soon(LONG_S):
             final = await job.wait()
     assert final.status is JobStatus.FAILED
     assert "not answered to its end" in str(final.error)

@@ -12,6 +12,7 @@ from phaseflow.components.sources import watching
 from phaseflow.domain import sync
 from phaseflow.store import clock
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.stopwatch import fail_soon
 from tests.store.probes import select
 from tests.test_running_time import WallClock
 
@@ -20,7 +21,7 @@ WATCH = {"sync": {"watch": True}}
 
 
 async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 20) -> None:
-    with anyio.fail_after(within_s):
+    with fail_soon(within_s):
         while not await holds():  # noqa: ASYNC110  # nobody tells when
             await anyio.sleep(0.02)
 

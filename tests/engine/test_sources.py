@@ -18,6 +18,7 @@ from phaseflow.domain.errors import SourceDown
 from phaseflow.flow.inputs import Source
 from phaseflow.flow.source_loaders import LoaderFor
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.stopwatch import fail_soon
 from tests.store.probes import select
 
 
@@ -155,7 +156,7 @@ async def test_a_source_that_hangs_holds_no_other_up(database: Path, two: dict[s
     hangs = anyio.Event()
     async with PhaseFlow(database, embedder=CountingEmbedder(), loader=stubborn(hangs=hangs)) as flow:
         job = await flow.start("kb", sources=two)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             while await uris(flow) != NAMES:
                 await flow.tracker.feed.hint().wait()
         assert (await job.status()).phase_details[0].items_total is None

@@ -13,6 +13,7 @@ from phaseflow.actors.release import OrderedRelease
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
 from phaseflow.domain.vocabulary import JobPhase
 from tests.engine.components import CountingEmbedder, SpinningChunker
+from tests.stopwatch import fail_soon
 from tests.store.probes import select, until_removed
 
 COUNT, WORDS = 6, 200
@@ -64,7 +65,7 @@ async def begun(flow: PhaseFlow, hold: Sequence[JobPhase] = ()) -> None:
 
 
 async def until(flow: PhaseFlow, condition: Callable[[KnowledgeBase], bool]) -> None:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while True:
             hint = flow.tracker.feed.hint()
             if condition(await flow.kb("kb")):
@@ -78,7 +79,7 @@ async def until_cut(flow: PhaseFlow) -> None:
 
 
 async def paused(flow: PhaseFlow) -> JobStatusResponse:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         async for status in (await flow.job("kb")).watch():
             if status.status is JobStatus.PAUSED:
                 return status
@@ -86,7 +87,7 @@ async def paused(flow: PhaseFlow) -> JobStatusResponse:
 
 
 async def finished(flow: PhaseFlow) -> JobStatusResponse:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         return await (await flow.job("kb")).wait()
 
 

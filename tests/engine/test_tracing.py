@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
 import httpx2
 import pytest
+
+from tests.stopwatch import fail_soon
 
 pytest.importorskip("opentelemetry.sdk", reason="needs the development group: opentelemetry-sdk")
 
@@ -42,7 +43,7 @@ def _is_below(span: ReadableSpan, others: list[ReadableSpan]) -> bool:
 
 async def test_a_job_is_a_tree_of_phases_batches_and_calls(exporter: InMemorySpanExporter, tmp_path: Path) -> None:
     async with PhaseFlow(tmp_path / "kb.db") as flow:
-        with anyio.fail_after(WITHIN_S):
+        with fail_soon(WITHIN_S):
             job = await flow.start("waf", documents(tmp_path / "docs"))
             await job.wait()
             await flow.search("waf", "manual")
@@ -71,7 +72,7 @@ async def test_a_request_brings_its_trace_to_the_search_and_to_the_job_it_starts
         body = {"source": {"type": "folder", "path": str(documents(tmp_path / "docs"))}}
         start = await service.http.post("/api/ingestion/kb/waf/start", json=body, headers=PARENT)
         assert start.status_code == 202
-        with anyio.fail_after(WITHIN_S):
+        with fail_soon(WITHIN_S):
             await (await service.flow.job("waf")).wait()
         found = await service.http.get("/api/ingestion/kb/waf/search", params={"q": "manual"}, headers=PARENT)
         assert found.status_code == 200
@@ -95,7 +96,7 @@ async def test_a_phase_that_fails_is_a_span_that_failed(exporter: InMemorySpanEx
         embed_documents = staticmethod(fail)
 
     async with PhaseFlow(tmp_path / "kb.db", embedder=Embedder()) as flow:
-        with anyio.fail_after(WITHIN_S):
+        with fail_soon(WITHIN_S):
             final = await (await flow.start("waf", documents(tmp_path / "docs"))).wait()
     assert final.status == "failed"
     spans = {(span.attributes or {})["phaseflow.phase"]: span for span in _named(exporter, "phase")}

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from phaseflow import PhaseFlow
 from phaseflow.components.protocols import Document, Entry, Span
 from phaseflow.domain.errors import DocumentError
+from tests.stopwatch import fail_soon
 
 
 class Evil(Exception):
@@ -69,7 +69,7 @@ class Component:
 
 
 async def ended(flow: PhaseFlow) -> Any:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         return await (await flow.start("kb")).wait()
 
 

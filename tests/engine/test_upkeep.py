@@ -18,6 +18,7 @@ from phaseflow.store.leftovers import Leftovers
 from phaseflow.store.upkeep import FreeSpace
 from phaseflow.supervisor import janitor
 from tests.engine.components import CountingEmbedder
+from tests.stopwatch import fail_soon
 from tests.store.full_text import check_consistent
 from tests.store.probes import select
 
@@ -45,7 +46,7 @@ def readable(database: Path, *marks: str) -> set[str]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while not holds():  # noqa: ASYNC110  # nobody tells when
             await anyio.sleep(0.05)
 

@@ -14,6 +14,7 @@ from phaseflow import KnowledgeBaseNotFound, PhaseFlow, UploadSource
 from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.store import failpoints
 from tests.engine.components import CountingEmbedder
+from tests.stopwatch import fail_soon
 
 A, B = ("a.md", b"the letter alpha. " * 5000), ("b.md", b"the letter beta. " * 5000)
 NEWER = ("a.md", b"another letter. " * 5000)
@@ -29,7 +30,7 @@ async def flow(database: Path) -> AsyncIterator[PhaseFlow]:
 
 
 async def _add(flow: PhaseFlow, kb_id: str, *files: tuple[str, bytes]) -> None:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         await (await flow.add_documents(kb_id, files)).wait()
 
 
@@ -101,7 +102,7 @@ async def _killed(database: Path, call: str) -> None:
     ended = await anyio.to_thread.run_sync(
         lambda: subprocess.run(
             [sys.executable, "-c", _CRASH, str(database), call],
-            env={**os.environ, "PYTHONPATH": str(root)}, check=False, timeout=30, capture_output=True,
+            env={**os.environ, "PYTHONPATH": str(root)}, check=False, timeout=100, capture_output=True,
         )
     )  # fmt: skip
     assert ended.returncode == 9, ended.stderr.decode()

@@ -20,6 +20,7 @@ from phaseflow import (
 )
 from phaseflow.domain.errors import StoreUnavailable
 from tests.engine.components import CountingEmbedder
+from tests.stopwatch import fail_soon
 
 A = ("a.md", b"# Alpha\n\nThe first of the letters.\n")
 B = ("b.md", b"# Beta\n\nThe second of the letters.\n")
@@ -34,7 +35,7 @@ async def flow(database: Path) -> AsyncIterator[PhaseFlow]:
 
 
 async def _done(job: Job) -> None:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         assert (await job.wait()).status is JobStatus.COMPLETED
 
 
@@ -172,14 +173,14 @@ async def test_a_folder_of_uploads_that_was_left_behind_fails_the_job_and_emptie
         await _done(await flow.add_documents("waf", [(A[0], LONG)]))
         root = database.with_name("kb.db.uploads")
         root.rename(root.with_name("elsewhere"))
-        with anyio.fail_after(20):
+        with fail_soon(20):
             final = await (await flow.start("waf", full=True, settings={"chunk_size": 500})).wait()
         assert final.status is JobStatus.FAILED
         assert "put the folder of uploads back" in str(final.error)
         assert str(database.parent) not in str(final.error)
         assert await _uris(flow) == {"a.md"}
         root.with_name("elsewhere").rename(root)
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await flow.retry("waf")
             await _done(await flow.job("waf"))
 

@@ -21,6 +21,7 @@ from phaseflow.store.transaction import Transaction
 from tests.components.web_site import QUICK, Reply, WebSite, moved
 from tests.engine.components import CountingEmbedder
 from tests.matrices import first_of_each
+from tests.stopwatch import fail_soon
 from tests.store.full_text import check_consistent
 
 
@@ -42,7 +43,7 @@ def website() -> WebSite:
 
 async def crawl(flow: PhaseFlow, site: WebSite, **source: object) -> JobStatusResponse:
     job = await flow.start("site", {"type": "web", "urls": [site.url + "/"], **source})
-    with anyio.fail_after(20):
+    with fail_soon(20):
         return await job.wait()
 
 
@@ -172,12 +173,12 @@ async def test_a_crawl_that_was_stopped_goes_on_from_its_frontier(database: Path
         async with PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site), slots=0) as flow:
             await flow.start("site", {"type": "web", "urls": [site.url + "/"]})
         async with PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
-            with anyio.fail_after(20):
+            with fail_soon(20):
                 async for status in (await flow.job("site")).watch():
                     if status.metrics.documents_loaded:
                         break
         async with PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
-            with anyio.fail_after(20):
+            with fail_soon(20):
                 final = await (await flow.job("site")).wait()
     assert final.metrics.documents_loaded == 3
     assert max(site.paths[path] for path in ("/", "/tides", "/moon")) == 1
@@ -234,7 +235,7 @@ async def test_what_was_read_is_stored_while_another_page_is_slow(database: Path
     ):
         site.pages["/slow"] = Reply(hang=True)
         job = await flow.start("site", {"type": "web", "urls": [site.url + "/slow", site.url + "/moon"]})
-        with anyio.fail_after(20):
+        with fail_soon(20):
             async for status in job.watch():
                 if status.metrics.documents_loaded:
                     break
@@ -346,14 +347,14 @@ async def test_what_an_earlier_run_has_loaded_is_still_the_same_page(database: P
     async with site:
         async with PhaseFlow(database, embedder=embedder, allow_private=allowed(site)) as flow:
             job = await flow.start("site", {"type": "web", "urls": [site.url + "/"]})
-            with anyio.fail_after(20):
+            with fail_soon(20):
                 async for status in job.watch():
                     if status.metrics.documents_loaded == 2:
                         break
         site.pages["/t/"] = text
         embedder.gate.set()
         async with PhaseFlow(database, embedder=embedder, allow_private=allowed(site)) as flow:
-            with anyio.fail_after(20):
+            with fail_soon(20):
                 final = await (await flow.job("site")).wait()
             assert sorted(await held(flow, site)) == ["/", "/t/"]
     assert (final.metrics.documents_loaded, final.metrics.documents_deleted) == (2, 0)

@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-import anyio
 import pytest
 
 from phaseflow import BudgetPolicy, PhaseFlow, Policies, RetryPolicy
 from phaseflow.domain.vocabulary import JobStatus
+from tests.stopwatch import fail_soon
 
 RTF = rb"{\rtf1 Hello from a worker.\par}"
 
@@ -30,7 +30,7 @@ async def test_a_worker_that_is_killed_while_it_starts_costs_a_try(
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     async with PhaseFlow(tmp_path / "kb.db") as flow:
-        with anyio.fail_after(30):
+        with fail_soon(30):
             final = await (await flow.start("kb", folder)).wait()
         failures = await flow.failures("kb")
     assert started.exists()
@@ -45,7 +45,7 @@ async def test_without_any_worker_the_rest_is_ingested_and_the_budget_is_untouch
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     quick = Policies(budget=BudgetPolicy(in_a_row=1), retry=RetryPolicy(tries=2, first_s=0.01, most_s=1))
     async with PhaseFlow(tmp_path / "kb.db", policies=quick) as flow:
-        with anyio.fail_after(30):
+        with fail_soon(30):
             final = await (await flow.start("kb", folder)).wait()
         failures = await flow.failures("kb")
     assert final.status is JobStatus.COMPLETED

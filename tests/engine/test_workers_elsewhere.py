@@ -14,6 +14,7 @@ from phaseflow.domain.errors import InvalidRequest, MissingExtra, WorkersDown
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, WaitingOn
 from tests.components.lossy_workers import LossyWorkers
 from tests.engine.components import CountingEmbedder, vector_of
+from tests.stopwatch import fail_soon
 
 if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
@@ -72,7 +73,7 @@ def papers(tmp_path: Path) -> Path:
 async def test_lost_workers_fail_no_document_and_embed_each_text_once(papers: Path, database: Path) -> None:
     workers = LossyWorkers(7)
     async with PhaseFlow(database, workers=workers, embedder=RemoteEmbedder()) as flow:
-        with anyio.fail_after(60):
+        with fail_soon(60):
             final = await (await flow.start("kb", papers)).wait()
         assert (await flow.failures("kb")).items == []
         [hit, *_] = await flow.search("kb", "paper number 17", limit=3)
@@ -94,7 +95,7 @@ async def test_without_any_worker_the_job_waits_says_so_and_goes_on_by_itself(
             paper.unlink()
     async with PhaseFlow(database, workers=workers, embedder=RemoteEmbedder()) as flow:
         job = await flow.start("kb", papers)
-        with anyio.fail_after(30):
+        with fail_soon(30):
             async for status in job.watch():
                 details = {each.name: each for each in status.phase_details}
                 if details[phase].waiting_on is WaitingOn.WORKERS:
@@ -103,13 +104,13 @@ async def test_without_any_worker_the_job_waits_says_so_and_goes_on_by_itself(
             await flow.check_store()
         assert "workers" in status.message or status.waiting_on is not WaitingOn.WORKERS
         await flow.pause("kb")
-        with anyio.fail_after(10):
+        with fail_soon(10):
             async for status in job.watch():
                 if status.status is JobStatus.PAUSED:
                     break
         await flow.resume("kb")
         workers.down = None
-        with anyio.fail_after(30):
+        with fail_soon(30):
             final = await job.wait()
         await flow.check_store()
         assert (await flow.failures("kb")).items == []
@@ -122,7 +123,7 @@ async def test_an_embedder_that_does_not_say_that_it_may_stays_in_the_program(pa
     workers, embedder = GoneWorkers(), CountingEmbedder()
     workers.down = None
     async with PhaseFlow(database, workers=workers, embedder=embedder) as flow:
-        with anyio.fail_after(30):
+        with fail_soon(30):
             final = await (await flow.start("kb", papers)).wait()
     assert final.status is JobStatus.COMPLETED
     assert workers.embedded == []
@@ -133,7 +134,7 @@ async def test_a_number_of_processes_is_the_most_there_are(papers: Path, databas
     async with PhaseFlow(database, workers=1, embedder=CountingEmbedder()) as flow:
         job = await flow.start("kb", papers)
         most = 0
-        with anyio.fail_after(30):
+        with fail_soon(30):
             async for _ in job.watch():
                 most = max(most, len(flow._engine.components._workers.pids))
             assert (await job.wait()).status is JobStatus.COMPLETED

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import anyio
 import httpx2
+
+from tests.stopwatch import fail_soon
 
 ALL = "/api/ingestion/events"
 IN_TIME_S = 10
@@ -39,7 +40,7 @@ class Stream:
 
     async def block(self) -> list[str]:
         """The lines of the next block, comments too. Raises StopAsyncIteration at the end."""
-        with anyio.fail_after(IN_TIME_S):
+        with fail_soon(IN_TIME_S):
             lines: list[str] = []
             while True:
                 line = await anext(self._lines)
@@ -67,7 +68,7 @@ class Stream:
 
     async def end(self) -> None:
         """Read on until the server ends the stream."""
-        with anyio.fail_after(IN_TIME_S):
+        with fail_soon(IN_TIME_S):
             async for _ in self._lines:
                 pass
 
@@ -78,7 +79,7 @@ async def stream(
 ) -> AsyncIterator[Stream]:
     """Open a stream, from an id on."""
     headers = {} if last_event_id is None else {"Last-Event-ID": str(last_event_id)}
-    async with http.stream("GET", path, headers=headers, timeout=30) as response:
+    async with http.stream("GET", path, headers=headers, timeout=60) as response:
         yield Stream(response)
 
 

@@ -15,7 +15,7 @@ import httpx2
 import phaseflow
 from tests.cli.forked import Forked
 from tests.http.service import http_client, until
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 
 UP_S = 20
 SERVE = (sys.executable, "-m", "phaseflow", "serve")
@@ -65,7 +65,7 @@ class ServiceProcess:
         """Send a signal and wait for the end; the watch runs since the signal."""
         watch = Stopwatch()
         self._process.send_signal(number)
-        with anyio.fail_after(UP_S):
+        with fail_soon(UP_S):
             await anyio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
         return watch
 

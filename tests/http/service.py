@@ -18,6 +18,7 @@ from phaseflow.domain.vocabulary import PHASES
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import create_app, server_for
 from phaseflow.tracker import PhaseTracker
+from tests.stopwatch import fail_soon
 
 READY_S = 10
 TRANSITIONS_OF_A_PASSAGE = 10
@@ -43,13 +44,13 @@ async def serving(flow: PhaseFlow, **options: Any) -> AsyncIterator[Service]:
 def http_client(url: str) -> httpx2.AsyncClient:
     """A client with as many connections as it likes, which heeds no proxy of the machine."""
     limits = httpx2.Limits(max_connections=None)
-    return httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False, limits=limits, verify=trusted())
+    return httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False, limits=limits, verify=trusted())
 
 
 async def until(holds: Callable[[], Awaitable[bool]], within_s: float = READY_S) -> None:
     """Wait for what no event tells of, since it happens behind a socket."""
     wait_s = 0.01
-    with anyio.fail_after(within_s):
+    with fail_soon(within_s):
         while not await holds():
             await anyio.sleep(wait_s)
             wait_s = min(1.5 * wait_s, 0.05)  # each look is a request, which costs the service as much as the test
@@ -63,7 +64,7 @@ async def listening_for(app: Any, port: int = 0) -> AsyncIterator[str]:
         server = server_for(app, started.set)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: server.serve(sockets=[listener]))
-            with anyio.fail_after(READY_S):
+            with fail_soon(READY_S):
                 await started.wait()
             try:
                 yield url_of(listener)
@@ -86,7 +87,7 @@ async def foreign_server(app: ASGIApp) -> AsyncIterator[str]:
         server = Started(uvicorn.Config(app, log_config=None))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: server.serve(sockets=[listener]))
-            with anyio.fail_after(READY_S):
+            with fail_soon(READY_S):
                 await started.wait()
             try:
                 yield url_of(listener)

@@ -14,6 +14,7 @@ from phaseflow.domain.errors import InvalidRequest
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import AllowedRoots, Limits, create_app, serve
 from tests.http.service import Service, documents, serving
+from tests.stopwatch import fail_soon
 
 KB = "/api/ingestion/kb"
 TOKEN = "a token of some length"
@@ -86,7 +87,7 @@ async def test_links_of_other_sites_lead_to_the_page(open_to_all: Service) -> No
 async def test_a_request_with_two_hosts_is_refused(open_to_all: Service, hosts: list[str]) -> None:
     port = int(open_to_all.url.rpartition(":")[2])
     lines = "".join(f"Host: {host}\r\n" for host in hosts)
-    with anyio.fail_after(10):
+    with fail_soon(10):
         async with await anyio.connect_tcp("127.0.0.1", port) as connection:
             await connection.send(f"GET /healthz HTTP/1.1\r\n{lines}\r\n".encode())
             answer = await connection.receive()
@@ -266,7 +267,7 @@ async def test_the_page_and_its_files_are_cached_but_checked(open_to_all: Servic
 
 async def test_what_stands_in_a_path_or_a_query_is_only_ever_a_value(open_to_all: Service) -> None:
     await open_to_all.flow.add("waf", [{"uri": "a", "text": "A letter OR 1=1."}])
-    with anyio.fail_after(20):
+    with fail_soon(20):
         await (await open_to_all.flow.job("waf")).wait()
     for text in (
         "' OR 1=1 --",

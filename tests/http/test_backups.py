@@ -13,6 +13,7 @@ from phaseflow.flow import PhaseFlow
 from phaseflow.http import backups
 from tests.engine.components import CountingEmbedder
 from tests.http.service import Service, serving
+from tests.stopwatch import fail_soon
 
 TOKEN = "a long secret"
 LARGE = "A large letter. " * 10_000
@@ -20,7 +21,7 @@ LARGE = "A large letter. " * 10_000
 
 async def _fill(service: Service) -> None:
     await service.flow.add("kb", [{"uri": "large.md", "text": LARGE}, {"uri": "small.md", "text": "A small letter."}])
-    with anyio.fail_after(20):
+    with fail_soon(20):
         await (await service.flow.job("kb")).wait()
 
 
@@ -55,7 +56,7 @@ async def test_one_is_made_at_a_time_and_one_that_nobody_takes_is_given_up(
         async with service.http.stream("POST", "/api/ingestion/backup") as answer:
             assert answer.headers["content-type"] == "application/vnd.sqlite3"
             await anext(answer.aiter_raw())
-        with anyio.fail_after(10):
+        with fail_soon(10):
             while service.flow._upkeep._is_copying:  # noqa: ASYNC110  # it has seen that the client left
                 await anyio.sleep(0.01)
     assert [each.name for each in tmp_path.glob("copy*")] == []

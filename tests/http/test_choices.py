@@ -14,6 +14,7 @@ from phaseflow.flow import PhaseFlow, choices
 from phaseflow.http import AllowedRoots
 from tests.components.fake_embedding_server import FakeEmbeddingServer, Flaw, Refusal
 from tests.http.service import Service, serving
+from tests.stopwatch import fail_soon
 
 FOLDERS = "/api/ingestion/folders"
 TRY = "/api/ingestion/embedders/try"
@@ -110,7 +111,7 @@ async def test_a_folder_that_hangs_does_not_hang_its_caller(service: Service, mo
     released = threading.Event()
     monkeypatch.setattr(choices, "LISTING_S", 0.2)
     monkeypatch.setattr(choices, "folders_in", lambda *_: released.wait())
-    with anyio.fail_after(5):
+    with fail_soon(5):
         answer = await service.http.get(FOLDERS, params={"path": "."})
     released.set()
     assert (answer.status_code, answer.json()["code"]) == (503, "busy")
@@ -173,7 +174,7 @@ async def test_a_server_that_hangs_is_given_up_in_words(
 ) -> None:
     monkeypatch.setattr(choices, "ANSWER_S", 0.3)
     server.always = Flaw.HANG
-    with anyio.fail_after(5):
+    with fail_soon(5):
         answer = (await tried(service, openai(server.base_url))).json()
     assert "no answer within 0.3 s" in answer["error"]
 

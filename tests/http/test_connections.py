@@ -21,6 +21,7 @@ from phaseflow.http.connections import LOCAL_RESERVE, Connections, protocol_for,
 from tests.http.listening import ALL, stream
 from tests.http.processes import free_port, process
 from tests.http.service import Service, http_client, serving
+from tests.stopwatch import fail_soon
 
 HEAD_S = 0.3
 HALF = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
@@ -40,7 +41,7 @@ async def _connected(url: str) -> Any:
 
 
 async def _is_closed(connection: Any) -> None:
-    with anyio.fail_after(5):
+    with fail_soon(5):
         try:
             while True:
                 await connection.receive()
@@ -94,7 +95,7 @@ async def test_a_head_is_taken_up_to_a_size(tmp_path: Path, begin: bytes, more: 
     sent, most = 0, 8_000_000  # sockets hold up to some megabytes that the service has not read
     async with serving(PhaseFlow(tmp_path / "kb.db")) as service, await _connected(service.url) as connection:
         await connection.send(begin)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             try:
                 while sent < 4 * most:
                     await connection.send(more)
@@ -218,7 +219,7 @@ async def test_an_upload_that_drips_is_not_waited_for(tmp_path: Path) -> None:
                     await anyio.sleep(0.1)
 
             tasks.start_soon(drip)
-            with anyio.fail_after(5):
+            with fail_soon(5):
                 assert (await connection.receive()).startswith(b"HTTP/1.1 408")
             tasks.cancel_scope.cancel()
 
@@ -244,7 +245,7 @@ async def test_more_connections_than_descriptors_neither_stop_the_service_nor_fi
                     client.sendall(HALF)
             async with http_client(service.url) as http:
                 for _ in range(5):
-                    assert (await http.get("/healthz", headers={"Connection": "close"}, timeout=30)).status_code == 200
+                    assert (await http.get("/healthz", headers={"Connection": "close"}, timeout=60)).status_code == 200
         finally:
             for client in clients:
                 client.close()

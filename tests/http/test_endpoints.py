@@ -20,6 +20,7 @@ from phaseflow.http.app import ENDPOINTS
 from phaseflow.store.session import READERS
 from phaseflow.store.transaction import Transaction
 from tests.http.service import Service, documents, pass_through, serving, until
+from tests.stopwatch import fail_soon
 
 KB = "/api/ingestion/kb"
 
@@ -38,7 +39,7 @@ def source(tmp_path: Path) -> dict[str, Any]:
 async def _completed(service: Service, kb_id: str, source: dict[str, Any]) -> dict[str, Any]:
     started = await service.http.post(f"{KB}/{kb_id}/start", json={"source": source})
     assert started.status_code == 202
-    with anyio.fail_after(20):
+    with fail_soon(20):
         return as_json(await (await service.flow.job(kb_id)).wait())
 
 
@@ -46,7 +47,7 @@ async def _parked(service: Service, source: dict[str, Any]) -> None:
     """A job that is paused before it embeds."""
     started = await service.http.post(f"{KB}/waf/start", json={"source": source, "hold": ["embedding"]})
     assert started.status_code == 202
-    with anyio.fail_after(20):
+    with fail_soon(20):
         await (await service.flow.job("waf")).wait_until_idle()
 
 
@@ -77,17 +78,17 @@ async def test_a_status_that_is_asked_for_again_makes_no_trip_to_the_database(
 ) -> None:
     final = await _completed(service, "waf", source)
     assert (await service.http.get(f"{KB}/waf/status")).json() == final
-    held, go_on = threading.Barrier(READERS + 1, timeout=10), threading.Event()
+    held, go_on = threading.Barrier(READERS + 1, timeout=60), threading.Event()
 
     def hold(tx: Transaction) -> None:
         held.wait()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(READERS):
             tasks.start_soon(service.flow._engine.hub.database.read, hold)
         await anyio.to_thread.run_sync(held.wait)
-        with anyio.fail_after(5):
+        with fail_soon(5):
             for _ in range(3):
                 assert (await service.http.get(f"{KB}/waf/status")).json() == final
         go_on.set()
@@ -115,7 +116,7 @@ async def test_nothing_is_read_any_more_when_nobody_asks(
     await _completed(service, "waf", source)
     await service.http.get(f"{KB}/waf/status")
     assert reading()
-    with anyio.fail_after(5):
+    with fail_soon(5):
         while reading():  # noqa: ASYNC110  # it tells nobody
             await anyio.sleep(0.01)
     assert (await service.http.get(f"{KB}/waf/status")).json()["status"] == "completed"
@@ -126,7 +127,7 @@ async def test_the_counts_of_a_running_job_come_through(service: Service, tmp_pa
     assert (await service.http.post(f"{KB}/waf/start", json={"source": source})).status_code == 202
     progress: list[float] = [0.0]
     status: dict[str, Any] = {"status": "pending"}
-    with anyio.fail_after(30):
+    with fail_soon(30):
         while status["status"] in {"pending", "running"}:
             status = (await service.http.get(f"{KB}/waf/status")).json()
             progress.append(status["progress"])
@@ -155,7 +156,7 @@ async def test_a_phase_that_is_held_goes_on_when_it_is_resumed(service: Service,
     await _parked(service, source)
     resumed = await service.http.post(f"{KB}/waf/phases/embedding/resume")
     assert resumed.status_code == 202
-    with anyio.fail_after(20):
+    with fail_soon(20):
         assert (await (await service.flow.job("waf")).wait()).status == "completed"
 
 
@@ -388,7 +389,7 @@ async def test_nobody_is_shown_a_status_older_than_the_one_told_before(service: 
     source = {"type": "folder", "path": str(documents(tmp_path / "many", 400))}
     assert (await service.http.post(f"{KB}/waf/start", json={"source": source})).status_code == 202
     told, asked, over = 0.0, ("status", "", "resume", "jobs"), False
-    with anyio.fail_after(30):
+    with fail_soon(30):
         while not over:
             for path in asked:
                 if path == "resume":

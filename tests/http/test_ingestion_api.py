@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx2
 import pytest
 from pydantic import BaseModel
@@ -21,6 +20,7 @@ from phaseflow.http.limits import Limits
 from phaseflow.http.problems import STATUS, HttpError
 from phaseflow.http.stream import EVENTS
 from tests.http.service import Service, documents, serving, until
+from tests.stopwatch import fail_soon
 
 TEXT = (Path(__file__).parents[2] / "docs" / "INGESTION_API.md").read_text(encoding="utf-8")
 ANY = "…"
@@ -96,7 +96,7 @@ async def _compare(request: Message, answer: Message, response: httpx2.Response)
 
 async def _compare_events(body: str, response: httpx2.Response, place: str) -> None:
     lines = response.aiter_lines()
-    with anyio.fail_after(10):
+    with fail_soon(10):
         for expected in body.splitlines():
             found = await anext(lines)
             if expected.startswith("data: "):

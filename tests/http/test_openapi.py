@@ -14,6 +14,7 @@ from phaseflow.http import AllowedRoots, create_app, guesses
 from phaseflow.http.app import ENDPOINTS
 from phaseflow.http.openapi import document
 from tests.http.service import documents, foreign_server, pass_through
+from tests.stopwatch import fail_soon
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a secret of some length"
@@ -114,7 +115,7 @@ async def test_what_the_service_does_is_what_it_says(tmp_path: Path, monkeypatch
         words += ["--config-file", str(ROOT / "schemathesis.toml"), "run", f"{url}/openapi.json"]
         words += ["--header", f"Authorization: Bearer {TOKEN}", "--max-examples", str(EXAMPLES), "--seed", "1"]
         words += ["--phases", "coverage,fuzzing", "--no-color", "--warnings", "off", "--request-timeout", "20"]
-        with anyio.fail_after(WITHIN_S):
+        with fail_soon(WITHIN_S):
             done = await anyio.to_thread.run_sync(
                 lambda: subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
             )

@@ -11,6 +11,7 @@ import pytest
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits
 from tests.http.service import Service, serving
+from tests.stopwatch import fail_soon
 
 KB = "/api/ingestion/kb/notes"
 TO = f"{KB}/documents"
@@ -29,14 +30,14 @@ async def _push(service: Service, *documents: dict[str, Any]) -> Any:
 
 
 async def _indexed(service: Service, place: str) -> Any:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while (document := (await service.http.get(place)).json())["status"] != "indexed":  # noqa: ASYNC110  # polled, as a program does
             await anyio.sleep(0.02)
     return document
 
 
 async def _over(service: Service) -> None:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         await (await service.flow.job("notes")).wait()
 
 

@@ -14,6 +14,7 @@ from phaseflow.flow import Reader
 from tests.http.listening import stream
 from tests.http.processes import ServiceProcess, free_port, process
 from tests.http.service import documents, until
+from tests.stopwatch import fail_soon
 
 KB = "/api/ingestion/kb"
 DEATHS = {15: signal.SIGKILL, 35: signal.SIGTERM, 55: signal.SIGKILL}
@@ -98,7 +99,7 @@ async def test_every_client_has_every_transition_once_whatever_happens(tmp_path:
     url = f"http://127.0.0.1:{port}"
     patient, hasty, frozen = listeners = Subscriber(url), Subscriber(url), Subscriber(url)
     starting = anyio.CancelScope()
-    with anyio.fail_after(WITHIN_S):
+    with fail_soon(WITHIN_S):
         async with anyio.create_task_group() as tasks:
             with process(tmp_path, port) as first:  # the library's client needs a server to begin with
                 await first.ready()

@@ -16,6 +16,7 @@ from phaseflow.flow import PhaseFlow
 from phaseflow.store.clock import Clock
 from phaseflow.store.leases import Leases
 from tests.http.service import Service, serving
+from tests.stopwatch import fail_soon
 
 WITHIN_S = 20
 JOBS = "/api/ingestion/jobs"
@@ -55,7 +56,7 @@ async def _ask(service: Service, verb: str) -> dict[str, Any]:
 async def _until(flow: PhaseFlow, holds: Callable[[Any], bool]) -> Any:
     """The first status that the feed tells of which something holds."""
     job = await flow.job("mine")
-    with anyio.fail_after(WITHIN_S):
+    with fail_soon(WITHIN_S):
         while True:
             hint = job.feed.hint()
             status = await job.status()

@@ -175,7 +175,7 @@ async def test_a_peer_that_guesses_waits_for_its_turn(monkeypatch: pytest.Monkey
     guesses = Guesses(Clock())
     assert all(_at_once(guesses.was_wrong("192.0.2.1")) for _ in range(int(OF_ONE.at_once)))
     started = anyio.current_time()
-    with anyio.fail_after(5):
+    with fail_soon(5):
         await guesses.was_wrong("192.0.2.1")
     assert anyio.current_time() - started >= 0.9 / 20
     assert _at_once(guesses.was_wrong("192.0.2.2"))
@@ -227,7 +227,7 @@ async def test_the_right_token_is_let_in_at_once_while_its_address_guesses(
     guarded: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _patient(monkeypatch)
-    with anyio.fail_after(20):
+    with fail_soon(20):
         async with _guessing(guarded, 40) as guessed:
             await guessed.all_but_those_that_wait()
             for _ in range(10):
@@ -251,7 +251,7 @@ async def test_guesses_in_the_header_and_at_login_are_counted_together(
     guarded: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _patient(monkeypatch)
-    with anyio.fail_after(20):
+    with fail_soon(20):
         async with _guessing(guarded, 40) as guessed:
             await guessed.all_but_those_that_wait()
     assert guessed.answers.count((401, None)) == OF_ONE.at_once

@@ -113,7 +113,7 @@ async def test_a_stop_is_quick_with_streams_open_and_a_job_running(
     assert all(_rest(client).endswith(b"0\r\n\r\n") for client in clients)
     async with PhaseFlow(tmp_path / "kb.db") as flow:
         before = (await flow.status("waf")).metrics.chunks_indexed
-        with anyio.fail_after(60):
+        with fail_soon(60):
             async for status in (await flow.job("waf")).watch():
                 if status.metrics.chunks_indexed > before:
                     break  # it goes on; the rest of so many documents would show nothing more
@@ -233,7 +233,7 @@ async def test_a_frozen_client_holds_up_no_host_with_middleware(
             await fail_with_a_long_error(flow.tracker, f"job-{number}", "own")
         app = create_app(flow, limits=Limits(send_s=0.2, heartbeat_s=0.2))
         open_streams = app.state.phaseflow.hub
-        with anyio.fail_after(20):
+        with fail_soon(20):
             async with foreign_server(middleware(app)) as url:
                 with frozen_client(url, f"{ALL}?last_event_id=0"):
                     await until(partial(_has_clients, open_streams, 1))
@@ -274,7 +274,7 @@ async def test_the_interpreter_is_set_for_serving_and_as_before_afterwards(tmp_p
     started = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(partial(serve, PhaseFlow(tmp_path / "kb.db"), port=0, started=lambda _: started.set()))
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await started.wait()
         assert gc.get_threshold()[0] > before[0]
         assert gc.get_freeze_count() > frozen

@@ -19,6 +19,7 @@ from tests.engine.components import write_folder
 from tests.http.processes import SERVE, ServiceProcess, free_port, process
 from tests.http.service import http_client, until
 from tests.matrices import first_of_each
+from tests.stopwatch import fail_soon
 
 KB = "/api/ingestion/kb/a"
 STOP_S = 2.3
@@ -184,7 +185,7 @@ async def test_a_service_says_in_one_line_that_its_file_was_cut_off(tmp_path: Pa
         _cut_off(tmp_path / "kb.db")
         await service.stop()
     words = [*SERVE, "--port", str(free_port()), "--db", str(tmp_path / "kb.db")]
-    with anyio.fail_after(20):
+    with fail_soon(20):
         again = await anyio.run_process(words, check=False, stderr=subprocess.PIPE)
     lines = again.stderr.decode().splitlines()
     assert (again.returncode, len(lines)) == (1, 1)
@@ -209,7 +210,7 @@ async def test_an_ingest_ends_soon_after_ctrl_c_when_the_file_takes_no_writes(
             await until(loads, 30)
             damage(path)
             command.send_signal(signal.SIGINT)
-            with anyio.fail_after(INGEST_S):
+            with fail_soon(INGEST_S):
                 await command.wait()
         finally:
             with suppress(ProcessLookupError):

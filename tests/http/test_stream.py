@@ -24,6 +24,7 @@ from tests.http.service import (
     serving,
     until,
 )
+from tests.stopwatch import fail_soon
 
 OWN = "/api/ingestion/kb/own/events"
 
@@ -98,7 +99,7 @@ async def test_white_space_round_a_header_is_no_part_of_the_id(service: Service,
     async with await anyio.connect_tcp("127.0.0.1", urlsplit(service.url).port or 0) as raw:
         await raw.send(head.encode())
         received = b""
-        with anyio.fail_after(10):
+        with fail_soon(10):
             while b"\ndata:" not in received:
                 received += await raw.receive()
     assert b"id: 9\nevent: transition\n" in received
@@ -254,7 +255,7 @@ async def test_a_frozen_client_is_dropped_and_holds_up_nobody(tmp_path: Path) ->
 
     async with serving(PhaseFlow(tmp_path / "kb.db"), limits=Limits(send_s=0.5)) as running:
         feed = running.flow.tracker.feed
-        with frozen_client(running.url), anyio.fail_after(60):
+        with frozen_client(running.url), fail_soon(60):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(listen)
                 await _until_clients(running, 2)
@@ -305,7 +306,7 @@ async def test_a_stream_that_is_sent_too_much_ends(tmp_path: Path) -> None:
             yield b" " * 100
 
     async with serving(PhaseFlow(tmp_path / "kb.db"), limits=Limits(body_bytes=1000)) as service:
-        with anyio.fail_after(10), pytest.raises(httpx2.TransportError):
+        with fail_soon(10), pytest.raises(httpx2.TransportError):
             await service.http.request("GET", ALL, content=parts())
         await _until_clients(service, 0)
         assert 'status="500"' not in (await service.http.get("/metrics")).text
@@ -393,7 +394,7 @@ async def test_a_client_that_comes_back_hears_of_the_documents_that_changed_mean
     async def told_again() -> dict[str, object]:
         found: dict[str, object] = {}
         async with stream(service.http, f"{OWN}?documents=true&last_event_id={last}") as told:
-            with anyio.fail_after(10):
+            with fail_soon(10):
                 while len(found) < 3:
                     event = await told.next()
                     if event.name == "reset":
@@ -444,7 +445,7 @@ async def test_a_stream_that_is_too_far_behind_asks_to_list_the_documents_again(
     async with stream(service.http, f"{OWN}?documents=true") as told:
         await told.block()
         await service.flow.start("own")
-        with anyio.fail_after(20):
+        with fail_soon(20):
             while (await told.next()).name != "reset":
                 await anyio.lowlevel.checkpoint()
             listed = await service.flow.documents("own")
@@ -452,6 +453,6 @@ async def test_a_stream_that_is_too_far_behind_asks_to_list_the_documents_again(
         await (await service.flow.job("own")).wait()
         monkeypatch.setattr("phaseflow.http.document_feed.MOST_BEHIND_S", 60.0)
         await service.flow.set_metadata("own", first, {"k": 1})
-        with anyio.fail_after(20):  # it goes on behind what was listed
+        with fail_soon(20):  # it goes on behind what was listed
             while (event := await told.next()).name != "document" or event.data["metadata"] != {"k": 1}:
                 await anyio.lowlevel.checkpoint()

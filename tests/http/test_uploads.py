@@ -21,6 +21,7 @@ from phaseflow.http import Limits
 from tests.http.processes import PLAIN_UVICORN, SERVE, free_port, process
 from tests.http.service import Service, documents, serving
 from tests.matrices import first_of_each
+from tests.stopwatch import fail_soon
 
 DOCS = Path(__file__).parents[2] / "docs" / "INGESTION_API.md"
 KB = "/api/ingestion/kb"
@@ -40,7 +41,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 
 async def _over(service: Service) -> str:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         return (await (await service.flow.job("waf")).wait()).status
 
 
@@ -257,10 +258,10 @@ async def test_a_client_that_stops_sending_is_not_waited_for(service: Service) -
 async def test_a_client_that_leaves_in_the_middle_leaves_nothing(service: Service) -> None:
     async with await anyio.connect_tcp("127.0.0.1", _port(service)) as connection:
         await connection.send(_head(100_000) + _form(('name="files"; filename="a.md"', HALF), end=b""))
-        with anyio.fail_after(5):
+        with fail_soon(5):
             while not _left(service):
                 await anyio.lowlevel.checkpoint()
-    with anyio.fail_after(5):
+    with fail_soon(5):
         while _left(service):
             await anyio.lowlevel.checkpoint()
     with pytest.raises(KnowledgeBaseNotFound):
@@ -270,12 +271,12 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing(service: Servic
 async def test_one_upload_too_many_at_once_is_asked_to_wait(service: Service) -> None:
     async with await anyio.connect_tcp("127.0.0.1", _port(service)) as connection:
         await connection.send(_head(100_000) + _form(('name="files"; filename="a.md"', HALF), end=b""))
-        with anyio.fail_after(5):
+        with fail_soon(5):
             while not _left(service):
                 await anyio.lowlevel.checkpoint()
         answer = await service.http.post(TO, files=[FILE])
         assert (answer.status_code, answer.json()["code"]) == (429, "limit_reached")
-    with anyio.fail_after(5):
+    with fail_soon(5):
         while (await service.http.post(TO, files=[FILE])).status_code == 429:
             pass
     assert await _over(service) == "completed"
@@ -305,7 +306,7 @@ async def test_large_files_do_not_pass_through_memory(tmp_path: Path) -> None:
 
         kind = {"Content-Type": "multipart/form-data; boundary=x"}
         (await service.http.put(f"{KB}/waf", json={"source": {"type": "upload"}})).raise_for_status()
-        with anyio.fail_after(30):
+        with fail_soon(30):
             answer = await service.http.post(TO, content=pieces(), headers=kind)
         assert (await service.http.post(f"{KB}/waf/cancel")).is_success
         assert answer.status_code == 202
@@ -337,7 +338,7 @@ async def _raw(service: Service, sent: bytes) -> tuple[int, Any]:
     async with await anyio.connect_tcp("127.0.0.1", _port(service)) as connection:
         await connection.send(sent)
         received = b""
-        with anyio.fail_after(5):
+        with fail_soon(5):
             while not received.endswith(b"}"):
                 received += await connection.receive()
         head, _, body = received.partition(b"\r\n\r\n")
@@ -357,7 +358,7 @@ async def test_the_commands_of_the_docs_do_what_they_say(service: Service, tmp_p
 
 async def _run(service: Service, command: str, folder: Path) -> list[str]:
     words = shlex.split(command.replace("http://127.0.0.1:8000", service.url))
-    with anyio.fail_after(20):
+    with fail_soon(20):
         done = await anyio.run_process(words, cwd=folder)
         answer = json.loads(done.stdout)
         await (await service.flow.job("manuals")).wait()
@@ -372,11 +373,11 @@ async def test_a_stop_waits_for_no_upload(tmp_path: Path, command: Sequence[str]
         target = urlsplit(service.url)
         async with await anyio.connect_tcp("127.0.0.1", target.port or 80) as connection:
             await connection.send(_head(100_000) + _form(('name="files"; filename="a.md"', HALF), end=b""))
-            with anyio.fail_after(5):
+            with fail_soon(5):
                 while not list(tmp_path.rglob("kb.db.uploads/.staging/*/.*")):
                     await anyio.lowlevel.checkpoint()
             assert (await service.stop(signal.SIGTERM)).within(limit_s)
-            with anyio.fail_after(5):
+            with fail_soon(5):
                 answer = await connection.receive()
     assert answer.startswith(b"HTTP/1.1 503")
     assert [path for path in tmp_path.rglob("kb.db.uploads/*/*") if path.is_file()] == []
@@ -388,7 +389,7 @@ async def test_a_service_killed_in_the_middle_of_an_upload_leaves_no_half_file(t
         await service.ready()
         async with await anyio.connect_tcp("127.0.0.1", port) as connection:
             await connection.send(_head(100_000) + _form(('name="files"; filename="a.md"', HALF), end=b""))
-            with anyio.fail_after(5):
+            with fail_soon(5):
                 while not list(tmp_path.rglob("kb.db.uploads/.staging/*/.*")):
                     await anyio.lowlevel.checkpoint()
             await service.stop(signal.SIGKILL)

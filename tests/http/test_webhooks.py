@@ -18,6 +18,7 @@ from phaseflow.store.transaction import Transaction
 from tests.http.processes import ServiceProcess, free_port
 from tests.http.receiver import Receiver, receiving
 from tests.http.service import Service, documents, pass_through, serving, until
+from tests.stopwatch import fail_soon
 from tests.test_running_time import WallClock
 
 WEBHOOKS = "/api/ingestion/webhooks"
@@ -159,7 +160,7 @@ async def test_a_clock_that_is_set_back_holds_up_no_message_and_signs_with_the_t
     await _put(client, receiver)
     receiver.answers = [500]
     await pass_through(service.flow.tracker, "one", "own")
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while receiver.answers:  # noqa: ASYNC110  # nobody tells when
             await anyio.sleep(0.01)
     WallClock.ahead = timedelta()

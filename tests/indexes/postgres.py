@@ -79,7 +79,7 @@ class Postgres:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGQUIT)
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(10)
+                self._process.wait(60)
             self._process.kill()
             self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)

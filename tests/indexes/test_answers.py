@@ -65,7 +65,7 @@ async def test_an_engine_outlives_what_its_index_answers(
     place.write(*"abc")
     async with place.flow() as flow:
         await run(flow, place)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await asked.wait()
         await run(flow, place, full=True)
         assert len(await flow.search("kb", "all about", mode="vectors")) == 3

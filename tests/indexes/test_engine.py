@@ -79,7 +79,7 @@ def place_of(kind: str, folder: Path, request: pytest.FixtureRequest) -> Place:
 
 
 async def run(flow: PhaseFlow, place: Place, kb: str = "kb", **more: Any) -> JobStatusResponse:
-    with anyio.fail_after(30):
+    with fail_soon(30):
         done = await (await flow.start(kb, FolderSource(str(place.docs)), allow_deletes=True, **more)).wait()
     assert done.status == "completed", done.message
     return done
@@ -93,13 +93,13 @@ async def all_found(flow: PhaseFlow | Reader, kb: str = "kb") -> set[str]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while not holds():  # noqa: ASYNC110  # nobody tells when the keeper is done
             await anyio.sleep(0.02)
 
 
 async def until_whole(flow: PhaseFlow) -> None:
-    with anyio.fail_after(10):
+    with fail_soon(10):
         while await flow.why_index_down():  # noqa: ASYNC110  # nobody tells when the keeper is done
             await anyio.sleep(0.02)
 
@@ -171,7 +171,7 @@ async def test_a_knowledge_base_moves_while_search_goes_on_and_nothing_is_paid(
         old.write("n7", text="now all about {name}")
         moving = new.settings or {"index": {"type": "embedded"}}
         job = await flow.start("kb", settings=moving, hold=["indexing"])
-        with anyio.fail_after(30):
+        with fail_soon(30):
             while (await job.status()).phase_details[2].status != "completed":  # noqa: ASYNC110  # nothing tells of it
                 await anyio.sleep(0.02)
             if way[0] != "file":
@@ -221,7 +221,7 @@ async def test_a_move_that_is_paused_cancelled_and_called_off_leaves_search_and_
         assert (status.status, status.phase) == ("running", "indexing")
         await flow.pause("kb")
         index.let = 4
-        with anyio.fail_after(10):
+        with fail_soon(10):
             assert (await job.wait_until_idle()).status == "paused"
         assert len(index.documents(index.all_spaces()[0])) == 4
         assert await all_found(flow) == names
@@ -271,7 +271,7 @@ async def test_documents_that_the_other_index_refuses_fail_alone_and_all_of_them
         await run(flow, place)
     async with place.flow(index=FileIndex(tmp_path / "index.db", refuse)) as flow:
         job = await flow.start("kb")
-        with anyio.fail_after(10):
+        with fail_soon(10):
             done = await job.wait()
         if refused == names:
             assert done.status == "failed"
@@ -394,7 +394,7 @@ async def test_a_job_waits_for_an_index_that_cannot_be_opened_yet(tmp_path: Path
     place.write("a", "b")
     async with place.flow() as flow:
         job = await flow.start("kb", FolderSource(str(place.docs)))
-        with anyio.fail_after(20):
+        with fail_soon(20):
             async for status in job.watch():
                 if status.waiting_on == "index":
                     break
@@ -410,7 +410,7 @@ async def test_a_job_does_not_wait_for_an_index_that_will_never_be_there(tmp_pat
     place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
     place.write("a")
     async with place.flow() as flow:
-        with anyio.fail_after(20):
+        with fail_soon(20):
             failed = await (await flow.start("kb", FolderSource(str(place.docs)))).wait()
     assert (failed.status, failed.error) == ("failed", "no such index; make it")
     assert not failed.metrics.embeddings_computed
@@ -428,7 +428,7 @@ async def test_ingestion_waits_for_an_index_that_is_down_and_search_says_so(tmp_
     place.write("a", "b")
     async with place.flow() as flow:
         job = await flow.start("kb", FolderSource(str(place.docs)))
-        with anyio.fail_after(20):
+        with fail_soon(20):
             async for status in job.watch():
                 if status.waiting_on == "index":
                     break
@@ -504,7 +504,7 @@ async def test_a_paused_job_makes_no_call_and_deletes_of_others_go_on(tmp_path: 
         (place.docs / "a.md").unlink()
         place.write("b", text="again all about {name}")
         job = await flow.start("kb", hold=["indexing"])
-        with anyio.fail_after(20):
+        with fail_soon(20):
             assert (await job.wait_until_idle()).status == "paused"
         await flow.skip_document("kb", "c.md")
         spaces = dict(place.rows("SELECT kb_id, name FROM index_spaces"))
@@ -515,7 +515,7 @@ async def test_a_paused_job_makes_no_call_and_deletes_of_others_go_on(tmp_path: 
         assert index.documents(spaces["kb~1"]) == kept, "what belongs to a paused job waits"
         await until(lambda: place.rows("SELECT DISTINCT kb_id FROM index_outbox") == [("kb~1",)])
         await flow.resume("kb")
-        with anyio.fail_after(20):
+        with fail_soon(20):
             await job.wait()
         await until(lambda: not place.rows("SELECT 1 FROM index_outbox"))
         assert len(index.documents(spaces["kb~1"])) == 2

@@ -23,6 +23,7 @@ from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
 from tests.indexes.file_index import CountingFileIndex
 from tests.matrices import first_of_each
+from tests.stopwatch import fail_soon
 
 VERBS = (
     "write", "remove", "run", "push", "skip", "cancel", "pause", "restart", "delete", "search",
@@ -205,7 +206,7 @@ class Story:
             tasks.start_soon(first, self.index.until_put(puts))
 
     async def _settle(self, flow: PhaseFlow) -> None:
-        with anyio.fail_after(30):
+        with fail_soon(30):
             with suppress(PhaseflowError):
                 await flow.cancel("kb")
             done = await (await flow.start("kb", FolderSource(str(self.docs)), allow_deletes=True)).wait()

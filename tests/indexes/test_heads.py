@@ -69,7 +69,7 @@ async def test_a_second_head_can_do_nothing_until_the_first_has_ended(postgres: 
 async def test_a_head_that_was_cut_off_writes_nothing_more_and_says_when_it_has_it_again(postgres: Postgres) -> None:
     first, second = await heads(postgres)
     cut_off_the_head(postgres)
-    with anyio.fail_after(5):
+    with fail_soon(5):
         await second.remove(SPACE, [1])
     for _ in range(2):
         with pytest.raises(IndexUnavailable, match=IN_USE):
@@ -98,7 +98,7 @@ async def test_whoever_takes_over_waits_for_the_end_of_what_the_head_before_was_
         order.append("taken over")
 
     assert first._claim is not None
-    with anyio.fail_after(10):
+    with fail_soon(10):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(first._claim.run, write)
             await is_writing.wait()
@@ -178,7 +178,7 @@ async def test_a_head_with_a_copy_waits_in_words_and_each_brings_the_server_in_l
         assert len(await all_found(first)) == 3
         async with copy.flow() as second:
             job = await second.start("kb", FolderSource(str(copy.docs)))
-            with anyio.fail_after(20):
+            with fail_soon(20):
                 async for status in job.watch():
                     if status.waiting_on == "index":
                         break
@@ -192,7 +192,7 @@ async def test_a_head_with_a_copy_waits_in_words_and_each_brings_the_server_in_l
             place.write("e", "f")
             await run(first, place)
             await stack.aclose()
-            with anyio.fail_after(20):
+            with fail_soon(20):
                 assert (await job.wait()).status == "completed"
             await until(lambda: there(postgres, copy))
             assert await all_found(second) == {"a.md", "b.md", "c.md", "d.md"}

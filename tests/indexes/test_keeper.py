@@ -20,6 +20,7 @@ from tests.engine.components import CountingEmbedder
 from tests.engine.test_web_jobs import allowed, crawl, manual, page
 from tests.indexes.file_index import CountingFileIndex, FileIndex
 from tests.indexes.test_engine import Fault, Place, all_found, run, until
+from tests.stopwatch import fail_soon
 
 NEVER_S = 1000.0
 
@@ -92,7 +93,7 @@ async def test_what_was_deleted_last_goes_with_the_engine_and_else_with_the_next
             await anyio.sleep_forever()
 
     place, index = place_with(tmp_path, "a", fault=fault)
-    with anyio.fail_after(10):
+    with fail_soon(10):
         async with place.flow() as flow:
             await run(flow, place)
             await flow.delete_kb("kb")

@@ -19,6 +19,7 @@ from tests.indexes.file_index import CountingFileIndex, FileIndex
 from tests.indexes.postgres import Postgres
 from tests.indexes.test_engine import Place, all_found, place_of, run, until, until_whole
 from tests.matrices import first_of_each
+from tests.stopwatch import fail_soon
 
 LONG = "all about {name} " * 400
 NAMES = tuple(f"n{n:02}" for n in range(12))
@@ -64,7 +65,7 @@ async def test_rows_that_somebody_else_has_removed_come_back_and_no_answer_passe
         paid = place.embedder.paid.total()
         postgres.rows(loss.format(space))
         said: set[str] = set()
-        with anyio.fail_after(20):
+        with fail_soon(20):
             while rows_of(postgres, space) != whole:
                 try:
                     assert await all_found(flow) == found
@@ -325,7 +326,7 @@ async def test_ingestion_waits_for_a_server_that_stands_still_or_has_no_room_and
                 postgres.rows(NO_ROOM.format(space))
             place.write("more")
             job = await flow.start("kb")
-            with anyio.fail_after(20):
+            with fail_soon(20):
                 async for status in job.watch():
                     if status.waiting_on == "index":
                         break
@@ -338,7 +339,7 @@ async def test_ingestion_waits_for_a_server_that_stands_still_or_has_no_room_and
                 postgres.go_on()
             else:
                 postgres.rows("DROP FUNCTION phaseflow.no_room CASCADE")
-        with anyio.fail_after(20):
+        with fail_soon(20):
             assert (await job.wait()).status == "completed"
         assert await all_found(flow) == {f"{name}.md" for name in (*NAMES, "more")}
         assert set(place.embedder.paid.values()) == {1}

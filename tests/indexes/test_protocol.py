@@ -12,7 +12,7 @@ from phaseflow.components.indexes import Candidate, Index, IndexDocument, Query,
 from phaseflow.components.indexes import postgres as postgres_index
 from phaseflow.components.indexes.postgres import WORTH_AN_INDEX, PostgresIndex
 from tests.indexes.postgres import PASSWORD, Postgres
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 
 Numbers = npt.NDArray[np.float32]
 SPACE = Space("pf_test_1", 16)
@@ -172,7 +172,7 @@ async def test_building_can_be_dropped_and_leaves_nothing(postgres: Postgres) ->
             postgres.rows("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%' AND state = 'active'")
         )
 
-    with anyio.fail_after(20):
+    with fail_soon(20):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(index.ready, Space(SPACE.name, 256))
             while not await anyio.to_thread.run_sync(is_building):  # noqa: ASYNC110  # only the server knows

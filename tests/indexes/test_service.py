@@ -6,7 +6,6 @@ import sys
 import traceback
 from pathlib import Path
 
-import anyio
 import httpx2
 import pytest
 
@@ -15,7 +14,7 @@ from phaseflow.domain.errors import ComponentError, ComponentUnavailable
 from phaseflow.flow import PhaseFlow, Reader
 from tests.http.service import documents, serving, until
 from tests.indexes.postgres import PASSWORD, Postgres
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 
 KB = "/api/ingestion/kb/docs"
 
@@ -63,7 +62,7 @@ async def test_a_server_that_is_killed_and_comes_back(tmp_path: Path) -> None:
 
             await until(waits)
             server.start()
-            with anyio.fail_after(20):
+            with fail_soon(20):
                 assert (await (await flow.job("docs")).wait()).status == "completed"
             assert len((await answered(f"{KB}/search?q=manual&mode=vectors")).json()["hits"]) == 5
 
@@ -82,7 +81,7 @@ async def test_a_server_that_is_killed_and_comes_back(tmp_path: Path) -> None:
 def _command(folder: Path, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, "-m", "phaseflow", *arguments, "--db", str(folder / "kb.db"), "--index-server", f"main={url}"],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert PASSWORD not in done.stdout + done.stderr
     assert "wr0ng" not in done.stdout + done.stderr

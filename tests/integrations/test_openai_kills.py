@@ -114,7 +114,7 @@ async def test_what_was_answered_outlives_kills(tmp_path: Path) -> None:
                 await anyio.sleep(0.05)  # until it is back
 
     url = f"http://127.0.0.1:{port}/v1"
-    async with AsyncOpenAI(base_url=url, api_key="any", max_retries=0, timeout=20) as client:
+    async with AsyncOpenAI(base_url=url, api_key="any", max_retries=0, timeout=60) as client:
         async with anyio.create_task_group() as clients:
             for number in range(CLIENTS):
                 clients.start_soon(work, client, number)

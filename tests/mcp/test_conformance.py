@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from tests.stopwatch import fail_soon
+
 pytest.importorskip("mcp", reason="needs the development group: mcp")
 
 from mcp.server.mcpserver import Context, Image
@@ -86,7 +88,7 @@ async def test_the_service_conforms_to_the_protocol(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr("phaseflow.http.agents.make_server", equipped)
     async with serving(PhaseFlow(tmp_path / "kb.db")) as service:
-        with anyio.fail_after(WITHIN_S):
+        with fail_soon(WITHIN_S):
             ran = await anyio.run_process(
                 [
                     str(PROGRAMS / "node"), str(PROGRAMS / "conformance"), "server", "--url", f"{service.url}/mcp",

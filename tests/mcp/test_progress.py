@@ -16,7 +16,7 @@ from phaseflow.http import AllowedRoots
 from phaseflow.mcp import following
 from tests.http.service import Service, documents, serving
 from tests.mcp.test_tools import WITHIN_S, agent, stdio
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def assert_heard_to_the_end(heard: Heard) -> None:
 
 
 async def test_a_job_is_followed_to_its_end(service: Service, tmp_path: Path) -> None:
-    with anyio.fail_after(WITHIN_S):
+    with fail_soon(WITHIN_S):
         async with agent(service.url) as session:
             heard = Heard()
             given: dict[str, Any] = {"kb_id": "waf", "source": source(tmp_path)}
@@ -66,7 +66,7 @@ async def test_a_job_is_followed_to_its_end(service: Service, tmp_path: Path) ->
 
 @pytest.mark.thorough
 async def test_a_job_is_followed_on_stdin_and_stdout(service: Service, tmp_path: Path) -> None:
-    with anyio.fail_after(WITHIN_S):
+    with fail_soon(WITHIN_S):
         for kb_id, *words in (["own"], ["served", "--server", service.url]):
             folder = tmp_path / kb_id
             folder.mkdir()
@@ -79,7 +79,7 @@ async def test_a_job_is_followed_on_stdin_and_stdout(service: Service, tmp_path:
 
 
 async def test_a_job_that_pauses_is_not_waited_for(service: Service, tmp_path: Path) -> None:
-    with anyio.fail_after(WITHIN_S):
+    with fail_soon(WITHIN_S):
         async with agent(service.url) as session:
             given = {"kb_id": "waf", "source": source(tmp_path), "hold": ["embedding"]}
             ended = await session.call_tool("start", given, progress_callback=Heard())
@@ -99,7 +99,7 @@ async def test_the_wait_is_bounded(service: Service, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(following, "FOLLOWED_S", 600)
         monkeypatch.setattr(following, "MOST_FOLLOWED", 0)
         given = {"kb_id": "other", "source": source(tmp_path), "hold": ["loading"]}
-        with anyio.fail_after(10):
+        with fail_soon(10):
             assert not (await session.call_tool("start", given, progress_callback=Heard())).is_error
 
 
@@ -127,7 +127,7 @@ async def test_the_service_ends_at_once_though_a_job_is_followed(
                 await session.call_tool("start", given, progress_callback=told)
 
     flow = PhaseFlow(tmp_path / "kb.db", check_source=AllowedRoots([tmp_path]))
-    with anyio.fail_after(WITHIN_S):
+    with fail_soon(WITHIN_S):
         async with anyio.create_task_group() as tasks, serving(flow) as service:
             tasks.start_soon(follow, service.url)
             await heard.wait()

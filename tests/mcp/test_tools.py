@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 pytest.importorskip("mcp", reason="needs the development group: mcp")
@@ -22,7 +21,7 @@ from phaseflow.flow import PhaseFlow
 from phaseflow.http import AllowedRoots
 from phaseflow.mcp.tools import DATA_NOTE
 from tests.http.service import Service, documents, http_client, serving, until
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, fail_soon
 
 WITHIN_S = 30
 TOOLS = {
@@ -246,7 +245,7 @@ async def test_a_host_that_lets_everybody_in_does_not_let_agents_in_without_a_to
 
 
 async def test_the_service_ends_at_once_though_an_agent_is_connected(tmp_path: Path) -> None:
-    with anyio.fail_after(WITHIN_S):
+    with fail_soon(WITHIN_S):
         async with serving(PhaseFlow(tmp_path / "kb.db")) as service, agent(service.url) as session:
             await session.list_tools()
             watch = Stopwatch()
@@ -255,7 +254,7 @@ async def test_the_service_ends_at_once_though_an_agent_is_connected(tmp_path: P
 
 async def test_over_stdin_and_stdout_with_a_database_of_its_own(tmp_path: Path) -> None:
     documents(tmp_path / "docs")
-    with anyio.fail_after(WITHIN_S):
+    with fail_soon(WITHIN_S):
         async with stdio(tmp_path) as session:
             await call(session, "start", kb_id="waf", source={"type": "folder", "path": "docs"})
             await completed(session, "waf")
@@ -267,7 +266,7 @@ async def test_over_stdin_and_stdout_with_a_database_of_its_own(tmp_path: Path) 
 
 @pytest.mark.thorough
 async def test_over_stdin_and_stdout_through_a_service(service: Service, tmp_path: Path) -> None:
-    with anyio.fail_after(WITHIN_S):
+    with fail_soon(WITHIN_S):
         async with stdio(tmp_path, "--server", service.url) as session:
             written = [{"uri": "n.md", "text": "# Whales\n\nSing.", "metadata": {"sea": "north"}}]
             await call(session, "add_documents", kb_id="mine", documents=written)

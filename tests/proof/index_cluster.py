@@ -13,6 +13,7 @@ from phaseflow.domain.errors import ComponentError
 from tests.components.test_workers import docx
 from tests.engine.ray_parts import named
 from tests.proof.index_victim import Who
+from tests.stopwatch import fail_soon
 
 if TYPE_CHECKING:
     from phaseflow.components.protocols import Vectors
@@ -65,7 +66,7 @@ class Cluster:
     async def until_up(self) -> None:
         """Until it reads a document: what was killed last may not have been noticed yet."""
         await self._workers.open()
-        with anyio.fail_after(UP_S):
+        with fail_soon(UP_S):
             while True:
                 try:
                     await self._workers.extract([RawDocument(rb"{\rtf1 x\par}", "x.rtf")])

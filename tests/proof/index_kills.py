@@ -35,6 +35,7 @@ from tests.proof.disk import Disk, enter_own_mounts
 from tests.proof.index_cluster import Cluster, slow_docx
 from tests.proof.index_victim import CELLS, Cell, Errand, Who, arrived_at, live, run_errand, until_settled
 from tests.proof.victim import AT_RISK, RemoteEmbedder
+from tests.stopwatch import fail_soon
 
 GO_ON_S = 150
 QUERY = "all"
@@ -143,7 +144,7 @@ class Kills:
         )
         process.start()
         arrived = arrived_at(database)
-        with anyio.fail_after(GO_ON_S):
+        with fail_soon(GO_ON_S):
             while process.is_alive():
                 await anyio.sleep(0.02)
                 if arrived.exists():
@@ -191,7 +192,7 @@ class Kills:
             self._disk.empty()
 
     async def _go_on(self, cell: Cell, database: Path, docs: Path, embedder: RemoteEmbedder) -> None:
-        with anyio.fail_after(GO_ON_S):
+        with fail_soon(GO_ON_S):
             workers = self._cluster if cell.who.is_of_cluster else None
             async with PhaseFlow(
                 database, embedder=embedder, index_servers={"main": self._server.url}, workers=workers

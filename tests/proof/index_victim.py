@@ -16,6 +16,7 @@ from phaseflow.components.indexes import postgres
 from phaseflow.components.workers.protocol import Workers
 from phaseflow.store import failpoints
 from tests.proof.victim import RemoteEmbedder
+from tests.stopwatch import fail_soon
 
 Settings = dict[str, dict[str, str]]
 OUTSIDE: Settings = {"index": {"type": "postgres", "server": "main"}}
@@ -180,7 +181,7 @@ async def run_errand(
 ) -> None:
     """Do it, with ``install`` called when the point may be reached, until the index has removed all that is gone."""
     embedder = RemoteEmbedder(base_url)
-    with anyio.fail_after(LONGEST_S):
+    with fail_soon(LONGEST_S):
         async with PhaseFlow(database, embedder=embedder, index_servers={"main": url}, workers=workers) as flow:
             if errand is not Errand.DELETE:
                 install()

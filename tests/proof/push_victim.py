@@ -12,6 +12,7 @@ import anyio
 from phaseflow import NewDocument, PhaseFlow
 from phaseflow.store import failpoints
 from tests.proof.victim import LONGEST_S, SETTINGS, RemoteEmbedder
+from tests.stopwatch import fail_soon
 from tests.store.probes import until_merged
 
 NOTES = [NewDocument(uri=f"note-{n:02}", text=f"The letter {n}: " + f"word{n} again{n} " * 20) for n in range(24)]
@@ -67,7 +68,7 @@ async def _run(case: Case, database: Path, base_url: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     embedder = RemoteEmbedder(base_url)
-    with anyio.fail_after(LONGEST_S):
+    with fail_soon(LONGEST_S):
         async with PhaseFlow(database, embedder=embedder) as flow:
             failpoints.install(case.point, arrive)
             await _ERRANDS[case.errand](flow, embedder, _record(database))

@@ -16,6 +16,7 @@ from phaseflow.domain.errors import JobConflict, JobNotFound, KnowledgeBaseNotFo
 from phaseflow.store import failpoints
 from tests.proof.calm import bring_to_an_end
 from tests.proof.victim import SETTINGS, RemoteEmbedder
+from tests.stopwatch import fail_soon
 
 KBS = ("one", "two")
 POINTS = (
@@ -125,7 +126,7 @@ async def _live_with(flow: PhaseFlow, kb: str, riot: Riot, dice: random.Random, 
 async def _give_verbs(flow: PhaseFlow, kb: str, riot: Riot, dice: random.Random, deeds: int) -> None:
     for _ in range(deeds):
         verb = dice.choice(VERBS)
-        with anyio.fail_after(ANSWER_S):
+        with fail_soon(ANSWER_S):
             try:
                 if dice.random() < 0.1:
                     with anyio.move_on_after(dice.random() * 0.02):

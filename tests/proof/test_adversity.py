@@ -14,6 +14,7 @@ from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.store import clock, connection
 from tests.engine.components import CountingEmbedder
 from tests.proof import outcome
+from tests.stopwatch import fail_soon
 
 
 @asynccontextmanager
@@ -23,14 +24,14 @@ async def embedding(folder: Path, database: Path) -> AsyncIterator[tuple[PhaseFl
     embedder.close()
     async with PhaseFlow(database, embedder=embedder) as flow:
         await flow.start("kb", folder)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await embedder.until_called()
         yield flow, embedder
 
 
 async def says(flow: PhaseFlow, reason: str) -> None:
     """Wait until the status of the running job says that the database cannot be written, and why."""
-    with anyio.fail_after(10):
+    with fail_soon(10):
         async for status in (await flow.job("kb")).watch():
             assert status.status is JobStatus.RUNNING
             if "The database cannot be written" in status.message and reason in status.message:
@@ -39,7 +40,7 @@ async def says(flow: PhaseFlow, reason: str) -> None:
 
 async def refused(flow: PhaseFlow) -> None:
     """Ask until writing fails: a small write can still succeed before the job tries its own again."""
-    with anyio.fail_after(10):
+    with fail_soon(10):
         while True:
             await flow.check_store()
             await anyio.sleep(0.01)
@@ -47,7 +48,7 @@ async def refused(flow: PhaseFlow) -> None:
 
 async def goes_on_and_loses_nothing(flow: PhaseFlow, embedder: CountingEmbedder, database: Path) -> None:
     """The job ends by itself. Nothing is paid twice: what was in hand is stored once there is room."""
-    with anyio.fail_after(10):
+    with fail_soon(10):
         final = await (await flow.job("kb")).wait()
     assert (final.status, "cannot be written" in final.message) == (JobStatus.COMPLETED, False)
     assert (await flow.kb("kb")).documents == 12
@@ -125,7 +126,7 @@ async def test_a_file_that_is_taken_away_and_put_back_loses_nothing(folder: Path
 
 
 async def test_an_engine_whose_file_is_gone_for_good_can_be_left(folder: Path, database: Path) -> None:
-    with anyio.fail_after(5):
+    with fail_soon(5):
         async with embedding(folder, database) as (flow, embedder):
             database.unlink()
             embedder.gate.set()
@@ -140,7 +141,7 @@ async def test_a_clock_that_is_set_back_makes_no_negative_time(
         embedder.gate.set()
     monkeypatch.setattr(clock, "datetime", two_hours_ago())
     async with PhaseFlow(database, embedder=embedder) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             final = await (await flow.job("kb")).wait()
         log = (await flow.transitions_of(final.job_id)).items
     assert final.status is JobStatus.COMPLETED
@@ -158,7 +159,7 @@ async def test_a_clock_that_steps_while_a_job_runs_moves_its_moments_and_not_its
         monkeypatch.setattr(clock, "datetime", shifted(step))
         during = await flow.status("kb")
         embedder.gate.set()
-        with anyio.fail_after(10):
+        with fail_soon(10):
             final = await (await flow.job("kb")).wait()
     for status in (during, final):
         assert all(0 <= detail.active_seconds < 60 for detail in status.phase_details)

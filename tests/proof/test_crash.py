@@ -15,6 +15,7 @@ from phaseflow import JobStatus, PhaseFlow, PhaseStatus
 from phaseflow.components.protocols import Span
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.stopwatch import fail_soon
 
 
 class HangingChunker:
@@ -59,7 +60,7 @@ async def test_phases_that_a_failed_job_left_running_are_paused_by_the_next_engi
         job = await flow.start("kb", folder)
         assert await anyio.to_thread.run_sync(chunker.entered.wait, 10)
         embedder.gate.set()  # not before: a phase without anything in hand would be paused at once
-        with anyio.fail_after(10):
+        with fail_soon(10):
             failed = await job.wait()
         assert failed.phase_details[1].status is PhaseStatus.RUNNING
         copy = left_behind(database)
@@ -69,7 +70,7 @@ async def test_phases_that_a_failed_job_left_running_are_paused_by_the_next_engi
         assert found.status is JobStatus.FAILED
         assert found.phase_details[1].status is PhaseStatus.PAUSED
         await flow.retry("kb")
-        with anyio.fail_after(10):
+        with fail_soon(10):
             assert (await (await flow.job("kb")).wait()).status in {JobStatus.COMPLETED, JobStatus.FAILED}
         await until_completed(flow)
         assert (await flow.kb("kb")).documents == 40
@@ -107,11 +108,11 @@ async def test_one_changed_document_that_fails_is_not_every_document(folder: Pat
 
 
 async def finished(flow: PhaseFlow, folder: Path) -> JobStatus:
-    with anyio.fail_after(10):
+    with fail_soon(10):
         return (await (await flow.start("kb", folder)).wait()).status
 
 
 async def until_completed(flow: PhaseFlow) -> None:
-    with anyio.fail_after(10):
+    with fail_soon(10):
         while (await flow.status("kb")).status is not JobStatus.COMPLETED:
             await flow.tracker.feed.hint().wait()

@@ -18,6 +18,7 @@ from phaseflow.flow.inputs import Source
 from tests.components.web_site import QUICK, Reply, WebSite, html, moved
 from tests.engine.components import CountingEmbedder
 from tests.proof import outcome
+from tests.stopwatch import fail_soon
 
 PAGES = 90
 TURNING = "/47"
@@ -100,7 +101,7 @@ async def kill_while_asking_for(path: str, site: WebSite, database: Path) -> Non
 
 async def test_a_crawl_that_is_killed_goes_on_where_it_stood(database: Path) -> None:
     async with website() as site:
-        with anyio.fail_after(30):
+        with fail_soon(30):
             whole, usual = await undisturbed(site, database.with_name("whole.db"))
             page, site.pages[TURNING] = site.pages[TURNING], Reply(hang=True)
             await kill_while_asking_for(TURNING, site, database)
@@ -115,7 +116,7 @@ async def test_a_crawl_that_is_killed_goes_on_where_it_stood(database: Path) -> 
 
 async def test_a_crawl_that_is_paused_asks_for_no_page_twice(database: Path) -> None:
     async with website() as site:
-        with anyio.fail_after(30):
+        with fail_soon(30):
             whole, usual = await undisturbed(site, database.with_name("whole.db"))
             async with engine(database) as flow:
                 job = await flow.start("kb", {"type": "web", "urls": [f"{site.url}/0"]})
@@ -133,7 +134,7 @@ async def test_a_crawl_that_is_paused_asks_for_no_page_twice(database: Path) -> 
 
 async def test_a_site_that_goes_down_fails_the_phase_and_a_retry_goes_on(database: Path) -> None:
     site = website()
-    with anyio.fail_after(30):
+    with fail_soon(30):
         async with engine(database) as flow:
             async with site:
                 whole, usual = await undisturbed(site, database.with_name("whole.db"))
@@ -158,7 +159,7 @@ async def test_a_site_that_goes_down_fails_the_phase_and_a_retry_goes_on(databas
 @pytest.mark.thorough
 async def test_a_site_that_answers_nothing_but_errors_fails_the_phase_and_a_retry_goes_on(database: Path) -> None:
     async with website() as site:
-        with anyio.fail_after(30):
+        with fail_soon(30):
             whole, usual = await undisturbed(site, database.with_name("whole.db"))
             async with engine(database) as flow:
                 job = await flow.start("kb", {"type": "web", "urls": [f"{site.url}/0"]})
@@ -212,7 +213,7 @@ def twin_pages() -> WebSite:
 @pytest.mark.thorough
 async def test_documents_take_their_shortest_addresses_though_the_process_dies_while_they_do(database: Path) -> None:
     async with twin_pages() as site:
-        with anyio.fail_after(60):
+        with fail_soon(60):
             # In the second of two transactions: what the first has done stays, and the rest is done again.
             command = [sys.executable, "-c", DYING, str(database), site.url, "2"]
             environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

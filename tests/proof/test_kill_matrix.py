@@ -25,6 +25,7 @@ from tests.matrices import first_of_each
 from tests.proof import outcome, victim
 from tests.proof.test_crash import left_behind
 from tests.proof.victim import AT_RISK, SETTINGS, Case, Errand, RemoteEmbedder
+from tests.stopwatch import fail_soon
 from tests.store.probes import until_removed
 
 QUERIES = ("word20x7", "word22x30", "word45x1", "again8x2")
@@ -157,7 +158,7 @@ async def served() -> AsyncIterator[FakeEmbeddingServer]:
 async def go_on(database: Path, folder: Path, server: FakeEmbeddingServer, model: str) -> None:
     """Bring the newest job to its end, whatever it takes; make one when there is none that would do."""
     embedder = RemoteEmbedder(server.base_url, model)
-    with anyio.fail_after(20):
+    with fail_soon(20):
         async with PhaseFlow(database, embedder=embedder) as flow:
             newest = {status.kb_id: status for status in await flow.latest()}
             status = newest.get("kb")
@@ -207,7 +208,7 @@ def forks() -> multiprocessing.context.ForkServerContext:
 async def ended(process: BaseProcess) -> int:
     """The exit code of a process, once it has one."""
     process.start()
-    with anyio.fail_after(30):
+    with fail_soon(30):
         await anyio.to_thread.run_sync(process.join)
     return process.exitcode or 0
 

@@ -19,6 +19,7 @@ from tests.proof import outcome, push_victim
 from tests.proof.push_victim import ALL, Case, Errand, answered, settled
 from tests.proof.test_kill_matrix import PRELOADED, ended, go_on, served
 from tests.proof.victim import AT_RISK, RemoteEmbedder
+from tests.stopwatch import fail_soon
 from tests.store.probes import select, until_merged
 
 PUSHES = [
@@ -101,7 +102,7 @@ async def push_all(database: Path, server: FakeEmbeddingServer) -> None:
     What was answered is indexed without that, unless the newest job has failed, whose user decides.
     """
     embedder = RemoteEmbedder(server.base_url)
-    with anyio.fail_after(20):
+    with fail_soon(20):
         async with PhaseFlow(database, embedder=embedder) as flow:
             if before := answered(database):
                 if "resume" in (await flow.status("kb")).allowed_actions:
@@ -152,7 +153,7 @@ async def test_most_of_a_source_goes_with_consent_only_and_consent_is_kept(
         )
         assert bool(consented) == (case.point in {"run_start.resume", "indexing.withdrawn"})
         embedder = RemoteEmbedder(server.base_url)
-        with anyio.fail_after(20):
+        with fail_soon(20):
             async with PhaseFlow(database, embedder=embedder) as flow:
                 job = await flow.job("kb")
                 if "resume" in (status := await job.status()).allowed_actions and consented:

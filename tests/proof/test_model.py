@@ -37,6 +37,7 @@ from tests.proof import outcome
 from tests.proof.pieces import TROUBLES, PieceOfEmbedder, PieceOfLoader
 from tests.proof.test_crash import left_behind
 from tests.proof.victim import SETTINGS
+from tests.stopwatch import fail_soon
 from tests.store.probes import until_removed
 
 T = TypeVar("T")
@@ -162,7 +163,7 @@ class Engine(RuleBasedStateMachine):
         """Ask the engine; it answers in time, whatever happens."""
 
         async def in_time() -> T:
-            with anyio.fail_after(ANSWER_S):
+            with fail_soon(ANSWER_S):
                 return await ask()
 
         return self.portal.call(in_time)

@@ -15,7 +15,8 @@ from phaseflow.store.states import DocumentState
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.proof import outcome
 from tests.proof.test_seams import until_paused, until_quiet_writer
-from tests.proof.turnstile import Turnstile, until
+from tests.proof.turnstile import Turnstile, queued, until
+from tests.stopwatch import fail_soon
 from tests.store.probes import select, until_merged
 
 NOTE = {"uri": "a", "text": "The letter a."}
@@ -82,8 +83,7 @@ async def test_a_pause_before_the_run_leaves_in_the_inbox_what_an_older_job_had_
                 await turnstile.arrival()
                 turnstile.pass_one()  # the new job
                 await turnstile.arrival()  # it has a slot
-                tasks.start_soon(flow.pause, "kb")
-                await until(lambda: flow._engine.hub.database.queue_length >= 1)
+                await queued(tasks, flow, flow.pause, "kb")
                 turnstile.pass_one()
                 await turnstile.arrival()
                 turnstile.pass_one()  # the pause
@@ -95,7 +95,7 @@ async def test_a_pause_before_the_run_leaves_in_the_inbox_what_an_older_job_had_
             assert outcome.rows(database) == before
             embedder.gate.set()
             await flow.resume("kb")
-            with anyio.fail_after(20):
+            with fail_soon(20):
                 while {hit.uri for hit in await flow.search("kb", "letter")} != {"a", "b"}:  # noqa: ASYNC110  # nobody tells when
                     await anyio.sleep(0.05)
 

@@ -20,12 +20,13 @@ from phaseflow.supervisor import run_start
 from phaseflow.supervisor.supervisor import Supervisor
 from tests.engine.components import CountingEmbedder, vector_of
 from tests.proof import outcome
-from tests.proof.turnstile import Turnstile, until
+from tests.proof.turnstile import Turnstile, queued, until
+from tests.stopwatch import fail_soon
 from tests.store.probes import until_removed
 
 
 async def until_paused(flow: PhaseFlow, phase: JobPhase | None = None) -> None:
-    with anyio.fail_after(10):
+    with fail_soon(10):
         async for status in (await flow.job("kb")).watch():
             is_drained = status.status is JobStatus.PAUSED
             if is_drained if phase is None else status.phase_details[phase.position].status is PhaseStatus.PAUSED:
@@ -141,7 +142,7 @@ async def test_a_cancel_whose_caller_was_cancelled_frees_the_slot(folder: Path, 
                 await turnstile.arrival()
                 tasks.cancel_scope.cancel()
             turnstile.open()
-            with anyio.fail_after(5):
+            with fail_soon(5):
                 assert (await job.wait()).status is JobStatus.CANCELLED
                 await until(lambda: embedder.inside == 0)
 
@@ -156,7 +157,7 @@ async def test_a_start_whose_caller_was_cancelled_runs(folder: Path, database: P
                 tasks.cancel_scope.cancel()
             turnstile.open()
             await until(lambda: flow.tracker.feed.revision("kb") > 0)
-            with anyio.fail_after(10):
+            with fail_soon(10):
                 assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
 
 
@@ -178,8 +179,7 @@ async def test_a_pause_between_the_slot_and_the_run_starts_nothing(folder: Path,
                 await turnstile.arrival()
                 turnstile.pass_one()  # the resume
                 await turnstile.arrival()  # the job has a slot, and what it failed at before is being queued again
-                tasks.start_soon(flow.pause, "kb")
-                await until(lambda: flow._engine.hub.database.queue_length >= 1)
+                await queued(tasks, flow, flow.pause, "kb")
                 turnstile.open()  # the pause is written, then the run would begin
             await until_quiet_writer(flow)
             assert flow.tracker.feed.last_seq == log
@@ -199,8 +199,7 @@ async def test_a_phase_that_is_held_while_it_is_about_to_start_stays_held(folder
                         turnstile.pass_one()
                         continue
                     break
-                tasks.start_soon(flow.pause, "kb", JobPhase.INDEXING)
-                await until(lambda: flow._engine.hub.database.queue_length > 0)
+                await queued(tasks, flow, flow.pause, "kb", JobPhase.INDEXING)
                 turnstile.open()
             await until_settled(flow)
             indexing = (await flow.status("kb")).phase_details[3]
@@ -209,7 +208,7 @@ async def test_a_phase_that_is_held_while_it_is_about_to_start_stays_held(folder
                 (PhaseStatus.PAUSED, "pause"),
             }
             await flow.resume("kb")
-            with anyio.fail_after(10):
+            with fail_soon(10):
                 assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
 
 
@@ -223,7 +222,7 @@ async def test_a_start_takes_the_place_of_a_retry_that_waits_in_the_queue(folder
     embedder = CountingEmbedder(fault)
     async with PhaseFlow(database, embedder=embedder, slots=1) as flow:
         failed = await flow.start("kb", folder)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             assert (await failed.wait()).status is JobStatus.FAILED
         broken = False
         embedder.close()
@@ -232,7 +231,7 @@ async def test_a_start_takes_the_place_of_a_retry_that_waits_in_the_queue(folder
         await flow.retry("kb")
         new = await flow.start("kb")
         embedder.gate.set()
-        with anyio.fail_after(10):
+        with fail_soon(10):
             assert (await other.wait()).status is JobStatus.COMPLETED
             assert (await new.wait()).status is JobStatus.COMPLETED
         assert (await failed.status()).status is JobStatus.FAILED
@@ -261,7 +260,7 @@ async def test_documents_that_a_retry_gives_back_are_not_passed_by(folder: Path,
     embedder.in_flight, embedder.batch_size = 1, 3
     async with PhaseFlow(database, embedder=embedder) as flow:
         job = await flow.start("kb", folder, hold=["indexing"])
-        with anyio.fail_after(10):
+        with fail_soon(10):
             assert (await job.wait()).status is JobStatus.FAILED
         bad = False
         embedder.close()
@@ -270,7 +269,7 @@ async def test_documents_that_a_retry_gives_back_are_not_passed_by(folder: Path,
         await until_quiet_writer(flow)  # indexing has looked, and found those behind
         embedder.gate.set()
         await flow.resume("kb")
-        with anyio.fail_after(10):
+        with fail_soon(10):
             final = await job.wait()
         assert final.status is JobStatus.COMPLETED
         assert (await flow.kb("kb")).documents == 12
@@ -288,11 +287,11 @@ async def test_a_job_that_cannot_even_begin_fails_by_legal_moves(folder: Path, d
         await flow.pause("kb")
         await flow.resume("kb", "chunking")
     async with PhaseFlow(database, loader=no_loader) as flow:
-        with anyio.fail_after(10):
+        with fail_soon(10):
             failed = await (await flow.job("kb")).wait()
         assert failed.error == "there is nothing to load with"
         await flow.retry("kb")
-        with anyio.fail_after(10):
+        with fail_soon(10):
             await until(lambda: flow.tracker.feed.last_seq > 6)
     assert outcome.violations(database) == []
 
@@ -313,15 +312,12 @@ async def test_a_pause_does_not_wait_until_the_traces_of_an_older_job_are_cleare
                     await turnstile.arrival()
                     turnstile.pass_one()
                 await turnstile.arrival()  # the first of the traces
-                await anyio.wait_all_tasks_blocked()  # the janitor may write, too
-                others = flow._engine.hub.database.queue_length
-                tasks.start_soon(flow.pause, "kb")
-                await until(lambda: flow._engine.hub.database.queue_length > others)
+                await queued(tasks, flow, flow.pause, "kb")
                 turnstile.open()
             await until_paused(flow)
             assert outcome.leftovers(database) > 6
             await flow.resume("kb")
-            with anyio.fail_after(10):
+            with fail_soon(10):
                 assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
             await until_removed(flow._engine.hub.database)
     assert outcome.leftovers(database) == 0
@@ -329,7 +325,7 @@ async def test_a_pause_does_not_wait_until_the_traces_of_an_older_job_are_cleare
 
 async def until_settled(flow: PhaseFlow) -> None:
     """Until the job is over or paused, and waits for nobody but its user."""
-    with anyio.fail_after(10):
+    with fail_soon(10):
         while True:
             async for status in (await flow.job("kb")).watch():
                 if status.waiting_on != "queue" and status.status in {JobStatus.PAUSED, JobStatus.COMPLETED}:
@@ -378,7 +374,7 @@ async def test_answers_on_their_way_when_embedding_fails_are_stored(folder: Path
     embedder = SlowAtFirst(fault)
     async with PhaseFlow(database, embedder=embedder) as flow:
         job = await flow.start("kb", folder)
-        with anyio.fail_after(10):
+        with fail_soon(10):
             assert (await job.wait()).status is JobStatus.FAILED
         broken = False
         await flow.retry("kb")

@@ -1,22 +1,28 @@
 """A turnstile before the writer's commit: requests go through one at a time, when the test says so."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Self
+from typing import Any, Self
 
 import anyio
+import pytest
+from anyio.abc import TaskGroup
 
+from phaseflow import PhaseFlow
 from phaseflow.store import failpoints
+from tests.stopwatch import fail_soon
 
+Verb = Callable[..., Coroutine[Any, Any, object]]
 MOST_S = 10
+HELD_S = 30
 
 
 class Turnstile:
     """While it is closed, every transaction stops right before its commit until ``pass_one`` or ``open``."""
 
     def __init__(self) -> None:
-        self._closed = False
+        self._closed = self._was_forgotten = False
         self._arrived = threading.Semaphore(0)
         self._may_pass = threading.Semaphore(0)
 
@@ -28,6 +34,7 @@ class Turnstile:
         failpoints.install(point, turnstile._reached)
         try:
             yield turnstile
+            assert not turnstile._was_forgotten, "one that stood before it went on by itself: the test proves nothing"
         finally:
             turnstile.open()
             failpoints.clear()
@@ -38,7 +45,7 @@ class Turnstile:
 
     async def arrival(self) -> None:
         """Wait until one stands before it."""
-        await anyio.to_thread.run_sync(lambda: self._arrived.acquire(timeout=MOST_S))
+        assert await anyio.to_thread.run_sync(lambda: self._arrived.acquire(timeout=HELD_S)), "nobody came"
 
     def pass_one(self) -> None:
         """Let one through."""
@@ -52,11 +59,28 @@ class Turnstile:
     def _reached(self) -> None:
         if self._closed:
             self._arrived.release()
-            self._may_pass.acquire(timeout=MOST_S)
+            self._was_forgotten |= not self._may_pass.acquire(timeout=HELD_S)
 
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the event loop turn until a condition holds."""
-    with anyio.fail_after(MOST_S):
+    with fail_soon(MOST_S):
         while not condition():  # noqa: ASYNC110  # what changes is seen from outside only
             await anyio.sleep(0.002)
+
+
+async def queued(tasks: TaskGroup, flow: PhaseFlow, verb: Verb, *args: object) -> None:
+    """Give a verb in a task of its own, and return when its request waits for the writer, among those of others."""
+    database, asked = flow._engine.hub.database, anyio.Event()
+    write = database.write
+
+    async def seen(*given: Any, **options: Any) -> Any:
+        if anyio.get_current_task().name == "the verb":
+            asked.set()
+        return await write(*given, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "write", seen)
+        tasks.start_soon(verb, *args, name="the verb")
+        with fail_soon(MOST_S):
+            await asked.wait()

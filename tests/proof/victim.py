@@ -15,6 +15,7 @@ from phaseflow.components.embedders.openai import OpenAIEmbedder
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.flow import Job
 from phaseflow.store import failpoints
+from tests.stopwatch import fail_soon
 from tests.store.probes import until_given_back
 
 SETTINGS = {"chunk_size": 200, "chunk_overlap": 20}
@@ -97,7 +98,7 @@ async def _run(errand: Errand, database: Path, folder: Path, base_url: str, mode
     embedder = RemoteEmbedder(base_url, model)
     if errand is Errand.RETRY:
         embedder.refuses_from = 5
-    with anyio.fail_after(LONGEST_S):
+    with fail_soon(LONGEST_S):
         async with PhaseFlow(database, embedder=embedder) as flow:
             job = await flow.start("kb", folder, settings=SETTINGS) if not flow.interrupted else await flow.job("kb")
             await _ERRANDS[errand](flow, job, embedder)

@@ -11,6 +11,7 @@ from phaseflow.store.database import Database
 from phaseflow.store.leftovers import Leftovers
 from phaseflow.store.transaction import Row, Transaction
 from phaseflow.store.upkeep import FreeSpace
+from tests.stopwatch import fail_soon
 
 
 def select(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -82,7 +83,7 @@ class Plans(Transaction):
 
 async def until_removed(database: Database) -> None:
     """Until the janitor of a running engine has nothing left to remove."""
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while await database.read(lambda tx: Leftovers(tx).are_there()):  # noqa: ASYNC110  # nobody tells when
             await anyio.sleep(0.01)
 
@@ -90,7 +91,7 @@ async def until_removed(database: Database) -> None:
 async def until_merged(database: Database) -> None:
     """Until the janitor of a running engine, none of whose jobs run, has cleared the words of what was removed."""
     await until_removed(database)
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while await database.read(lambda tx: FreeSpace(tx).has_removed_words()):  # noqa: ASYNC110  # nobody tells when
             await anyio.sleep(0.01)
 
@@ -98,6 +99,6 @@ async def until_merged(database: Database) -> None:
 async def until_given_back(database: Database) -> None:
     """Until it has made the file shorter by the pages that are free then, too."""
     await until_merged(database)
-    with anyio.fail_after(20):
+    with fail_soon(20):
         while await database.read(lambda tx: FreeSpace(tx).has_free_pages()):  # noqa: ASYNC110  # nobody tells when
             await anyio.sleep(0.01)

@@ -8,6 +8,7 @@ import pytest
 
 from phaseflow.store.clock import Clock
 from phaseflow.store.transaction import Transaction
+from tests.stopwatch import fail_soon
 
 STEP = timedelta(hours=6)
 MOMENT = timedelta(seconds=1)
@@ -81,7 +82,7 @@ async def test_what_is_read_before_a_step_has_been_followed_is_read_again_after_
     async def look() -> None:
         assert await clock.read_steadily(read)
 
-    with anyio.fail_after(5):
+    with fail_soon(5):
         async with anyio.create_task_group() as tasks:
             tx = transaction()
             clock.follow(tx, STEP)
@@ -100,7 +101,7 @@ async def test_a_step_that_cannot_be_followed_holds_up_no_reader_for_long() -> N
         return "found"
 
     clock.follow(transaction(), STEP)
-    with anyio.fail_after(5):
+    with fail_soon(5):
         assert await clock.read_steadily(read) == "found"
 
 

@@ -18,6 +18,7 @@ from phaseflow.domain.vocabulary import JobPhase, PhaseStatus
 from phaseflow.store import migration, schema
 from phaseflow.store.read_pool import open_readers
 from phaseflow.store.session import open_session
+from tests.stopwatch import fail_soon
 from tests.store.probes import names, put, select
 from tests.store.test_lock import HOLD_OPEN, other_process
 
@@ -35,7 +36,7 @@ def files(folder: Path) -> dict[str, bytes]:
 async def refused(path: Path, error: type[StoreError], words: str) -> None:
     """Opening it says so and changes no byte."""
     before = files(path.parent)
-    with anyio.fail_after(10), pytest.raises(error, match=words) as caught:
+    with fail_soon(10), pytest.raises(error, match=words) as caught:
         async with open_session(path):
             pass
     assert str(path) in str(caught.value)
@@ -141,7 +142,7 @@ async def test_what_is_no_regular_file_is_left_alone(path: Path, kind: str) -> N
         "link to a device": partial(path.symlink_to, os.devnull),
     }
     make[kind]()
-    with anyio.fail_after(10), pytest.raises(StoreUnavailable, match="is not a regular file; name another one"):
+    with fail_soon(10), pytest.raises(StoreUnavailable, match="is not a regular file; name another one"):
         async with open_session(path):
             pass
     assert list(path.parent.iterdir()) == [path]
@@ -160,7 +161,7 @@ async def test_a_file_that_another_program_has_locked_is_said_to_be(
     monkeypatch.setattr(schema, "BUSY_S", 0.1)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with anyio.fail_after(10), pytest.raises(StoreUnavailable, match="locked"):
+        with fail_soon(10), pytest.raises(StoreUnavailable, match="locked"):
             async with open_session(path):
                 pass
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import pytest
-from anyio import CancelScope, create_task_group, fail_after, sleep
+from anyio import CancelScope, create_task_group, sleep
 from anyio.lowlevel import checkpoint
 
 from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreUnavailable
@@ -18,6 +18,7 @@ from phaseflow.store import connection, failpoints
 from phaseflow.store.database import INBOX, Database
 from phaseflow.store.session import open_database, open_session
 from phaseflow.store.transaction import Transaction
+from tests.stopwatch import fail_soon
 from tests.store.probes import names, nobody_reads, nobody_writes, put, select
 
 
@@ -35,7 +36,7 @@ class Held:
 
     def _wait(self) -> None:
         self.reached.set()
-        assert self._go_on.wait(10)
+        assert self._go_on.wait(60)
 
     def let_go(self) -> None:
         failpoints.clear()
@@ -63,7 +64,7 @@ async def test_a_write_is_committed_when_it_returns(database: Database, path: Pa
 
 async def test_requests_that_wait_together_share_one_transaction(database: Database, path: Path) -> None:
     commits: list[None] = []
-    with fail_after(10), held_writer() as held:
+    with fail_soon(10), held_writer() as held:
         async with create_task_group() as tasks:
             tasks.start_soon(database.write, partial(put, name="first"))
             await anyio.to_thread.run_sync(held.reached.wait)
@@ -80,18 +81,18 @@ async def test_searches_go_one_at_a_time_while_something_is_written(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together, begun, go_on = threading.Barrier(2), list[int](), threading.Event()
-    with fail_after(10):
+    with fail_soon(10):
         async with create_task_group() as tasks:
             for _ in range(2):  # nobody writes
                 tasks.start_soon(database.search, lambda _: together.wait(10))
 
     def search(number: int, tx: Transaction) -> None:
         begun.append(number)
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     monkeypatch.setattr("phaseflow.store.database.WRITING_S", 60)
     await database.write(partial(put, name="a"))
-    with fail_after(10):
+    with fail_soon(10):
         async with create_task_group() as tasks:
             for number in range(2):
                 tasks.start_soon(database.search, partial(search, number))
@@ -111,7 +112,7 @@ async def test_a_request_that_fails_takes_no_neighbour_with_it(database: Databas
             await database.write(refuse)
         errors.append(caught.value)
 
-    with fail_after(10), held_writer() as held:
+    with fail_soon(10), held_writer() as held:
         async with create_task_group() as tasks:
             tasks.start_soon(database.write, partial(put, name="first"))
             await anyio.to_thread.run_sync(held.reached.wait)
@@ -144,7 +145,7 @@ async def test_a_fault_of_the_statement_is_that_of_whoever_asked(database: Datab
 
 async def test_a_requester_that_is_cancelled_is_still_served_and_told_of(database: Database, path: Path) -> None:
     told: list[str] = []
-    with fail_after(10), held_writer() as held:
+    with fail_soon(10), held_writer() as held:
         async with create_task_group() as tasks:
             tasks.start_soon(partial(database.write, partial(put, name="taken"), then=told.append))
             await anyio.to_thread.run_sync(held.reached.wait)
@@ -160,7 +161,7 @@ async def test_a_requester_that_is_cancelled_is_still_served_and_told_of(databas
 
 async def test_what_is_told_is_told_in_the_order_of_the_commits(database: Database, path: Path) -> None:
     told: list[str] = []
-    with fail_after(10):
+    with fail_soon(10):
         async with create_task_group() as tasks:
             for n in range(3 * INBOX):
                 tasks.start_soon(partial(database.write, partial(put, name=str(n)), then=told.append))
@@ -185,7 +186,7 @@ async def test_only_what_is_asked_to_be_durable_waits_for_the_disk(
 
 async def test_one_durable_request_makes_its_whole_group_durable(database: Database) -> None:
     levels: list[int] = []
-    with fail_after(10), held_writer() as held:
+    with fail_soon(10), held_writer() as held:
         async with create_task_group() as tasks:
             tasks.start_soon(database.write, partial(put, name="first"))
             await anyio.to_thread.run_sync(held.reached.wait)
@@ -199,7 +200,7 @@ async def test_one_durable_request_makes_its_whole_group_durable(database: Datab
 
 async def test_a_reader_never_waits_for_a_write_and_sees_what_was_there_before(database: Database, path: Path) -> None:
     await database.write(partial(put, name="old"))
-    with fail_after(10), held_writer() as held:
+    with fail_soon(10), held_writer() as held:
         async with create_task_group() as tasks:
             tasks.start_soon(database.write, partial(put, name="new"))
             await anyio.to_thread.run_sync(held.reached.wait)
@@ -215,7 +216,7 @@ async def test_a_reader_sees_one_moment_however_long_it_looks(database: Database
     def look(tx: Transaction) -> None:
         seen.append(tx.value("SELECT count(*) FROM models"))
         reached.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         seen.append(tx.value("SELECT count(*) FROM models"))
 
     async with create_task_group() as tasks:
@@ -239,7 +240,7 @@ async def test_a_cancelled_reader_leaves_no_transaction_open(database: Database,
             async with create_task_group() as tasks:
                 tasks.start_soon(_cancel_after, scope, hops)
                 await database.read(lambda tx: tx.rows("SELECT * FROM models"))
-        with fail_after(5):
+        with fail_soon(5):
             assert await database.read(lambda tx: tx.value("SELECT count(*) FROM models")) == 1
     assert nobody_reads(path)
 
@@ -252,7 +253,7 @@ async def test_many_readers_cancelled_at_the_first_moment_leave_no_transaction_o
     async def look() -> None:
         await database.read(lambda tx: tx.rows("SELECT * FROM models"))
 
-    with fail_after(10):
+    with fail_soon(10):
         for _ in range(100):
             async with create_task_group() as tasks:
                 tasks.start_soon(look)
@@ -289,7 +290,7 @@ async def test_what_was_asked_for_before_the_end_is_written(path: Path) -> None:
         except EngineStopped:
             refused.append(n)
 
-    with fail_after(10):
+    with fail_soon(10):
         async with create_task_group() as tasks, open_session(path) as database:
             for n in range(2 * INBOX):
                 tasks.start_soon(ask, database, n)
@@ -321,7 +322,7 @@ async def test_a_file_that_another_program_has_locked_is_said_to_be_and_used_whe
     async with open_session(path) as database:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
-            with fail_after(5), pytest.raises(StoreUnavailable, match="another program has it locked"):
+            with fail_soon(5), pytest.raises(StoreUnavailable, match="another program has it locked"):
                 await database.write(partial(put, name="lost"))
             other.rollback()
         await database.write(partial(put, name="kept"))
@@ -333,7 +334,7 @@ async def test_a_short_lock_of_another_program_is_waited_for(database: Database,
         other.execute("BEGIN IMMEDIATE")
         timer = threading.Timer(0.2, other.rollback)
         timer.start()
-        with fail_after(10):
+        with fail_soon(10):
             await database.write(partial(put, name="kept"))
         timer.join()
     assert names(path) == ["kept"]
@@ -420,7 +421,7 @@ async def test_what_is_in_the_wal_is_left_to_the_copy_that_has_replaced_the_file
                 idle.set()
 
         monkeypatch.setattr(database._writer, "call", noted)
-        with fail_after(5):
+        with fail_soon(5):
             await idle.wait()
     async with open_session(path):
         assert names(path) == ["kept"]
