@@ -88,35 +88,30 @@ async def test_a_look_that_began_before_a_pause_was_stored_opens_no_gate_after_i
     def note(gate: Gate) -> None:
         opened.append(gate)
 
-    with Turnstile.at() as turnstile:
-        async with PhaseFlow(database, embedder=embedder) as flow:
-            job = await flow.start("kb", folder)
-            await embedder.until_called()
-            await until_quiet_writer(flow)
-            supervisor = flow._engine.scheduler._supervisors[job.job_id]
-            assert supervisor is not None
-            read = supervisor._hub.record
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        await embedder.until_called()
+        await until_quiet_writer(flow)
+        supervisor = flow._engine.scheduler._supervisors[job.job_id]
+        assert supervisor is not None
+        read = supervisor._hub.record
 
-            async def late(job_id: str) -> JobRecord:
-                found = await read(job_id)
-                has_read.set()
-                await go_on.wait()
-                return found
+        async def late(job_id: str) -> JobRecord:
+            found = await read(job_id)
+            has_read.set()
+            await go_on.wait()
+            return found
 
-            turnstile.close()
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(flow.pause, "kb")
-                await turnstile.arrival()
-                with monkeypatch.context() as patch:
-                    patch.setattr(supervisor._hub, "record", late)
-                    supervisor.wake()
-                    await has_read.wait()  # the job as it was before the pause
-                turnstile.open()
-            monkeypatch.setattr(Gate, "open", note)
-            go_on.set()
-            embedder.gate.set()
-            await until_paused(flow)
-            assert opened == []
+        with monkeypatch.context() as patch:
+            patch.setattr(supervisor._hub, "record", late)
+            supervisor.wake()
+            await has_read.wait()  # the job as it was before the pause
+        await flow.pause("kb")
+        monkeypatch.setattr(Gate, "open", note)
+        go_on.set()
+        embedder.gate.set()
+        await until_paused(flow)
+        assert opened == []
 
 
 async def has_looked(supervisor: Supervisor) -> None:
