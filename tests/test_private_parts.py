@@ -2,13 +2,10 @@
 
 import ast
 import inspect
-import sqlite3
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
 import httpcore2
 import httpx2
 import pytest
@@ -18,10 +15,9 @@ import phaseflow
 from phaseflow.components.embedders.guarded import GuardedTransport
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.http.connection import _ANSWERING, Connection
-from phaseflow.store.connection import open_connection
 
 ROOT = Path(phaseflow.__file__).parent
-TAKEN = {"store/connection.py": {"_conn", "_execute"}}
+TAKEN: dict[str, set[str]] = {}
 """Private attributes of a library's class that a class of ours reads. Those of uvicorn have no underscore."""
 
 
@@ -65,26 +61,6 @@ def test_private_attributes_of_others_stand_where_they_are_known() -> None:
         if "self._" in (source := path.read_text("utf-8")) and (names := set(_inherited_private(ast.parse(source))))
     }
     assert found == TAKEN
-
-
-async def test_a_whole_transaction_is_one_trip_to_the_thread_of_its_connection(tmp_path: Path) -> None:
-    """Breaks when aiosqlite changes how it runs a call in its thread: nothing can be read or written then."""
-
-    def work(bare: sqlite3.Connection) -> tuple[str, int]:
-        bare.execute("CREATE TABLE t (x)")
-        bare.execute("INSERT INTO t VALUES (1)")
-        return threading.current_thread().name, bare.execute("SELECT count(*) FROM t").fetchone()[0]
-
-    def fails(bare: sqlite3.Connection) -> None:
-        raise sqlite3.OperationalError("told to the caller")
-
-    (tmp_path / "kb.db").touch()
-    async with open_connection(tmp_path / "kb.db", "rw") as connection:
-        assert isinstance(connection, aiosqlite.Connection)
-        thread, count = await connection.call(work)
-        assert (count, thread == threading.current_thread().name) == (1, False)
-        with pytest.raises(sqlite3.OperationalError, match="told to the caller"):
-            await connection.call(fails)
 
 
 @pytest.mark.parametrize("module", [httptools_impl, h11_impl])

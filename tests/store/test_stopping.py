@@ -105,8 +105,11 @@ async def test_the_end_of_a_transaction_is_not_interrupted() -> None:
         assert isinstance(tx, StoppableRead)
         opened[0].reading = tx
 
-    connection = Connection(connect, 64)
-    async with connection:
+    connection = Connection(connect)
+    await connection.open()
+    try:
         await ReadPool([connection], StopDeadline()).read_while_wanted(read)
         assert not opened[0].interrupts
-        assert not opened[0].in_transaction
+        assert await connection.call(lambda bare: not bare.in_transaction)
+    finally:
+        await connection.close(StopDeadline())

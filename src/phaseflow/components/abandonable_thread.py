@@ -1,14 +1,14 @@
 """Plain calls in threads that nobody has to wait for."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import Context, copy_context
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import TypeVar
+
+from phaseflow.loop_answer import LoopAnswer
 
 T = TypeVar("T")
 
@@ -24,37 +24,10 @@ async def call_in_abandonable_thread(call: Callable[[], T], ended: Callable[[], 
     after another, since whoever starts one waits until it runs: milliseconds of the event loop in a busy process.
     ``ended`` is called by the loop once the call has ended, also one that was abandoned.
     """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
+    answer = LoopAnswer[T](ended)
     context = _outside_the_loop()
-
-    def tell(result: T | None, error: BaseException | None) -> None:
-        if not future.done():
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result)  # type: ignore[arg-type]  # None only where T is None
-        ended()
-
-    def run() -> Callable[[], None]:
-        result: T | None = None
-        error: BaseException | None = None
-        try:
-            result = context.run(call)
-        except StopIteration as stop:  # a future does not take it
-            error = RuntimeError("the call raised StopIteration")
-            error.__cause__ = stop
-        except BaseException as caught:  # noqa: BLE001  handed to the one who awaits, like a result
-            error = caught
-
-        def answer() -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(tell, result, error)
-
-        return answer
-
-    _taken().calls.put(run)
-    return await future
+    _taken().calls.put(lambda: answer.of(lambda: context.run(call)))
+    return await answer.future
 
 
 def _outside_the_loop() -> Context:
@@ -82,11 +55,11 @@ class _Daemon(Thread):
                         _free.remove(self)
                         return
                 continue  # taken at this very moment: its call is on the way
-            answer = call()
+            send = call()
             with _free_lock:
                 _free.append(self)
-            answer()
-            del call, answer  # and with them the documents that they hold
+            send()
+            del call, send  # and with them the documents that they hold
 
 
 _free: list[_Daemon] = []

@@ -1,18 +1,20 @@
 """A connection to the file: how it is opened, and what its errors mean."""
 
+import asyncio
 import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
 
-import aiosqlite
-
-from phaseflow.domain.errors import NotADatabase, StoreUnavailable
+from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreUnavailable
 from phaseflow.domain.globs import glob
+from phaseflow.loop_answer import LoopAnswer
 from phaseflow.store.open_file import connected
 from phaseflow.store.stop_deadline import CLOSE_S, PARTS_S, StopDeadline
 
@@ -24,19 +26,75 @@ WRITER_BUSY_S = 0.2
 """The same for the writer, which looks in between whether the engine stops."""
 
 
-class Connection(aiosqlite.Connection):
-    """A connection that takes a whole transaction at once.
+class Connection:
+    """A connection with a thread of its own, which runs whole functions, one after another.
 
-    aiosqlite runs single statements in its thread; a transaction of ten would make ten trips, each through the event
-    loop and the GIL (measured: a third of the writer's time). What it offers its own classes is used for that: it has
-    no public way to run a function in the connection's thread, and promises nothing of this one, so
-    ``tests/test_private_parts.py`` says what breaks when it changes.
+    A transaction of ten statements is one trip: ten would each go through the event loop and wait for the interpreter
+    lock (measured: a third of the writer's time). Opened once, and closed once by whoever has opened it: its thread is
+    no daemon, so that the interpreter does not end in the middle of a commit.
     """
 
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._bare: sqlite3.Connection | None = None
+        self._calls: SimpleQueue[tuple[LoopAnswer[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._is_closed = False
+        self._thread = Thread(target=self._serve, name="phaseflow-sqlite")
+
+    async def open(self) -> None:
+        """Start the thread and connect. Raises what connecting raises. Cancelling leaves it to the thread."""
+        self._thread.start()
+        await self._answered(self._open)
+
     async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run ``work`` with the bare connection in its thread."""
-        result: T = await self._execute(lambda: work(self._conn))  # type: ignore[no-untyped-call]  # untyped there
-        return result
+        """Run ``work`` with the bare connection in its thread. Raises EngineStopped once it is closed.
+
+        Cancelling does not stop it: what comes next waits for its end.
+        """
+        if self._bare is None or self._is_closed:
+            raise EngineStopped("the database was closed")
+        return await self._answered(partial(work, self._bare))
+
+    async def close(self, ending: StopDeadline) -> None:
+        """Take no more calls, and wait until those on their way are done and the file is closed.
+
+        What still runs there at the deadline is interrupted. What cannot be is left to the thread, which closes the
+        file after it, even when the loop is no more, and prints nothing.
+        """
+        if self._bare is None:  # it could not be opened, or is still being opened: then the thread closes it
+            self._end().cancel()
+            return
+        with ending.limit(CLOSE_S):
+            with ending.limit(PARTS_S) as patience:
+                await self.call(lambda _: None)
+            if patience.cancelled_caught:
+                self._bare.interrupt()
+            await self._end()
+
+    def _end(self) -> "asyncio.Future[None]":
+        self._is_closed = True
+        answer = LoopAnswer[None]()
+        self._calls.put((answer, self._close))
+        self._calls.put(None)
+        return answer.future
+
+    async def _answered(self, call: Callable[[], T]) -> T:
+        answer = LoopAnswer[T]()
+        self._calls.put((answer, call))
+        return await answer.future
+
+    def _serve(self) -> None:
+        while (asked := self._calls.get()) is not None:
+            answer, call = asked
+            answer.of(call)()
+            del asked, answer, call  # and what they hold, before the wait for the next
+
+    def _open(self) -> None:
+        self._bare = self._connect()
+
+    def _close(self) -> None:
+        if self._bare is not None:
+            self._bare.close()
 
 
 @asynccontextmanager
@@ -56,28 +114,28 @@ async def open_connection(
 
 @asynccontextmanager
 async def _opened(path: Path, uri: str, pragmas: tuple[str, ...], ending: StopDeadline) -> AsyncIterator[Connection]:
-    connection = Connection(partial(sqlite3.connect, uri, uri=True, isolation_level=None, timeout=BUSY_S), 64)
+    connection = Connection(partial(_connect, uri, pragmas))
     try:
         try:
-            await connection
-            await connection.create_function("holds", 2, holds, deterministic=True)
-            await connection.create_function("globs", 2, _globs, deterministic=True)
-            for pragma in pragmas:
-                await connection.execute_fetchall(f"PRAGMA {pragma}")
+            await connection.open()
         except sqlite3.Error as error:
             raise explained(error, path) from error
         yield connection
     finally:
-        await _close(connection, ending)
+        await connection.close(ending)
 
 
-async def _close(connection: Connection, ending: StopDeadline) -> None:
-    with ending.limit(CLOSE_S):
-        with ending.limit(PARTS_S) as patience, suppress(ValueError):  # it may never have been opened
-            await connection.call(lambda _: None)
-        if patience.cancelled_caught:
-            await connection.interrupt()
-        await connection.close()
+def _connect(uri: str, pragmas: tuple[str, ...]) -> sqlite3.Connection:
+    bare = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_S)
+    try:
+        bare.create_function("holds", 2, holds, deterministic=True)
+        bare.create_function("globs", 2, _globs, deterministic=True)
+        for pragma in pragmas:
+            bare.execute(f"PRAGMA {pragma}").fetchall()
+    except BaseException:
+        bare.close()
+        raise
+    return bare
 
 
 def holds(text: str, part: str) -> bool:
