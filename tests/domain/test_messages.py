@@ -199,3 +199,31 @@ def test_one_that_is_left_out_is_no_example(told: str) -> None:
 )
 def test_one_of_several_that_are_left_out_is_an_example(told: str) -> None:
     assert told.endswith(", for example: a")
+
+
+@pytest.mark.parametrize("reason", [WaitingOn.INDEX, WaitingOn.UPSTREAM])
+def test_a_job_that_has_its_slot_waits_on_what_its_run_needs(reason: WaitingOn) -> None:
+    new = fresh().waiting_before_its_run(reason)
+    paused = verbs.pause(running()).each(lambda p: p.pause(LATER) if p.status is PhaseStatus.RUNNING else p)
+    resumed = verbs.resume(paused, LATER).waiting_before_its_run(reason)
+    for state in (new, resumed):
+        assert (job_waiting_on(state), phase_waiting_on(state, state[JobPhase.LOADING])) == (reason, reason)
+        assert message(state).startswith("Starting: ")
+    failed = verbs.retry(running().each(lambda p: p.fail("x") if p.status is PhaseStatus.RUNNING else p), LATER)
+    assert job_waiting_on(failed.waiting_before_its_run(reason)) is reason
+
+
+@given(state=states())
+@settings(max_examples=examples(200), deadline=None)
+def test_what_a_run_needs_is_forgotten_with_the_turn_that_needed_it(state: IngestionState) -> None:
+    waiting = state.waiting_before_its_run(WaitingOn.INDEX)
+    assert waiting.without_preparation() == state
+    if waiting == state:
+        return
+    for later in (
+        verbs.take_turn(waiting, LATER),
+        waiting.unqueued(),
+        verbs.interrupt(waiting, LATER, go_on=True, reason="interrupted"),
+        verbs.interrupt(waiting, LATER, go_on=False, reason="interrupted"),
+    ):
+        assert later.waits_before_its_run is None

@@ -12,7 +12,7 @@ from phaseflow.cli.next_command import next_command
 from phaseflow.cli.place import Place
 from phaseflow.cli.terminal import answer_text, say, say_lines
 from phaseflow.domain.errors import JobConflict, JobNotFound, KnowledgeBaseNotFound, PhaseflowError
-from phaseflow.domain.vocabulary import JobStatus, WaitingOn
+from phaseflow.domain.vocabulary import JobStatus
 
 if TYPE_CHECKING:
     import anyio
@@ -116,6 +116,8 @@ class RemoteForeground:
     ) -> "JobStatusResponse | None":
         import anyio
 
+        from phaseflow.domain.status import is_idle
+
         final = None
         async with anyio.create_task_group() as tasks:
             if interrupts is not None:
@@ -123,8 +125,7 @@ class RemoteForeground:
             async with aclosing(client.watch(self.kb_id)) as statuses:  # type: ignore[type-var]  # it is a generator
                 async for status in statuses:
                     screen.show(status)
-                    is_idle = status.status is JobStatus.PAUSED and status.waiting_on is not WaitingOn.QUEUE
-                    if is_idle or status.status.is_terminal:
+                    if is_idle(status):
                         final = status
                         break
             tasks.cancel_scope.cancel()

@@ -8,7 +8,7 @@ from typing import Self
 from phaseflow.domain.lease import Lease
 from phaseflow.domain.phase import BY_INTERRUPTION, PhaseState
 from phaseflow.domain.transitions import job_status
-from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus
+from phaseflow.domain.vocabulary import PHASES, Action, Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
 
 
 def _fresh() -> tuple[PhaseState, ...]:
@@ -204,11 +204,34 @@ class IngestionState:
 
     def unqueued(self) -> Self:
         """The same job waiting for no slot, and asked to run no more than it does."""
-        return replace(self, intent=None, intent_phases=(), queued_at=None)
+        return replace(self.without_preparation(), intent=None, intent_phases=(), queued_at=None)
 
     def queue(self, intent: Intent | None, at: datetime, phases: tuple[JobPhase, ...] = ()) -> Self:
         """The same job waiting for a slot, or for none."""
-        return replace(self, intent=intent, intent_phases=phases, queued_at=at if intent else None)
+        if intent is None:
+            return self.unqueued()
+        return replace(self, intent=intent, intent_phases=phases, queued_at=at)
+
+    def waiting_before_its_run(self, reason: WaitingOn) -> Self:
+        """The same job, which has got its slot and waits for what its run needs. Unchanged when it is queued no more.
+
+        It stands with the first phase that there is something to do for, which does not run: so it is found by a reader
+        beside this process, like the reasons of running phases.
+        """
+        phase = next((p for p in self.phases if p.status is not PhaseStatus.COMPLETED), None)
+        if self.intent is None or phase is None or any(p.status is PhaseStatus.RUNNING for p in self.phases):
+            return self
+        return self.without_preparation().with_phase(replace(phase, waiting_on=reason))
+
+    def without_preparation(self) -> Self:
+        """The same job waiting for nothing before its run, for instance because its process has ended."""
+        return self.each(lambda p: p if p.status is PhaseStatus.RUNNING else replace(p, waiting_on=None))
+
+    @property
+    def waits_before_its_run(self) -> WaitingOn | None:
+        """What it waits for that has got its slot, as ``waiting_before_its_run`` has noted it."""
+        reasons = (p.waiting_on for p in self.phases if p.status is not PhaseStatus.RUNNING)
+        return next((reason for reason in reasons if reason), None)
 
 
 _AT_REST = {PhaseStatus.PAUSED, PhaseStatus.NOT_STARTED}

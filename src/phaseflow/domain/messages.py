@@ -66,7 +66,7 @@ def _at_rest(state: IngestionState, phase: PhaseState) -> WaitingOn:
 
 def _job_rests_for(state: IngestionState) -> WaitingOn:
     if state.intent and state.managed:
-        return WaitingOn.QUEUE
+        return state.waits_before_its_run or WaitingOn.QUEUE
     return WaitingOn.INTERRUPTED if state.is_interrupted else WaitingOn.PAUSE
 
 
@@ -81,7 +81,7 @@ def job_waiting_on(state: IngestionState) -> WaitingOn | None:
     """Why the job does not move: the reason of its phases when none of them moves, else None."""
     status = state.get_overall_status()
     if status is JobStatus.FAILED and state.intent and state.managed:
-        return WaitingOn.QUEUE
+        return _job_rests_for(state)
     if status.is_terminal or (status is JobStatus.PENDING and not state.managed):
         return None
     if status in {JobStatus.PENDING, JobStatus.PAUSED}:
@@ -136,6 +136,8 @@ def message(state: IngestionState, documents_failed: int = 0) -> str:
     if status is JobStatus.COMPLETED:
         failed = f"; {counted(documents_failed, 'document')} failed" if documents_failed else ""
         return f"Completed: {_counted(state[JobPhase.INDEXING])} indexed{failed}"
+    if status in {JobStatus.PENDING, JobStatus.PAUSED} and state.intent and (reason := state.waits_before_its_run):
+        return f"Starting: {waiting_words(phase.name, reason)}"
     if status is JobStatus.PENDING:
         return "Waiting for a free slot" if state.managed else "Not started"
     if status is JobStatus.PAUSED:

@@ -88,6 +88,13 @@ class JobStatusResponse(Value):
     phase_details: list[PhaseDetail]
 
 
+def is_idle(status: JobStatusResponse) -> bool:
+    """Over, or paused until somebody acts: one that waits for a slot, or for what its run needs, goes on alone."""
+    if status.status is JobStatus.PAUSED:
+        return status.waiting_on in {None, WaitingOn.PAUSE, WaitingOn.INTERRUPTED}
+    return status.status.is_terminal
+
+
 class Transition(Value):
     """One entry of the append-only log. ``phase`` is None for a transition of the job.
 

@@ -196,6 +196,7 @@ def interrupt(state: IngestionState, at: datetime, *, go_on: bool, reason: str) 
     With ``go_on`` False it is held until someone resumes it, or an engine is started that goes on; a queued resume has
     ended the pause of its user.
     """
+    state = state.without_preparation()
     if go_on and state.managed and state.is_held_by_interruption:
         # As a resume leaves it: the hold ends with the turn. A job of which nothing has begun would be pending without
         # it, and nothing leads from paused to there.

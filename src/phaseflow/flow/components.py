@@ -4,7 +4,6 @@ What only jobs need is imported when the first job needs it: a reader has answer
 formats and embedders are imported.
 """
 
-import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property, partial
@@ -18,11 +17,12 @@ from phaseflow.components.indexes import INDEX_CALLS, Index
 from phaseflow.components.indexes.registry import Indexes
 from phaseflow.components.indexes.servers import IndexServers
 from phaseflow.components.protocols import LOADER_CALLS, Chunker, Loader, TextSplitter, check_calls
-from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, MissingExtra, TransientError, WorkersDown
+from phaseflow.domain.errors import ComponentUnavailable, MissingExtra, TransientError, WorkersDown
 from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import PostgresIndexSettings, Settings
-from phaseflow.domain.workers import CHOICES, VARIABLE, RayCluster, parse_workers
+from phaseflow.domain.vocabulary import WaitingOn
+from phaseflow.flow.chosen_workers import chosen_workers, make_workers
 from phaseflow.flow.inputs import Source
 from phaseflow.store.index_spaces import OWN
 from phaseflow.store.jobs import JobRecord
@@ -33,10 +33,13 @@ if TYPE_CHECKING:
     from phaseflow.components.embedders import EmbedderAccess, EmbedderAdapter
     from phaseflow.components.uploads import Uploads
     from phaseflow.components.workers.pool import ExtractionPool
-    from phaseflow.components.workers.protocol import Workers
     from phaseflow.components.workers.recognition import RecognisingPool, Recognition
     from phaseflow.flow.inputs import WorkersLike
     from phaseflow.flow.source_loaders import LoaderFor, SourceLoaders
+    from phaseflow.supervisor.preparation import Preparation
+
+_RESOLVED_S = 1.0
+"""How long a job waits for the addresses of an embedding server before it begins: each connection is checked again."""
 
 
 class ComponentFactory:
@@ -70,7 +73,7 @@ class ComponentFactory:
         self.index_servers = IndexServers(index_servers)
         self.indexes = Indexes(self.index_servers, index)
         self._embedders: dict[tuple[str, bool], EmbedderAdapter] = {}
-        self._chosen_workers = _chosen_workers(workers)
+        self._chosen_workers = chosen_workers(workers)
         self._recognition: Recognition | None = None
         self._making = anyio.Lock()
 
@@ -92,7 +95,7 @@ class ComponentFactory:
     def _workers(self) -> "ExtractionPool":
         from phaseflow.components.workers.pool import ExtractionPool
 
-        pool = ExtractionPool(_make_workers(self._chosen_workers))
+        pool = ExtractionPool(make_workers(self._chosen_workers))
         if self._embedder is not None:
             self._embedder.run_in(pool)
         return pool
@@ -123,8 +126,10 @@ class ComponentFactory:
         )
 
     @asynccontextmanager
-    async def components_for(self, record: JobRecord) -> "AsyncIterator[Components]":
-        """The components of one run of a job. Raises ComponentUnavailable when one cannot be made.
+    async def components_for(self, record: JobRecord, preparation: "Preparation") -> "AsyncIterator[Components]":
+        """The components of one run of a job. Its status says what they wait for.
+
+        Raises ComponentUnavailable when one cannot be made.
 
         Raises SourceNotAllowed when its source may not be read any more: since the start what is allowed may have
         changed, or a link been put into its way.
@@ -133,27 +138,27 @@ class ComponentFactory:
         from phaseflow.components.chunker import MarkdownChunker
 
         settings = Settings.model_validate_json(record.settings)
-        await self.check_settings(record.settings)
+        await self.check_settings(record.settings, _RESOLVED_S)
         server = self._index_server(settings)
         recognising = None if settings.ocr is None else await self._recognising()
-        async with self.sources.loaders(record, recognising or self._workers) as loaders:
+        async with self.sources.loaders(record, recognising or self._workers, preparation) as loaders:
             yield Components(
                 loaders=loaders,
                 working_on=None if recognising is None else recognising.progress.words,
                 chunker=self._chunker or MarkdownChunker(settings.chunk_size, settings.chunk_overlap),
                 embedder=await self._embedder_for(settings),
-                open_index=None if server is None else await self._opening(server),
+                open_index=None if server is None else await self._opening(server, preparation),
                 index_server=server,
                 index_losses=self.indexes.losses,
                 has_own_chunker=self._chunker is not None,
                 has_own_embedder=self._embedder is not None,
             )
 
-    async def _opening(self, server: str) -> "OpenIndex":
+    async def _opening(self, server: str, preparation: "Preparation") -> "OpenIndex":
         """What opens an index for a run. One that cannot be reached now is waited for where it is needed: what comes
         before can be done without it. Raises ComponentUnavailable where it will never be there."""
         try:
-            await self.indexes.get(server)
+            await preparation.wait_for(WaitingOn.INDEX, self.indexes.get(server))
         except TransientError as error:
             get_logger().warning("the index cannot be opened yet", index=server, error=str(error))
         return partial(self.indexes.get, server)
@@ -167,13 +172,13 @@ class ComponentFactory:
         self._recognition = self._recognition or Recognition()
         return RecognisingPool(self._workers, self._recognition)
 
-    async def check_settings(self, settings: str) -> None:
+    async def check_settings(self, settings: str, within_s: float | None = None) -> None:
         """Raise SourceNotAllowed or InvalidRequest for an embedder at an address that its client may not choose, and
-        for an index server that nobody has set up."""
+        for an index server that nobody has set up. ``within_s``: how long to wait for its addresses."""
         wanted = Settings.model_validate_json(settings)
         self.index_servers.check(wanted.index)
         if self._embedder is None:
-            await self.access.check(wanted.embedder)
+            await self.access.check(wanted.embedder, within_s)
 
     async def query_embedder(self, kb: KnowledgeBaseRecord) -> "EmbedderAdapter | None":
         """What embeds queries for the vectors a knowledge base has now; None when nothing here makes such vectors."""
@@ -257,38 +262,3 @@ def _as_embedder(embedder: Any) -> "EmbedderAdapter":
     from phaseflow.components.embedders import as_embedder
 
     return as_embedder(embedder)
-
-
-def _chosen_workers(given: "WorkersLike | None") -> "int | RayCluster | Workers | None":
-    """The choice of workers, checked; None: by PHASEFLOW_WORKERS, else as many processes as there are cores.
-
-    Raises InvalidRequest for what is none, MissingExtra for Ray where its extra is absent.
-    """
-    field = "workers"
-    if given is None:
-        given, field = os.environ.get(VARIABLE, "").strip() or None, VARIABLE
-    if given is None:
-        return None
-    if not isinstance(given, int | str):
-        from phaseflow.components.workers.protocol import Workers
-
-        if isinstance(given, type) or not isinstance(given, Workers):
-            raise InvalidRequest("workers", f"{CHOICES}, or an object with the methods of Workers")
-        return given
-    chosen = parse_workers(given, field)
-    if isinstance(chosen, RayCluster) and find_spec("ray") is None:
-        raise MissingExtra("a cluster of Ray", "ray")
-    return chosen
-
-
-def _make_workers(chosen: "int | RayCluster | Workers | None") -> "Workers":
-    """The workers of a choice. Nothing is started or joined yet."""
-    if isinstance(chosen, RayCluster):
-        from phaseflow.components.workers.ray.workers import RayWorkers
-
-        return RayWorkers(chosen.address)
-    if isinstance(chosen, int | None):
-        from phaseflow.components.workers.local import LocalWorkers
-
-        return LocalWorkers(chosen)
-    return chosen

@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from phaseflow.domain.errors import EngineStopped
-from phaseflow.domain.status import JobStatusResponse
-from phaseflow.domain.vocabulary import JobStatus, WaitingOn
+from phaseflow.domain.status import JobStatusResponse, is_idle
 from phaseflow.feed import Feed
 
 
@@ -41,7 +40,6 @@ class Job:
 
     async def _last(self, *, until_quiet: bool) -> JobStatusResponse:
         async for status in self.feed.statuses(self.job_id, self.kb_id, counts=False):
-            quiet = status.status is JobStatus.PAUSED and status.waiting_on is not WaitingOn.QUEUE
-            if status.status.is_terminal or (until_quiet and quiet):
+            if is_idle(status) if until_quiet else status.status.is_terminal:
                 return status
         raise EngineStopped("the engine stopped before the job was over; the next one goes on with it")

@@ -29,6 +29,7 @@ from phaseflow.domain.settings import (
     anchored,
     as_given,
 )
+from phaseflow.domain.vocabulary import WaitingOn
 from phaseflow.flow.inputs import Source, SourceLike, as_sources
 from phaseflow.flow.remote_sources import RemoteSources
 from phaseflow.store.catalogue import PUSH
@@ -36,6 +37,7 @@ from phaseflow.store.database import Database
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.stop_deadline import PARTS_S
+from phaseflow.supervisor.preparation import Preparation
 
 if TYPE_CHECKING:  # imported when a source of the kind is read: most jobs read folders
     from phaseflow.components.sources.git import GitLoader
@@ -76,7 +78,9 @@ class SourceLoaders:
         self._database = database
 
     @asynccontextmanager
-    async def loaders(self, record: JobRecord, workers: AnyPool) -> AsyncIterator[dict[str, Loader]]:
+    async def loaders(
+        self, record: JobRecord, workers: AnyPool, preparation: Preparation
+    ) -> AsyncIterator[dict[str, Loader]]:
         """The loaders of a job, one a source, by name, for the length of the block; and ``push``, of what was pushed.
         ``workers`` read their documents.
 
@@ -96,7 +100,7 @@ class SourceLoaders:
                 if isinstance(source, UploadSource):
                     continue
                 try:
-                    loader = await self._loader_for(source, workers)
+                    loader = await preparation.wait_for(WaitingOn.UPSTREAM, self._loader_for(source, workers))
                 # Of several, one that cannot be read must not keep the others from being read; it fails when its turn
                 # comes, and the status says so. Alone, there is nothing else to do, and the job says it at once.
                 except (SourceNotAllowed, ComponentUnavailable) as error:

@@ -6,8 +6,7 @@ from contextvars import ContextVar
 
 import anyio
 
-from phaseflow.domain.status import JobStatusResponse
-from phaseflow.domain.vocabulary import JobStatus, WaitingOn
+from phaseflow.domain.status import JobStatusResponse, is_idle
 from phaseflow.mcp.backend import Backend
 
 FOLLOWED_S = 20.0
@@ -47,13 +46,8 @@ class Followers:
                         if status.progress > reported:  # the protocol wants each to be more than the one before
                             reported = status.progress
                             await report(status.progress, 100.0, status.message)
-                        if _is_quiet(status):
+                        if is_idle(status):
                             break
         finally:
             self._waiting -= 1
         return latest
-
-
-def _is_quiet(status: JobStatusResponse) -> bool:
-    """Over, or paused until somebody acts."""
-    return status.status.is_terminal or (status.status is JobStatus.PAUSED and status.waiting_on is not WaitingOn.QUEUE)

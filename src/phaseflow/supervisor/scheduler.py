@@ -25,13 +25,12 @@ from phaseflow.store import failpoints, progress
 from phaseflow.store.database import STORE_RETRY_S
 from phaseflow.store.jobs import JobRecord, Jobs
 from phaseflow.supervisor.own_jobs import OwnJobs
+from phaseflow.supervisor.preparation import Preparation
 from phaseflow.supervisor.run_start import prepare_run, start_run
 from phaseflow.supervisor.supervisor import Supervisor
 from phaseflow.tracker import Change, Changed, StateHub, Step
 
-_ComponentsFor = Callable[[JobRecord], AbstractAsyncContextManager[Components]]
-
-
+_ComponentsFor = Callable[[JobRecord, Preparation], AbstractAsyncContextManager[Components]]
 _ORIGINS = 1000
 """Requests that are remembered for the traces, of jobs that wait for their turn."""
 
@@ -218,7 +217,7 @@ class Scheduler:
 
     async def _run_job(self, job_id: str) -> None:
         record = await self._hub.record(job_id)
-        async with self._components_for(record) as components:
+        async with self._components_for(record, Preparation(self._hub, job_id)) as components:
             begun = await self._hub.database.until_stored(
                 lambda: self._start_run(job_id, components), lambda error: self._not_stored(record.state.kb_id, error)
             )

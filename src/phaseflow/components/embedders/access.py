@@ -125,17 +125,17 @@ class EmbedderAccess:
             named.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         return AddressPolicy(named, resolver=self._resolver)
 
-    async def check(self, settings: EmbedderSettings) -> None:
+    async def check(self, settings: EmbedderSettings, within_s: float | None = None) -> None:
         """Raise SourceNotAllowed when a client chose an address that may not be connected to.
 
         Raises InvalidRequest for one with a user name, and for a name that no server has. A host that cannot be
-        resolved within 10 seconds is left to the job: every connection is checked again.
+        resolved within 10 seconds, or ``within_s``, is left to the job: every connection is checked again.
         """
         if isinstance(settings, NamedEmbedderSettings):
             self.named(settings)
         guard = self.guard_for(settings) if isinstance(settings, OpenAIEmbedderSettings) else None
         if guard is not None and isinstance(settings, OpenAIEmbedderSettings):
-            await check_sites(guard, [_followable(settings)])
+            await check_sites(guard, [_followable(settings)], within_s)
 
     def _is_operators(self, settings: OpenAIEmbedderSettings) -> bool:
         return self._operator_url is not None and _canonical(str(settings.base_url)) == self._operator_url
