@@ -43,7 +43,12 @@ NEAR = {
         "tests/store", "tests/test_feed.py", "tests/engine/test_ingestion.py", "tests/engine/test_pushes.py",
         "tests/engine/test_search.py", "tests/engine/test_filtered_search.py", "tests/engine/test_upkeep.py",
         "tests/engine/test_catalogue.py", "tests/engine/test_sources.py", "tests/indexes/test_keeper.py",
-        "tests/indexes/test_losses.py", "tests/engine/test_bounded_transactions.py",
+        "tests/indexes/test_losses.py", "tests/engine/test_bounded_transactions.py", "tests/engine/test_read_ahead.py",
+        "tests/engine/test_carried_over.py", "tests/engine/test_shared_uris.py", "tests/engine/test_clock_keeper.py",
+        "tests/engine/test_owed_writes.py", "tests/engine/test_source_sync.py", "tests/engine/test_filtered_numbers.py",
+        "tests/engine/test_file_modes.py", "tests/engine/test_failures_of_gone_documents.py",
+        "tests/engine/test_taken_out.py", "tests/engine/test_document_details.py", "tests/engine/test_new_settings.py",
+        "tests/http/test_reports.py", "tests/http/test_webhooks.py",
     ],
     "tracker": [
         "tests/test_tracker.py", "tests/test_feed.py", "tests/contract/test_phase_tracker.py",
@@ -122,23 +127,26 @@ class Laboratory:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PHASEFLOW_")}
         self._environment = {**environment, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
 
-    def survives(self, tests: list[str], most_s: float, *options: str) -> bool:
-        """Whether the tests pass, within their time. True if there are none."""
+    def noticed_by(self, tests: list[str], most_s: float, *options: str) -> str | None:
+        """What says that something is wrong: the first test that fails, or that their time is over. None if they
+        pass, or there are none."""
         if not tests:
-            return True
+            return None
         arguments = self.folder / "tests.txt"
         arguments.write_text("\n".join(tests), "utf-8")
-        command = [sys.executable, "-m", "pytest", *PYTEST, *options, f"@{arguments}"]
-        with subprocess.Popen(
-            command, cwd=self.folder, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,
+        command = [sys.executable, "-m", "pytest", *PYTEST, "-rfE", *options, f"@{arguments}"]
+        said = self.folder / "said.txt"
+        with said.open("w", encoding="utf-8") as output, subprocess.Popen(
+            command, cwd=self.folder, env=self._environment, stdout=output, stderr=output, start_new_session=True
         ) as process:  # fmt: skip
             try:
-                return process.wait(most_s) == 0
+                if process.wait(most_s) == 0:
+                    return None
             except subprocess.TimeoutExpired:
-                return False
+                return "its time, which is over"
             finally:
                 _kill_group(process.pid)
+        return next(iter(_failed(said.read_text("utf-8", "replace"))), "the tests, which cannot be run")
 
     def reached_by(self, tests: list[str]) -> tuple[Reached, float]:
         """Run the tests, and say what those that pass run, and how long all of them took."""
@@ -149,9 +157,7 @@ class Laboratory:
             command, cwd=self.folder, env={**self._environment, "COVERAGE_FILE": str(data)}, capture_output=True,
             text=True, timeout=1800, check=False,
         )  # fmt: skip
-        failed = frozenset(
-            line.split(" ", 1)[1].split(" - ")[0] for line in done.stdout.splitlines() if line.startswith(_FAILED)
-        )
+        failed = frozenset(_failed(done.stdout))
         if done.returncode and not failed:
             said = done.stdout[-2000:] + done.stderr[-2000:]
             raise SystemExit(f"these tests cannot be run without any mutant: {' '.join(tests)}\n{said}")
@@ -220,6 +226,11 @@ def _cosmic_ray(module: str) -> Any:
     return importlib.import_module(f"cosmic_ray.{module}")  # installed by ./tasks mutate only
 
 
+def _failed(said: str) -> list[str]:
+    """The tests that failed, in what pytest says."""
+    return [line.split(" ", 1)[1].split(" - ")[0] for line in said.splitlines() if line.startswith(_FAILED)]
+
+
 def _kill_group(pid: int) -> None:
     try:
         os.killpg(pid, 9)
@@ -275,14 +286,14 @@ def main() -> int:
             (tests or []).sort(key=partial(_place_in, NEAR[room]))
             path.write_text(text, "utf-8")
             try:
-                survives = laboratory.survives(
+                by = laboratory.noticed_by(
                     reached[room][0].of_all(NEAR[room]) if tests is None else tests, took_s * SLOWER + 10
                 )
             finally:
                 path.write_text(original, "utf-8")
-            fate = "killed" if not survives else "excused" if mutant.identity in excused else "SURVIVES"
+            fate = "killed" if by else "excused" if mutant.identity in excused else "SURVIVES"
             counts[fate] += 1
-            print(f"{sum(counts.values())}: {fate}", flush=True)
+            print(f"{sum(counts.values())}: {fate}" + (f" by {by}" if by else ""), flush=True)
             if fate == "SURVIVES":
                 print(mutant, flush=True)
                 if options.log:
