@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,17 @@ import pytest
 from phaseflow import PhaseFlow, Reader
 from phaseflow.domain.errors import NotADatabase, StoreUnavailable
 from phaseflow.store.connection import explained
-from phaseflow.store.open_file import SQLITE_MAGIC, open_file
+from phaseflow.store.open_file import SQLITE_MAGIC, connected, descriptor, open_file, size_by_head
 from phaseflow.store.session import open_session
 from tests.matrices import first_of_each
 
 PAGE = 4096
 
 
-def head(pages: int) -> bytes:
+def head(pages: int, page_size: int = PAGE) -> bytes:
     """The first bytes of a file of so many pages."""
     counter = (7).to_bytes(4)
-    start = SQLITE_MAGIC + PAGE.to_bytes(2) + bytes(6) + counter + pages.to_bytes(4)
+    start = SQLITE_MAGIC + page_size.to_bytes(2) + bytes(6) + counter + pages.to_bytes(4)
     return start.ljust(92, b"\0") + counter
 
 
@@ -39,6 +40,53 @@ def test_pages_that_a_full_disk_has_left_in_the_wal_are_not_missing(
         path.with_name("kb.db-wal").write_bytes(bytes(32 + wal_pages * (24 + PAGE)))
     with open_file(path) as file:
         assert file.fault() == fault
+
+
+@pytest.mark.parametrize(("noted", "page"), [(512, 512), (32768, 32768), (1, 65536)])
+def test_a_file_without_its_last_byte_has_a_fault_whatever_its_pages(tmp_path: Path, noted: int, page: int) -> None:
+    path = tmp_path / "kb.db"
+    for missing in (0, 1):
+        path.write_bytes(head(3, noted).ljust(3 * page - missing, b"\0"))
+        with open_file(path) as file:
+            assert bool(file.fault()) == bool(missing)
+
+
+def test_a_head_that_a_later_change_has_left_behind_says_nothing_of_the_size() -> None:
+    assert size_by_head(head(3)) == 3 * PAGE
+    assert size_by_head(head(3)[:-1] + b"\x08") == 0
+
+
+def test_a_file_of_another_program_is_known_once_the_wal_has_nothing_more_to_say(tmp_path: Path) -> None:
+    path, wal = tmp_path / "kb.db", tmp_path / "kb.db-wal"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA application_id = 258")
+        connection.execute("CREATE TABLE t (n)")
+    with open_file(path) as file:
+        assert not file.is_of_another(258)
+        assert file.is_of_another(259)
+        wal.write_bytes(b"\0")
+        assert not file.is_of_another(259)
+        wal.unlink()
+        os.truncate(path, 95)
+        assert not file.is_of_another(259)
+
+
+def test_a_file_has_one_descriptor_more_for_as_long_as_it_is_connected_to(tmp_path: Path) -> None:
+    path, other = tmp_path / "kb.db", tmp_path / "other.db"
+    path.touch()
+    other.touch()
+    assert descriptor(path) is None
+    with connected(path):
+        with connected(path):
+            found = descriptor(path)
+            assert found is not None
+            assert os.path.samestat(os.fstat(found), path.stat())
+            assert (descriptor(path), descriptor(other)) == (found, None)
+        assert descriptor(path) == found
+        path.rename(tmp_path / "elsewhere.db")
+        assert descriptor(path) is None
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(found)
 
 
 def test_a_file_that_is_whole_has_no_fault(tmp_path: Path) -> None:

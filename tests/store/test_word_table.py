@@ -11,7 +11,7 @@ from phaseflow.store.pieces import MOST_PIECES
 from phaseflow.store.postings import Passage, WordIndex, packed
 from phaseflow.store.schema import schema_sql
 from phaseflow.store.transaction import Transaction
-from phaseflow.store.word_table import WordTable
+from phaseflow.store.word_table import Table, WordTable
 
 OTHERS = "kb~1"
 OURS = "kb~2"
@@ -97,6 +97,16 @@ def test_the_first_passages_of_documents_are_found_apart(ours: WordTable) -> Non
     assert ours.first_holding('"bank"', 100) == [FIRST, SECOND]
     assert ours.first_holding('"bank"', 1) == [FIRST]
     assert ours.first_holding('"sea"', 100) == []
+
+
+def test_the_first_passage_is_told_from_all_others_whatever_the_numbers_of_both(tx: Transaction) -> None:
+    for document in (5, 6, 7):
+        at = document * MOST_PIECES
+        WordIndex(tx, OURS, 2).put(packed(Passage(at + n, "delta", "", "", "") for n in range(5)))
+    table = WordIndex(tx, OURS, 2).table()
+    assert table is not None
+    alone = WordTable(tx, Table(table.number))
+    assert alone.first_holding('"delta"', 100) == [5 * MOST_PIECES, 6 * MOST_PIECES, 7 * MOST_PIECES]
 
 
 def test_of_what_others_have_in_a_table_no_more_is_looked_at_than_a_bound(

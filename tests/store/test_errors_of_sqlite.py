@@ -1,0 +1,104 @@
+"""What errors of SQLite mean, by their codes, plain and extended; and how long a lock of others is waited for."""
+
+import sqlite3
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from phaseflow.domain.errors import NotADatabase, StoreUnavailable
+from phaseflow.store import connection
+from phaseflow.store.connection import BUSY_S, begin_immediate, concerns_the_file, explained, explaining, holds
+
+EXTENDED = [0, 1 << 8, 2 << 8, 3 << 8, 255 << 8]
+"""What SQLite puts before a code to say more: the code is the last byte."""
+
+
+def fails(code: int | None, text: str = "it said so") -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(text)
+    if code is not None:
+        error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize("more", EXTENDED)
+def test_a_code_says_what_to_do_however_much_more_is_said_with_it(more: int, tmp_path: Path) -> None:
+    path = tmp_path / "kb.db"
+    for code, advice in connection._CAUSES.items():
+        error = fails(code | more)
+        assert concerns_the_file(error)
+        found = explained(error, path)
+        assert isinstance(found, StoreUnavailable)
+        assert str(found) == f"{path} cannot be used: {advice} (it said so)"
+        assert found.reason == advice
+    for code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        error = fails(code | more)
+        assert concerns_the_file(error)
+        assert isinstance(explained(error, path), NotADatabase)
+    for code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG):
+        error = fails(code | more)
+        assert not concerns_the_file(error)
+        assert explained(error, path) is error
+
+
+def test_an_error_without_a_code_and_one_of_another_kind_are_left_as_they_are() -> None:
+    for error in (fails(None), ValueError("no")):
+        assert not concerns_the_file(error)
+        assert explained(error, None) is error
+    assert str(explained(fails(sqlite3.SQLITE_FULL), None)).startswith("the database cannot be used: the disk is full")
+
+
+@pytest.mark.parametrize("text", ["no such table: kbs", "malformed JSON", "Could not decode to UTF-8 column"])
+def test_a_file_that_holds_what_we_have_not_written_is_damaged_under_any_code(text: str) -> None:
+    error = fails(sqlite3.SQLITE_ERROR, text)
+    assert concerns_the_file(error)
+    with pytest.raises(NotADatabase, match=r"is damaged .*left as it is. Restore"), explaining(Path("/kb.db")):
+        raise error
+
+
+class Locked:
+    """A connection to a file that another program has locked for so many tries."""
+
+    def __init__(self, code: int, tries: float = float("inf")) -> None:
+        self.code = code
+        self.tries = tries
+        self.begun = 0
+
+    def execute(self, sql: str) -> None:
+        assert sql == "BEGIN IMMEDIATE"
+        self.begun += 1
+        if self.begun <= self.tries:
+            raise fails(self.code)
+
+
+@pytest.fixture
+def _seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes on by a second with each look."""
+    times = count(1000.0)
+    monkeypatch.setattr(connection, "time", SimpleNamespace(monotonic=lambda: next(times)))
+
+
+@pytest.mark.parametrize("more", EXTENDED)
+@pytest.mark.usefixtures("_seconds")
+def test_a_lock_is_waited_for_so_long_and_no_longer(more: int) -> None:
+    busy = sqlite3.SQLITE_BUSY | more
+    begin_immediate(patient := Locked(busy, tries=BUSY_S), lambda: False)  # type: ignore[arg-type]  # what it asks of one
+    assert patient.begun == BUSY_S + 1
+    with pytest.raises(sqlite3.OperationalError):
+        begin_immediate(endless := Locked(busy), lambda: False)  # type: ignore[arg-type]
+    assert endless.begun == BUSY_S + 1
+
+
+@pytest.mark.parametrize(("code", "is_over"), [(sqlite3.SQLITE_BUSY, True), (sqlite3.SQLITE_FULL, False)])
+@pytest.mark.usefixtures("_seconds")
+def test_what_is_no_lock_and_what_nobody_waits_for_is_tried_once(code: int, is_over: bool) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        begin_immediate(tried := Locked(code), lambda: is_over)  # type: ignore[arg-type]
+    assert tried.begun == 1
+
+
+def test_a_part_is_found_in_any_case_of_any_alphabet_and_nowhere_else() -> None:
+    assert holds("Straße/ÄRGER.md", "STRASSE")
+    assert holds("a", "")
+    assert not holds("part", "a part")
