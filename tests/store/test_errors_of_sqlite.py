@@ -1,6 +1,7 @@
 """What errors of SQLite mean, by their codes, plain and extended; and how long a lock of others is waited for."""
 
 import sqlite3
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,19 +58,21 @@ def test_a_file_that_holds_what_we_have_not_written_is_damaged_under_any_code(te
         raise error
 
 
-class Locked:
+class Locked(sqlite3.Connection):
     """A connection to a file that another program has locked for so many tries."""
 
     def __init__(self, code: int, tries: float = float("inf")) -> None:
+        super().__init__(":memory:")
         self.code = code
         self.tries = tries
         self.begun = 0
 
-    def execute(self, sql: str) -> None:
+    def execute(self, sql: str, parameters: object = (), /) -> sqlite3.Cursor:
         assert sql == "BEGIN IMMEDIATE"
         self.begun += 1
         if self.begun <= self.tries:
             raise fails(self.code)
+        return self.cursor()
 
 
 @pytest.fixture
@@ -83,18 +86,18 @@ def _seconds(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_seconds")
 def test_a_lock_is_waited_for_so_long_and_no_longer(more: int) -> None:
     busy = sqlite3.SQLITE_BUSY | more
-    begin_immediate(patient := Locked(busy, tries=BUSY_S), lambda: False)  # type: ignore[arg-type]  # what it asks of one
-    assert patient.begun == BUSY_S + 1
-    with pytest.raises(sqlite3.OperationalError):
-        begin_immediate(endless := Locked(busy), lambda: False)  # type: ignore[arg-type]
-    assert endless.begun == BUSY_S + 1
+    with closing(Locked(busy, tries=BUSY_S)) as patient, closing(Locked(busy)) as endless:
+        begin_immediate(patient, lambda: False)
+        with pytest.raises(sqlite3.OperationalError):
+            begin_immediate(endless, lambda: False)
+    assert patient.begun == endless.begun == BUSY_S + 1
 
 
 @pytest.mark.parametrize(("code", "is_over"), [(sqlite3.SQLITE_BUSY, True), (sqlite3.SQLITE_FULL, False)])
 @pytest.mark.usefixtures("_seconds")
 def test_what_is_no_lock_and_what_nobody_waits_for_is_tried_once(code: int, is_over: bool) -> None:
-    with pytest.raises(sqlite3.OperationalError):
-        begin_immediate(tried := Locked(code), lambda: is_over)  # type: ignore[arg-type]
+    with closing(Locked(code)) as tried, pytest.raises(sqlite3.OperationalError):
+        begin_immediate(tried, lambda: is_over)
     assert tried.begun == 1
 
 
