@@ -1,9 +1,10 @@
 """How a command ends."""
 
+import click
 import pytest
 
 from phaseflow.cli.exit_codes import Exit, exit_of, run
-from phaseflow.domain.errors import DatabaseHeld, JobNotFound, PhaseflowError
+from phaseflow.domain.errors import DatabaseHeld, InvalidRequest, JobNotFound, PhaseflowError
 from phaseflow.domain.vocabulary import JobStatus
 
 
@@ -31,6 +32,14 @@ def _ends_with(error: BaseException) -> int:
 def test_an_error_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert _ends_with(PhaseflowError("first\n  second")) == 1
     assert capsys.readouterr() == ("", "phaseflow: first second\n")
+
+
+def test_a_value_that_only_the_engine_can_refuse_is_a_mistake_of_usage() -> None:
+    async def fails() -> Exit:
+        raise ExceptionGroup("group", [InvalidRequest("cursor", "is none\nof this list")])
+
+    with pytest.raises(click.UsageError, match=r"^cursor: is none of this list$"):
+        run(fails)
 
 
 def test_the_error_inside_a_group_is_the_one_that_is_told(capsys: pytest.CaptureFixture[str]) -> None:

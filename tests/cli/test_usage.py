@@ -1,4 +1,4 @@
-"""A value that cannot be used is a mistake of usage: code 2, one line, and nothing is opened or made."""
+"""A value that cannot be used is a mistake of usage: code 2, the usage and one line, and nothing is opened or made."""
 
 import re
 import shlex
@@ -145,8 +145,22 @@ def test_a_value_that_cannot_be_used_ends_with_2_and_one_line_before_anything_is
     shell.write("a.md", "# A\n")
     done = shell(*shlex.split(line))
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert done.stderr.startswith("Usage: phaseflow "), done.stderr
     assert len([told for told in done.stderr.splitlines() if re.match(r"(Error|phaseflow): ", told)]) == 1
     assert [path.name for path in shell.here.iterdir()] == ["a.md"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["settings kb chunk_overlap=2000", "documents kb --cursor x", "jobs kb --cursor x", "kbs --cursor '!'"],
+)
+def test_so_does_one_that_only_the_engine_can_tell(line: str, shell: Shell) -> None:
+    shell.write("docs/a.md", "# A\n")
+    assert shell("ingest", "docs", "--kb", "kb").returncode == 0
+    done = shell(*shlex.split(line))
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr.startswith("Usage: phaseflow "), done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Error: ")
 
 
 @pytest.mark.parametrize(

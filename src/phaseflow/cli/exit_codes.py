@@ -42,7 +42,10 @@ def exit_of(status: JobStatus) -> Exit:
 
 
 def run(command: Callable[[], Awaitable[Exit]]) -> NoReturn:
-    """Run a command on an event loop of its own and leave with its exit code; an error becomes one line on stderr."""
+    """Run a command on an event loop of its own and leave with its exit code; an error becomes one line on stderr.
+
+    Raises click.UsageError where what was given cannot be used.
+    """
     outcome = _outcome(command)
     gc.freeze()  # else the interpreter looks at all objects twice before it ends: up to a second after a job
     sys.exit(outcome)
@@ -79,10 +82,14 @@ def _how_to_create() -> str:
 def complain(error: PhaseflowError, code: Exit | None = None) -> Exit:
     """Say what went wrong in one line on stderr; the exit code that this ends with.
 
-    A value that cannot be used was given on the command line, also where only the engine or a service could tell.
+    A value that cannot be used was given on the command line, also where only the engine or a service could tell:
+    that is a click.UsageError like any other, raised here and shown with the usage of the command.
     """
     hint = "; --token or PHASEFLOW_TOKEN says which" if error.code == "unauthorized" else ""
-    say("phaseflow: " + " ".join(str(error).split()).replace(_ASKS_FOR_SOURCE, _how_to_create()) + hint)
-    if code is not None:
-        return code
-    return Exit.USAGE if isinstance(error, InvalidRequest) else Exit.FAILED
+    said = " ".join(str(error).split()).replace(_ASKS_FOR_SOURCE, _how_to_create()) + hint
+    if code is None:
+        code = Exit.USAGE if isinstance(error, InvalidRequest) else Exit.FAILED
+    if code is Exit.USAGE:
+        raise click.UsageError(said)
+    say(f"phaseflow: {said}")
+    return code
