@@ -1,11 +1,13 @@
 """The clock when the wall clock steps, and when a running stretch ends: what is read meanwhile is read again."""
 
 import sqlite3
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from types import SimpleNamespace
 
 import anyio
 import pytest
 
+from phaseflow.store import clock as clocks
 from phaseflow.store.clock import Clock
 from phaseflow.store.transaction import Transaction
 from tests.stopwatch import fail_soon
@@ -129,3 +131,51 @@ def test_nobody_is_shown_a_later_moment_than_the_end_that_is_being_stored() -> N
     assert clock.running_now() == later + STEP
     second.tell_end()
     assert clock.running_now() > later + STEP
+
+
+class Wall(datetime):
+    """What `clock` takes for the clock on the wall."""
+
+    shown = datetime(2026, 1, 1, tzinfo=UTC)
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return cls.shown
+
+
+@pytest.fixture
+def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Both clocks, which stand still until they are moved."""
+    moment = [5000.0]
+    monkeypatch.setattr(clocks, "time", SimpleNamespace(monotonic=lambda: moment[0]))
+    monkeypatch.setattr(clocks, "datetime", Wall)
+    monkeypatch.setattr(Wall, "shown", Wall.shown)
+    return moment
+
+
+@pytest.mark.parametrize(
+    ("moved_s", "step_ms"),
+    [(0.0, 0), (0.5, 500), (0.499, 0), (-0.5, -500), (-0.499, 0), (1.2344, 1234), (-7200, -7_200_000)],
+)
+def test_a_step_is_how_far_the_wall_clock_has_moved_away_in_milliseconds(
+    monotonic: list[float], moved_s: float, step_ms: int
+) -> None:
+    clock = Clock()
+    monotonic[0] += 100
+    Wall.shown += timedelta(seconds=100 + moved_s)
+    assert clock.step() == timedelta(milliseconds=step_ms)
+
+
+def test_durations_go_on_with_the_one_clock_and_moments_with_the_other_and_never_back(monotonic: list[float]) -> None:
+    began = Wall.shown
+    clock = Clock()
+    monotonic[0] += 3
+    assert (clock.running_now(), clock.now()) == (began + timedelta(seconds=3), began)
+    Wall.shown += timedelta(hours=1)
+    assert (clock.running_now(), clock.now()) == (began + timedelta(seconds=3), Wall.shown)
+    Wall.shown -= timedelta(minutes=1)
+    assert clock.now() == began + timedelta(hours=1)
+    clock.follow(tx := transaction(), timedelta(hours=1))
+    assert clock.running_now() == began + timedelta(hours=1, seconds=3)
+    tx.roll_back_effects()
+    assert clock.running_now() == began + timedelta(seconds=3)

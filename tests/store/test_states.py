@@ -1,8 +1,7 @@
-"""The numbers of states and the ids of pieces stand in one place each, and mean what the schema says."""
+"""The numbers of states stand in one place, and mean what the schema says; ids are shifted in another."""
 
 import ast
 import re
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 import phaseflow
 from phaseflow.domain.vocabulary import PHASES
 from phaseflow.store import states
-from phaseflow.store.pieces import MOST_PIECES, document_of, number_of, piece_id, pieces_of
 from phaseflow.store.states import HANDED_TO, DocumentState, EntryState
 
 ROOT = Path(phaseflow.__file__).parent
@@ -80,20 +78,3 @@ def test_a_condition_stands_in_the_schema_as_that_of_an_index(condition: str) ->
 def test_each_phase_after_loading_is_handed_the_state_that_the_one_before_it_leaves() -> None:
     assert list(HANDED_TO) == list(PHASES[1:])
     assert list(HANDED_TO.values()) == [DocumentState.LOADED, DocumentState.CHUNKED, DocumentState.EMBEDDED]
-
-
-def test_pieces_are_a_range_of_the_key() -> None:
-    bare = sqlite3.connect(":memory:")
-    bare.execute("CREATE TABLE pieces (id INTEGER PRIMARY KEY)")
-    there = [(7, 0), (7, 1), (7, 5), (7, MOST_PIECES - 1), (8, 0), (6, MOST_PIECES - 1)]
-    bare.executemany("INSERT INTO pieces VALUES (?)", [(piece_id(*each),) for each in there])
-
-    def found(condition: str, *values: int) -> list[tuple[int, int]]:
-        sql = f"SELECT {document_of('id')}, {number_of('id')} FROM pieces WHERE {condition} ORDER BY id"
-        return [tuple(row) for row in bare.execute(sql, values)]
-
-    assert found(pieces_of("id", "?1"), 7) == there[:4]
-    assert found(pieces_of("id", "?1", first="?2"), 7, 1) == there[1:4]
-    assert found(pieces_of("id", "?1", before="?2"), 7, 5) == there[:2]
-    assert found(pieces_of("id", "6 + 1")) == there[:4]
-    bare.close()

@@ -1,0 +1,162 @@
+"""Who holds a uri that several sources have, and how many of whom are left out."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from phaseflow.store.catalogue import PUSH
+from phaseflow.store.database import Database
+from phaseflow.store.displaced import DisplacedEntries, Found
+from tests.store.probes import select
+from tests.store.stock import Stock, stock
+
+SOURCES = {"ours", "theirs", "third"}
+
+
+@pytest.fixture
+async def made(database: Database) -> Stock:
+    return await stock(database)
+
+
+def rows(*uris: str) -> list[Found]:
+    return [(uri, 1, None, 0) for uri in uris]
+
+
+async def keep_out(
+    made: Stock, source: str, uris: Sequence[str], others: set[str] | None = None, over: Sequence[str] = ()
+) -> list[str]:
+    """What comes into the job of what a source has listed."""
+    others = SOURCES if others is None else others
+    kept = await made.database.write(
+        lambda tx: DisplacedEntries(tx, made.seq).keep_out(source, rows(*uris), made.key, others, over)
+    )
+    return [row[0] for row in kept]
+
+
+async def known(made: Stock, source: str, *uris: str) -> None:
+    """The catalogue has had them of a source."""
+    await made.database.write(
+        lambda tx: tx.many(
+            "INSERT INTO catalogue (kb_id, uri, document_id, source, created_at) VALUES (?, ?, ?, ?, '')",
+            [(made.key, uri, f"id of {uri}", source) for uri in uris],
+        )
+    )
+
+
+async def listed(made: Stock, source: str, *uris: str) -> None:
+    """The job has them of a source already."""
+    await made.database.write(
+        lambda tx: tx.many(
+            "INSERT INTO job_entries (job_seq, uri, source) VALUES (?, ?, ?)",
+            [(made.seq, uri, source) for uri in uris],
+        )
+    )
+
+
+def counted(made: Stock, source: str) -> dict[str, list[object]]:
+    """{holder: [how many, the first of them]} as the status tells it."""
+    ((stored,),) = select(
+        made.database.path, f"SELECT max(displaced) FROM job_sources WHERE job_seq = {made.seq} AND name = '{source}'"
+    )
+    found: dict[str, list[object]] = json.loads(stored or "{}")
+    return found
+
+
+async def test_a_uri_stays_with_the_source_that_the_catalogue_names_or_that_the_job_has_it_of(made: Stock) -> None:
+    await known(made, "theirs", "a", "b")
+    await known(made, "ours", "c")
+    await listed(made, "third", "d")
+    assert await keep_out(made, "ours", ["a", "b", "c", "d", "e"]) == ["c", "e"]
+    assert counted(made, "ours") == {"theirs": [2, "a"], "third": [1, "d"]}
+
+
+async def test_what_was_pushed_goes_before_what_any_source_has(made: Stock) -> None:
+    await listed(made, "theirs", "a")
+    await made.database.write(
+        lambda tx: tx.run(
+            "INSERT INTO pushed (kb_id, uri, media_type, size, digest, pushed_at) VALUES (?, 'a', '', 1, '', '')",
+            made.key,
+        )
+    )
+    assert await keep_out(made, "ours", ["a", "b"]) == ["b"]
+    assert counted(made, "ours") == {PUSH: [1, "a"]}
+    assert await keep_out(made, PUSH, ["a"]) == ["a"]
+
+
+async def test_a_source_that_is_none_any_more_or_has_nothing_more_to_list_keeps_no_one_out(made: Stock) -> None:
+    await known(made, "theirs", "a")
+    assert await keep_out(made, "ours", ["a"], {"ours", "third"}) == ["a"]
+    assert await keep_out(made, "ours", ["a"], over=["theirs"]) == ["a"]
+    await listed(made, "theirs", "a")
+    assert await keep_out(made, "ours", ["a"], over=["theirs"]) == []  # of this job, it has it
+    assert await keep_out(made, "ours", ["a"], {"ours", "third"}) == ["a"]
+
+
+async def test_an_entry_of_the_job_goes_before_the_catalogue(made: Stock) -> None:
+    await known(made, "theirs", "a", "b")
+    await listed(made, "ours", "a")
+    await listed(made, "third", "b")
+    assert await keep_out(made, "ours", ["a", "b"]) == ["a"]
+    assert counted(made, "ours") == {"third": [1, "b"]}
+
+
+async def test_the_counts_follow_what_is_left_out_whoever_holds_it_now(made: Stock) -> None:
+    await listed(made, "theirs", "a", "b", "c")
+    assert await keep_out(made, "ours", ["b", "c"]) == []
+    assert counted(made, "ours") == {"theirs": [2, "b"]}
+    assert await keep_out(made, "ours", ["a", "b", "c"]) == []
+    assert counted(made, "ours") == {"theirs": [3, "a"]}
+    await made.database.write(lambda tx: tx.run("UPDATE job_entries SET source = 'third' WHERE uri = 'a'"))
+    assert await keep_out(made, "ours", ["a", "b"]) == []
+    assert counted(made, "ours") == {"theirs": [2, "b"], "third": [1, "a"]}
+    await made.database.write(lambda tx: tx.run("UPDATE job_entries SET source = 'ours'"))
+    assert await keep_out(made, "ours", ["b"]) == ["b"]
+    assert counted(made, "ours") == {"theirs": [1, "c"], "third": [1, "a"]}
+    assert await keep_out(made, "ours", ["a", "c"]) == ["a", "c"]
+    assert counted(made, "ours") == {}
+
+
+async def test_what_a_source_that_is_given_up_has_kept_out_is_told_in_pages(made: Stock) -> None:
+    await listed(made, "theirs", "a", "b", "c")
+    await keep_out(made, "ours", ["a", "b", "c", "d"])
+    await keep_out(made, "third", ["b"])
+    await made.database.write(lambda tx: tx.run("DELETE FROM job_entries WHERE uri <> 'b'"))
+    found, after, pages = [], ("", ""), 0
+    while True:
+        page, going_on = await made.database.read(
+            lambda tx, after=after: DisplacedEntries(tx, made.seq).given_up("theirs", after, 2)  # type: ignore[misc]  # bound in the loop
+        )
+        found += [(each.source, each.uri, each.size) for each in page]
+        if going_on is None:
+            break
+        after, pages = going_on, pages + 1
+    assert (found, pages) == ([("ours", "a", 1), ("ours", "c", 1)], 2)
+    assert await made.database.read(lambda tx: DisplacedEntries(tx, made.seq).has_any("theirs"))
+    assert not await made.database.read(lambda tx: DisplacedEntries(tx, made.seq).has_any("third"))
+
+
+@pytest.mark.parametrize("follow", [0, 1, 5])
+async def test_of_what_is_left_out_the_first_are_read_for_what_they_lead_to(made: Stock, follow: int) -> None:
+    uris = ["a", "b", "c"]
+    await listed(made, "theirs", *uris)
+    await made.database.write(
+        lambda tx: DisplacedEntries(tx, made.seq).keep_out("ours", rows(*uris), made.key, SOURCES, (), follow=follow)
+    )
+    page = await made.database.read(
+        lambda tx: DisplacedEntries(tx, made.seq).open_page("ours", 10, aside=(), only=None)
+    )
+    assert [(entry.uri, entry.is_held, entry.id < 0) for entry in page] == [(u, True, True) for u in uris[:follow]]
+    some = [entry.id for entry in page[:1]]
+    for aside, only, left in ((some, None, uris[1:follow]), ((), some, uris[: len(some)])):
+        found = await made.database.read(
+            lambda tx, aside=aside, only=only: DisplacedEntries(tx, made.seq).open_page(  # type: ignore[misc]  # bound in the loop
+                "ours", 10, aside=aside, only=only
+            )
+        )
+        assert [entry.uri for entry in found] == left
+    await made.database.write(lambda tx: DisplacedEntries(tx, made.seq).settle(some))
+    after = await made.database.read(
+        lambda tx: DisplacedEntries(tx, made.seq).open_page("ours", 10, aside=(), only=None)
+    )
+    assert [entry.uri for entry in after] == uris[1:follow]
