@@ -133,24 +133,26 @@ def test_nobody_is_shown_a_later_moment_than_the_end_that_is_being_stored() -> N
     assert clock.running_now() > later + STEP
 
 
-class Wall(datetime):
-    """What `clock` takes for the clock on the wall."""
+class Clocks:
+    """The clock on the wall, and the one that never steps, which stand still until they are moved."""
 
-    shown = datetime(2026, 1, 1, tzinfo=UTC)
+    def __init__(self) -> None:
+        self.wall = datetime(2026, 1, 1, tzinfo=UTC)
+        self.steady_s = 5000.0
 
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> datetime:
-        return cls.shown
+    def now(self, zone: tzinfo) -> datetime:
+        return self.wall.astimezone(zone)
+
+    def monotonic(self) -> float:
+        return self.steady_s
 
 
 @pytest.fixture
-def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Both clocks, which stand still until they are moved."""
-    moment = [5000.0]
-    monkeypatch.setattr(clocks, "time", SimpleNamespace(monotonic=lambda: moment[0]))
-    monkeypatch.setattr(clocks, "datetime", Wall)
-    monkeypatch.setattr(Wall, "shown", Wall.shown)
-    return moment
+def shown(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    found = Clocks()
+    monkeypatch.setattr(clocks, "time", SimpleNamespace(monotonic=found.monotonic))
+    monkeypatch.setattr(clocks, "datetime", SimpleNamespace(now=found.now, fromtimestamp=datetime.fromtimestamp))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -158,22 +160,22 @@ def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     [(0.0, 0), (0.5, 500), (0.499, 0), (-0.5, -500), (-0.499, 0), (1.2344, 1234), (-7200, -7_200_000)],
 )
 def test_a_step_is_how_far_the_wall_clock_has_moved_away_in_milliseconds(
-    monotonic: list[float], moved_s: float, step_ms: int
+    shown: Clocks, moved_s: float, step_ms: int
 ) -> None:
     clock = Clock()
-    monotonic[0] += 100
-    Wall.shown += timedelta(seconds=100 + moved_s)
+    shown.steady_s += 100
+    shown.wall += timedelta(seconds=100 + moved_s)
     assert clock.step() == timedelta(milliseconds=step_ms)
 
 
-def test_durations_go_on_with_the_one_clock_and_moments_with_the_other_and_never_back(monotonic: list[float]) -> None:
-    began = Wall.shown
+def test_durations_go_on_with_the_one_clock_and_moments_with_the_other_and_never_back(shown: Clocks) -> None:
+    began = shown.wall
     clock = Clock()
-    monotonic[0] += 3
+    shown.steady_s += 3
     assert (clock.running_now(), clock.now()) == (began + timedelta(seconds=3), began)
-    Wall.shown += timedelta(hours=1)
-    assert (clock.running_now(), clock.now()) == (began + timedelta(seconds=3), Wall.shown)
-    Wall.shown -= timedelta(minutes=1)
+    shown.wall += timedelta(hours=1)
+    assert (clock.running_now(), clock.now()) == (began + timedelta(seconds=3), shown.wall)
+    shown.wall -= timedelta(minutes=1)
     assert clock.now() == began + timedelta(hours=1)
     clock.follow(tx := transaction(), timedelta(hours=1))
     assert clock.running_now() == began + timedelta(hours=1, seconds=3)
