@@ -1,0 +1,182 @@
+"""What an index outside the database should have, and what it has yet to be told, row by row."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from phaseflow.store import index_outbox
+from phaseflow.store.index_outbox import IndexOutbox, Waiting, passages_waiting
+from phaseflow.store.index_spaces import Expected, Named, Space, SpaceContents, Spaces, passages_of
+from phaseflow.store.pieces import piece_id
+from phaseflow.store.schema import schema_sql
+from phaseflow.store.states import DocumentState
+from phaseflow.store.transaction import Transaction
+
+KB = "kb~1"
+SERVER = "server"
+
+
+@pytest.fixture
+def tx() -> Iterator[Transaction]:
+    """A knowledge base without a job."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(schema_sql())
+        made = Transaction(connection)
+        made.run(
+            "INSERT INTO knowledge_bases (id, name, settings, index_version, search_revision, created_at, updated_at)"
+            " VALUES (?, 'kb', '{}', 1, 7, '', '')",
+            KB,
+        )
+        yield made
+
+
+@pytest.fixture
+def space(tx: Transaction) -> Space:
+    name = Spaces(tx).ensure(KB, 1, SERVER, moves=False)
+    assert name is not None
+    return Space(name, SERVER, KB, 1, None)
+
+
+def document(tx: Transaction, number: int, passages: int, state: DocumentState = DocumentState.SEARCHABLE) -> None:
+    tx.run(
+        "INSERT INTO documents (id, kb_id, job_seq, index_version, uri, title, media_type, content_hash, recipe, state,"
+        " chunk_count, search_revision) VALUES (?, ?, 1, 1, ?, ?, '', '', '', ?, ?, 1)",
+        number, KB, f"{number}.md", f"Title {number}", state, passages,
+    )  # fmt: skip
+
+
+def test_a_space_has_a_name_of_its_own_that_begins_with_the_mark_of_its_file(tx: Transaction, space: Space) -> None:
+    assert Spaces(tx).ensure(KB, 1, SERVER, moves=False) == space.name
+    following = Spaces(tx).ensure(KB, 2, SERVER, moves=False)
+    assert following != space.name
+    assert Spaces(tx).names(SERVER) == {space.name, following}
+    assert all(name.startswith(Spaces(tx).owner()) for name in Spaces(tx).names(SERVER))
+    assert Spaces(tx).find(KB, 1) == Spaces(tx).by_name(space.name) == space
+    assert Spaces(tx).find(KB, 3) is Spaces(tx).by_name("nobody") is None
+    Spaces(tx).keep_only(KB, 2)
+    assert Spaces(tx).names(SERVER) == {following}
+
+
+def test_a_space_that_takes_the_place_of_another_is_searched_once_the_move_is_complete(
+    tx: Transaction, space: Space
+) -> None:
+    following = Spaces(tx).ensure(KB, 1, "elsewhere", moves=True)
+    assert following is not None
+    assert Spaces(tx).ensure(KB, 1, "elsewhere", moves=True) == following
+    assert [Spaces(tx).is_searched(name) for name in (space.name, following)] == [True, False]
+    assert Spaces(tx).server_of(KB, 1) == SERVER
+    assert Spaces(tx).ensure(KB, 1, "third", moves=True) != following  # the one that the job has left goes
+    Spaces(tx).complete_move(KB, 1)
+    assert Spaces(tx).server_of(KB, 1) == "third"
+    assert Spaces(tx).ensure(KB, 1, None, moves=True) is None
+    Spaces(tx).complete_move(KB, 1)
+    assert Spaces(tx).server_of(KB, 1) is None
+
+
+def test_passages_that_were_not_proposed_are_those_of_what_search_sees(tx: Transaction, space: Space) -> None:
+    contents = SpaceContents(tx, space)
+    assert contents.unproposed([], None) == 0
+    for number, passages in ((1, 3), (2, 2), (4, 0)):
+        document(tx, number, passages)
+    document(tx, 3, 9, DocumentState.GONE)
+    assert contents.unproposed([], None) == 5
+    proposed = [piece_id(1, 0), piece_id(1, 2), piece_id(2, 1), piece_id(3, 0)]
+    assert contents.unproposed(proposed, None) == 2
+    assert contents.unproposed([*proposed, *proposed], None) == 2
+    assert contents.unproposed(proposed, [2]) == 1
+    assert contents.unproposed([piece_id(1, n) for n in range(9)], [1]) == 0  # more than there are is none less
+
+
+def test_what_an_index_should_have_is_told_by_id_in_pages(tx: Transaction, space: Space) -> None:
+    contents = SpaceContents(tx, space)
+    for number, passages in ((1, 3), (2, 0), (4, 2), (5, 1)):
+        document(tx, number, passages)
+    document(tx, 3, 9, DocumentState.GONE)
+    document(tx, 6, 4, DocumentState.EMBEDDED)
+    assert [contents.searchable(after, 2) for after in (0, 1, 4, 5)] == [
+        [(1, 3), (4, 2)],
+        [(4, 2), (5, 1)],
+        [(5, 1)],
+        [],
+    ]
+    assert contents.unknown([1, 2, 3, 6, 7]) == [3, 7]
+    assert contents.expected() == Expected(7, 6, 0)
+    assert contents.named(4) == Named("4.md", "Title 4", 2)
+    assert contents.named(3) is contents.named(6) is contents.named(7) is None
+    assert SpaceContents(tx, space._replace(name="nobody")).expected() is None
+    assert contents.is_free()
+    assert not SpaceContents(tx, space._replace(name="nobody")).is_free()
+
+
+def test_passages_come_with_their_vectors_from_any_of_them_on(tx: Transaction) -> None:
+    document(tx, 1, 4)
+    tx.run("INSERT INTO models (id, fingerprint) VALUES (1, 'm')")
+    for n in range(4):
+        tx.run(
+            "INSERT INTO vectors (id, model_id, text_hash, vector) VALUES (?, 1, ?, ?)", n + 1, bytes([n]), bytes([n])
+        )
+        tx.run(
+            "INSERT INTO chunks (id, start, stop, text_hash, vector_id) VALUES (?, ?, ?, ?, ?)",
+            piece_id(1, n), 10 * n, 10 * n + 9, bytes([n]), n + 1,
+        )  # fmt: skip
+    assert passages_of(tx, 1, 1, 2) == [(10, 19, b"\x01"), (20, 29, b"\x02")]
+    assert [len(passages_of(tx, 1, first, 10)) for first in range(5)] == [4, 3, 2, 1, 0]
+
+
+def waits(tx: Transaction, space: str, documents: int, *, again: int = 0, first: int = 1) -> None:
+    tx.many(
+        "INSERT INTO index_outbox (server, space, kb_id, document_id, passages, again) VALUES (?, ?, ?, ?, 2, ?)",
+        [(SERVER, space, KB, n, again) for n in range(first, first + documents)],
+    )
+
+
+def test_what_is_gone_is_told_so_many_at_a_time(tx: Transaction, space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_outbox, "STEP", 2)
+    outbox = IndexOutbox(tx, SERVER)
+    assert outbox.next_gone() is None
+    waits(tx, space.name, 3)
+    assert [passages_waiting(tx, space, most) for most in (0, 1, 2, 9)] == [0, 2, 4, 6]
+    told = []
+    while waiting := outbox.next_gone():
+        told.append(list(waiting.document_ids))
+        assert not outbox.settle(waiting)
+    assert told == [[1, 2], [3]]
+    assert outbox.gone_of(space.name) is None
+    assert not Spaces(tx).is_used("elsewhere")
+    assert Spaces(tx).is_used(SERVER)
+
+
+def test_a_space_that_is_gone_whole_is_told_first_and_settled_in_steps(
+    tx: Transaction, space: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_outbox, "STEP", 2)
+    outbox = IndexOutbox(tx, SERVER)
+    waits(tx, space.name, 1)
+    waits(tx, "gone", 17)
+    tx.run("INSERT INTO index_outbox (server, space, kb_id) VALUES (?, 'gone', ?)", SERVER, KB)
+    waiting = outbox.next_gone()
+    assert waiting is not None
+    assert (waiting.space, waiting.document_ids) == ("gone", ())
+    left = []
+    while outbox.settle(waiting):
+        left.append(tx.value("SELECT count(*) FROM index_outbox WHERE space = 'gone'"))
+    assert left == [10, 2, 1]
+    assert outbox.next_gone() == Waiting(space.name, [1], [1])
+
+
+def test_what_has_another_uri_is_told_of_one_space_at_a_time(tx: Transaction, space: Space) -> None:
+    outbox = IndexOutbox(tx, SERVER)
+    assert outbox.next_renamed() is None
+    other = Spaces(tx).ensure(KB, 2, SERVER, moves=False)
+    assert other is not None
+    first, second = sorted([space.name, other])
+    waits(tx, first, 2, again=1)
+    waits(tx, second, 1, again=1, first=8)
+    for name, documents in ((first, [1, 2]), (second, [8])):
+        found = outbox.next_renamed()
+        assert found is not None
+        assert (found[0].name, found[1].space, found[1].document_ids) == (name, name, documents)
+        outbox.settle(found[1])
+    assert outbox.next_renamed() is None

@@ -1,0 +1,93 @@
+"""How a file is read ahead: from its beginning on, in large steps, until nobody waits for it."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from phaseflow.store import read_ahead
+from phaseflow.store.open_file import connected
+from phaseflow.store.schema import schema_sql
+from phaseflow.store.transaction import Transaction
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system takes no such advice")
+
+
+@pytest.fixture
+def advised(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """(where, how much) of each advice."""
+    found = list[tuple[int, int]]()
+    monkeypatch.setattr(os, "posix_fadvise", lambda fd, at, length, advice: found.append((at, length)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("size", "places"), [(0, []), (1, [0]), (8 << 20, [0]), ((16 << 20) + 1, [0, 8 << 20, 16 << 20])]
+)
+def test_a_file_is_read_whole_in_steps_of_eight_megabytes(
+    tmp_path: Path, advised: list[tuple[int, int]], size: int, places: list[int]
+) -> None:
+    path = tmp_path / "kb.db"
+    path.touch()
+    os.truncate(path, size)
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        read_ahead._read(fd, Event())
+        assert advised == [(at, 8 << 20) for at in places]
+        advised.clear()
+        is_over = Event()
+        is_over.set()
+        read_ahead._read(fd, is_over)
+        assert advised == [(at, 8 << 20) for at in places[:1]]
+    finally:
+        os.close(fd)
+
+
+@pytest.fixture
+def tx(tmp_path: Path) -> Iterator[Transaction]:
+    path = tmp_path / "kb.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection, connected(path):
+        connection.executescript(schema_sql())
+        yield Transaction(connection)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "is_read"), [(10, 30, True), (10, 31, False), (9, 0, False), (10, 0, True), (1000, 3000, True)]
+)
+def test_a_file_is_read_ahead_for_what_is_large_and_a_good_part_of_it(
+    tx: Transaction, monkeypatch: pytest.MonkeyPatch, own: int, others: int, is_read: bool
+) -> None:
+    monkeypatch.setattr(read_ahead, "LEAST", 10)
+    tx.many(
+        "INSERT INTO index_shards (kb_id, index_version, shard, passages) VALUES (?, ?, 1, ?)",
+        [("kb~1", 1, own // 2), ("kb~1", 2, own - own // 2), ("kb~2", 1, others)],
+    )
+    assert (read_ahead._file_to_read(tx, "kb~1") is not None) == is_read
+
+
+@pytest.mark.parametrize(("room", "is_read"), [(2, True), (1.99, False), (100, True)])
+def test_half_of_the_memory_has_to_hold_the_file(
+    tx: Transaction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: float, is_read: bool
+) -> None:
+    monkeypatch.setattr(read_ahead, "LEAST", 1)
+    monkeypatch.setattr(read_ahead, "_CONTROL_GROUP", limit := tmp_path / "memory.max")
+    tx.run("INSERT INTO index_shards (kb_id, index_version, shard, passages) VALUES ('kb~1', 1, 1, 5)")
+    limit.write_text(f"{int((tmp_path / 'kb.db').stat().st_size * room)}\n", "ascii")
+    assert (read_ahead._file_to_read(tx, "kb~1") is not None) == is_read
+    assert read_ahead._file_to_read(tx, "kb~2") is None
+
+
+def test_the_memory_is_that_of_the_machine_where_nobody_limits_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__)
+    monkeypatch.setattr(read_ahead, "_CONTROL_GROUP", limit := tmp_path / "memory.max")
+    found = [read_ahead._memory()]
+    for text in ("max\n", "4095999\n", "4096001\n"):
+        limit.write_text(text, "ascii")
+        found.append(read_ahead._memory())
+    assert found == [4_096_000, 4_096_000, 4_095_999, 4_096_000]
