@@ -334,3 +334,126 @@ async def test_what_is_not_of_this_knowledge_base_is_not_seen(path: Path) -> Non
         seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
         assert [one.status for one in await listed(database, seen, Wanted(), 10)] == ["indexed"]
         assert (await database.read(lambda tx: document_counts.counts(tx, seen))).skipped == 0
+
+
+class Ticking:
+    """A clock of the processor that goes on by so much with each look."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.now = 100.0
+
+    def thread_time(self) -> float:
+        self.now += self.seconds
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("tick", "found", "after"),
+    [
+        (0.0, ["a", "b", "c"], "c"),  # no time passes: a full page
+        (document_status.LOOK_S, ["a"], "a"),  # with some, no longer than for more of them
+        (document_status.LOOK_S * 0.51, ["a", "b"], "b"),
+        (document_status.LOOK_S * 0.49, ["a", "b", "c"], "c"),
+    ],
+)
+async def test_a_page_looks_for_more_as_long_as_it_may_and_ends_when_it_is_full(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tick: float, found: list[str], after: str
+) -> None:
+    for name, value in (("SCAN", 1), ("SCANS", 1)):
+        monkeypatch.setattr(document_status, name, value)
+    monkeypatch.setattr(document_status, "time", Ticking(tick))
+    async with open_session(path) as database:
+        made = await stock(database)
+    fill(path, made, [Known(uri, live=True) for uri in "abcde"], is_cancelled=False, rebuilding=False)
+    async with open_session(path) as database:
+        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        page, going_on = await database.read(
+            lambda tx: document_status.page(tx, seen, Wanted(DocumentStatus.INDEXED), 3)
+        )
+    assert ([one.uri for one in page], going_on) == (found, after)
+
+
+@pytest.mark.parametrize(("tick", "found"), [(0.2, 0), (0.05, 0), (0.0126, 0), (0.0124, 1), (0.0, 1)])
+async def test_a_page_that_has_found_nothing_looks_longer(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tick: float, found: int
+) -> None:
+    for name, value in (("SCAN", 1), ("SCANS", 1)):
+        monkeypatch.setattr(document_status, name, value)
+    monkeypatch.setattr(document_status, "time", Ticking(tick))
+    async with open_session(path) as database:
+        made = await stock(database)
+    known = [*(Known(uri) for uri in "abcd"), Known("e", live=True)]  # the fifth look finds it
+    fill(path, made, known, is_cancelled=False, rebuilding=False)
+    async with open_session(path) as database:
+        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        page, after = await database.read(lambda tx: document_status.page(tx, seen, Wanted(part="E"), 3))
+    assert len(page) == found
+    assert found or after is not None
+
+
+async def test_a_document_is_shown_with_all_that_is_known_of_it(path: Path) -> None:
+    async with open_session(path) as database:
+        made = await stock(database)
+    known = [
+        Known("dir/live.md", live=True), Known("dir/new/", in_hand=DocumentState.EMBEDDED),
+        Known("failed", failed=True), Known("/"), Known("tried", live=True),
+    ]  # fmt: skip
+    fill(path, made, known, is_cancelled=False, rebuilding=False)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE documents SET title = '', chunk_count = 4, size = 9")
+        connection.execute(
+            "UPDATE documents SET title = 'Its title', indexed_at = ? WHERE uri = 'dir/live.md'", (AT.format(5),)
+        )
+        connection.execute("UPDATE documents SET changed_at = ? WHERE uri = 'dir/new/'", (AT.format(6),))
+        connection.execute("UPDATE documents SET indexed_at = ? WHERE uri = 'tried'", (AT.format(7),))
+        connection.execute("UPDATE catalogue SET attempts = 2")
+        connection.execute("UPDATE catalogue SET attempts = 5, changed_at = ? WHERE uri = 'failed'", (AT.format(8),))
+        connection.commit()
+    async with open_session(path) as database:
+        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        by_uri = {one.uri: one for one in await listed(database, seen, Wanted(), 10)}
+        some = await database.read(lambda tx: document_status.some(tx, seen, ["tried", "/", "nobody"]))
+    assert some == {uri: by_uri[uri] for uri in ("tried", "/")}
+    shown = [
+        (one.title, one.status, one.phase, one.searchable, one.chunks, one.size, one.attempts, one.code, one.error)
+        for one in by_uri.values()
+    ]
+    assert shown == [
+        ("/", "queued", None, False, 0, None, 2, None, None),
+        ("Its title", "indexed", None, True, 4, 9, 2, None, None),
+        ("new", "processing", JobPhase.INDEXING, False, 4, 9, 2, None, None),
+        ("failed", "failed", JobPhase.EMBEDDING, False, 0, None, 5, "bad", "it is bad"),
+        ("tried", "indexed", None, True, 4, 9, 2, None, None),
+    ]
+    assert [(f"{one.created_at:%d}", f"{one.updated_at:%d}") for one in by_uri.values()] == [
+        ("01", "01"), ("01", "05"), ("01", "06"), ("01", "08"), ("01", "07"),
+    ]  # fmt: skip
+    assert [one.indexed_at is None for one in by_uri.values()] == [True, False, True, True, False]
+
+
+async def test_the_text_that_is_shown_is_the_searchable_one_else_the_newest_in_hand(database: Database) -> None:
+    made = await stock(database)
+    (live,) = await made.publish(("a", "alpha " * 20))
+    newer, other = await made.load(("a", "beta"), ("b", "gamma"))
+    (newest,) = await made.load(("b", "delta and more"))
+    seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+
+    async def version(uri: str) -> tuple[int, str, int] | None:
+        return await database.read(lambda tx: document_status.version_of(tx, seen, uri))
+
+    assert await version("a") == (live.id, "a", 120)
+    assert await version("b") == (newest.id, "b", 14)
+    assert await version("c") is None
+    pages = [
+        [(one.position, one.start, one.end, one.text) for one in found]
+        for after in (0, 2, 4, 6)
+        for found in [await database.read(lambda tx, after=after: document_status.chunks(tx, live.id, 2, after))]  # type: ignore[misc]  # bound in the loop
+    ]
+    text = "alpha " * 20
+    assert pages == [
+        *([(n, 20 * n, 20 * n + 20, text[20 * n : 20 * n + 20]) for n in (first, first + 1)] for first in (0, 2, 4)),
+        [],
+    ]
+    assert other.id < newest.id
+    assert newer.id > live.id
