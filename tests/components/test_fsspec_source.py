@@ -92,6 +92,73 @@ async def test_a_second_job_downloads_nothing_and_a_third_what_has_changed(s3: S
         assert "something else" in await flow.document_text("kb", "3.md")
 
 
+ODD = [
+    "/lead.md", "a//b///c.md", "./dot.md", "../up.md", "..", " blank/x.md", "x .md", "q?a=1.md", "h#b.md", "pct%20.md",
+    "back\\slash.md", "tab\tx.md", "[b].md", "A.md", "a.md", "caf\u00e9.md", "cafe\u0301.md", "x.md", "x.md/y.md",
+]  # fmt: skip
+
+
+async def test_each_key_is_a_document_of_its_own_whatever_it_looks_like(s3: S3, tmp_path: Path) -> None:
+    for key in (*ODD, ".hidden.md", "..hidden/x.md"):
+        s3.put(f"odd/{key}", f"This is {key!r}.")
+    s3.client.put_object(Bucket=BUCKET, Key="odd/folder/", Body=b"")
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        first = await (await flow.start("kb", f"s3://{BUCKET}/odd")).wait()
+        assert (first.status, first.metrics.documents_failed) == ("completed", 0)
+        found = (await flow.documents("kb", limit=100)).items
+        assert {each.uri for each in found} == set(ODD)
+        for each in found:
+            assert (await flow.document_text("kb", each.id)).strip() == f"This is {each.uri!r}."
+        s3.client.delete_object(Bucket=BUCKET, Key="odd/../up.md")
+        s3.client.delete_object(Bucket=BUCKET, Key="odd/cafe\u0301.md")
+        s3.requests.seen.clear()
+        second = await (await flow.start("kb", f"s3://{BUCKET}/odd")).wait()
+        assert (second.metrics.documents_unchanged, second.metrics.documents_deleted) == (len(ODD) - 2, 2)
+        assert s3.requests.reads() == []
+        left = {each.uri for each in (await flow.documents("kb", limit=100)).items}
+        assert left == set(ODD) - {"../up.md", "cafe\u0301.md"}
+
+
+async def test_a_key_that_ends_in_a_slash_and_holds_something_is_told(s3: S3, tmp_path: Path) -> None:
+    for key in ("slash/a.md", "slash/a.md/", "slash/out/b.md/", "slash/"):
+        s3.put(key, f"This is {key!r}.")
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        done = await (await flow.start("kb", source(f"s3://{BUCKET}/slash", exclude=("out",)))).wait()
+        assert (done.status, done.metrics.documents_found, done.metrics.documents_failed) == ("completed", 3, 2)
+        failed = {each.uri: each for each in (await flow.failures("kb")).items}
+        assert {*failed} == {"a.md/", "slash/"}
+        assert failed["a.md/"].code == "unreadable"
+        assert "ends in a slash" in failed["a.md/"].error
+        assert await flow.document_text("kb", "a.md") == "This is 'slash/a.md'."
+
+
+class _Objects(fsspec.AbstractFileSystem):
+    """A store of objects in which a file and a folder have the same name."""
+
+    protocol = "objects"
+    below = True
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        return {"name": path, "type": "directory"}
+
+    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
+        file = {"name": "store/a.md", "type": "file", "size": 3, "etag": "1"}
+        if path == "store":
+            return [file, {"name": "store/a.md", "type": "directory", "size": 0}]
+        return [{"name": "store/a.md/b.md", "type": "file", "size": 3, "etag": "2"}] if self.below else [file]
+
+
+async def test_a_file_and_a_folder_of_one_name_are_both_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.register_implementation("objects", _Objects, clobber=True)
+    assert [entry.uri for entry in await listed(FsspecLoader(source("objects://store")))] == ["a.md", "a.md/b.md"]
+    monkeypatch.setattr(_Objects, "below", False)  # of a library that has only the file
+    loader = FsspecLoader(source("objects://store"))
+    entries = await listed(loader)
+    assert [entry.uri for entry in entries] == ["a.md", "a.md/"]
+    with pytest.raises(DocumentError, match="ends in a slash"):
+        await loader.load(entries[1], None)
+
+
 async def test_one_object_is_a_source_too(s3: S3) -> None:
     s3.put("single/manual.md", "# Manual\n\nText.")
     loader = FsspecLoader(source(f"s3://{BUCKET}/single/manual.md"))

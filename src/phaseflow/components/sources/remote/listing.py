@@ -80,7 +80,7 @@ class Listing:
             names, top = await self._names(folder)
             below: list[_Folder] = []
             for name, info in sorted(self._kept(names, top), key=lambda each: each[0]):
-                uri = folder.prefix + name
+                uri = folder.prefix + name or f"{_last(top)}/"
                 if info.get("type") == "directory":
                     if self._globs.enter_folder(uri):
                         below.append(self._below(folder, name, info))
@@ -120,13 +120,16 @@ class Listing:
         return names, top
 
     def _kept(self, names: Names, top: str) -> list[tuple[str, dict[str, Any]]]:
-        found = {}
+        """Files and folders by name; both may have one in a store of objects. Of those without a name, one that holds
+        something: in the place of the folder that was asked for there is a file."""
+        found: dict[tuple[str, str], dict[str, Any]] = {}
         for info in names:
-            name = _inside(str(info.get("name", "")), top)
-            is_plain = "/" not in name and name not in {"", ".", ".."} and not {"?", "#"} & set(name) - self._allowed
-            if is_plain and not _is_hidden(name) and info.get("type") in _KINDS and not info.get("islink"):
-                found[name] = info
-        return list(found.items())
+            name, kind = _inside(str(info.get("name", "")), top), str(info.get("type"))
+            is_plain = "/" not in name and name not in {".", ".."} and not {"?", "#"} & set(name) - self._allowed
+            has_name = name or (kind == "file" and size_of(info))
+            if is_plain and has_name and not _is_hidden(name) and kind in _KINDS and not info.get("islink"):
+                found[name, kind] = info
+        return [(name, info) for (name, _), info in found.items()]
 
     @property
     def _allowed(self) -> set[str]:
@@ -142,8 +145,9 @@ class Listing:
             page = []
             for each in answer.get("Contents", ()):
                 is_empty = False
-                uri = str(each["Key"])[len(prefix) :]
-                if uri and not uri.endswith("/") and self._takes(uri):
+                uri = str(each["Key"])[len(prefix) :] or f"{_last(prefix)}/"
+                is_folder = uri.endswith("/") and not each.get("Size")  # a console makes these, of no bytes
+                if not is_folder and self._takes(uri):
                     page.append(self._entry({**each, "size": each.get("Size")}, uri))
             if page:
                 yield page
@@ -164,7 +168,7 @@ class Listing:
 
     def _takes(self, uri: str) -> bool:
         parts = uri.split("/")
-        if any(_is_hidden(part) for part in parts):
+        if any(_is_hidden(part) and part not in {".", ".."} for part in parts):
             return False
         folders = ("/".join(parts[:count]) for count in range(1, len(parts)))
         return self._globs.take_file(uri) and all(self._globs.enter_folder(folder) for folder in folders)

@@ -122,6 +122,9 @@ class FsspecLoader:
             await self._workers.aclose()
 
     async def _load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
+        if entry.uri.endswith("/"):  # file systems take it for the name without the slash, which another may have
+            why = "its name ends in a slash, as those of folders do"
+            raise DocumentError(f"{entry.uri} cannot be read: {why}; rename it there, or exclude it", code="unreadable")
         stamp = entry.stamp
         if stamp is None:  # where a list says nothing of a file, the file may
             info = await self._call(entry, lambda fs, place: dict(fs.info(place)), ANSWER_S)
