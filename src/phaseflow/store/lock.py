@@ -89,7 +89,7 @@ def is_held(database: Path) -> bool:
     """Whether a living engine has the file. Changes nothing; where it cannot be found out, the answer is yes."""
     path = _lock_file(Path(os.path.realpath(database)))
     try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        fd = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     except OSError:

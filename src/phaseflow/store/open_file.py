@@ -10,6 +10,8 @@ from pathlib import Path
 SQLITE_MAGIC = b"SQLite format 3\x00"
 HEAD_BYTES = 100
 _COUNTER, _PAGES, _MADE_BY, _COUNTER_OF_PAGES = slice(24, 28), slice(28, 32), slice(68, 72), slice(92, 96)
+_READ = getattr(os, "O_BINARY", os.O_RDONLY)
+"""For reading, and as bytes where a system tells texts apart. No child inherits what Python opens."""
 
 
 _Inode = tuple[int, int]
@@ -81,7 +83,7 @@ def size_by_head(head: bytes) -> int:
 @contextmanager
 def open_file(path: Path) -> Iterator[OpenFile]:
     """For the length of the block, in which connections are opened and closed. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+    fd = os.open(path, _READ)
     try:
         yield OpenFile(path, fd)
     finally:
@@ -113,7 +115,7 @@ def descriptor(path: Path) -> int | None:
         if inode not in _connections:
             return None
         if inode not in _to_close:
-            _to_close[inode] = [os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))]
+            _to_close[inode] = [os.open(path, _READ)]
         return _to_close[inode][0]
     return None
 

@@ -21,7 +21,7 @@ BESIDE = ("", "-wal", "-shm", "-journal", ".lock")
 
 def open_private(path: Path | str, flags: int) -> int:
     """Open a file, made for its owner only when ``flags`` create it; an ``opener`` for ``open``. Raises OSError."""
-    fd = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), FILE)
+    fd = os.open(path, flags, FILE)
     if flags & os.O_CREAT:
         _restrict(fd, str(path), FILE)
     return fd
