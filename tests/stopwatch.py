@@ -21,6 +21,27 @@ def slowness() -> float:
     return max(1.0, (time.perf_counter() - began) / _QUICK_S)
 
 
+class _Pace:
+    """The slowness of the last moments: thousands of watches need it, and to measure it takes as long as a test."""
+
+    FRESH_S = 5.0
+
+    def __init__(self) -> None:
+        self._measured = -math.inf
+        self._slowness = 1.0
+
+    def slowness(self) -> float:
+        """As it was measured in the last seconds, or is now."""
+        now = time.monotonic()
+        if now - self._measured > self.FRESH_S:
+            self._slowness = slowness()
+            self._measured = now
+        return self._slowness
+
+
+_pace = _Pace()
+
+
 class Stopwatch:
     """Runs from when it is made. Limits are seconds of a quick machine that does nothing else.
 
@@ -29,7 +50,7 @@ class Stopwatch:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Take another clock for a limit on the time of the processor, such as `time.process_time`."""
-        self._slowness = slowness()
+        self._slowness = _pace.slowness()
         self._clock = clock
         self._began = clock()
         self._said = ""
@@ -42,7 +63,9 @@ class Stopwatch:
     def within(self, limit: float) -> bool:
         """Whether a quick machine would have taken less than ``limit`` seconds; ``repr`` says what it was."""
         seconds = self.seconds
-        slower = max(self._slowness, slowness())
+        slower = self._slowness
+        if seconds >= limit * slower:
+            slower = max(slower, slowness())
         self._said = f"{seconds:.3f} s on a machine {slower:.1f} times slower than a quick one"
         return seconds < limit * slower
 
@@ -50,24 +73,6 @@ class Stopwatch:
         return f"Stopwatch({self._said})"
 
 
-class _Pace:
-    """The slowness of the last moments, which hundreds of waits need and each measurement takes as long as a test."""
-
-    FRESH_S = 5.0
-
-    def __init__(self) -> None:
-        self._measured = -math.inf
-        self._slowness = 1.0
-
-    def slowness(self) -> float:
-        now = time.monotonic()
-        if now - self._measured > self.FRESH_S:
-            self._slowness = max(LEAST, slowness())
-            self._measured = now
-        return self._slowness
-
-
-_pace = _Pace()
 LEAST = 4.0
 """By what a wait is lengthened at least: what the others of a machine do in the seconds to come is not known yet."""
 
@@ -77,4 +82,4 @@ def fail_soon(limit: float, *, shield: bool = False) -> AbstractContextManager[a
 
     It keeps a test that hangs short. How quick something is, is what a `Stopwatch` is for.
     """
-    return anyio.fail_after(limit * _pace.slowness(), shield=shield)
+    return anyio.fail_after(limit * max(LEAST, _pace.slowness()), shield=shield)

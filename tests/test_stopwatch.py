@@ -1,6 +1,7 @@
 """Tests leave the pace of their machine to the stopwatch."""
 
 import ast
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from tests.stopwatch import Stopwatch, fail_soon
 
 TESTS = Path(__file__).parent
 CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time", "current_time", "time"}
+READ = re.compile(rf"\b(?:{'|'.join(sorted(CLOCKS))})\s*\(\s*\)")
+"""A call that reads one: only modules with it are parsed, which takes ten times as long as reading them."""
+WAIT = re.compile(r"\bfail_(?:after|at)\b")
 
 
 def _clock_reads(node: ast.AST) -> bool:
@@ -55,22 +59,22 @@ def limited(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
 
 
+def _modules_with(pattern: re.Pattern[str]) -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted(TESTS.rglob("*.py")):
+        if path.name != "stopwatch.py" and pattern.search(source := path.read_text("utf-8")):
+            yield path.relative_to(TESTS), ast.parse(source)
+
+
 def test_no_test_limits_a_duration_by_itself() -> None:
-    found = [
-        f"{path.relative_to(TESTS)}:{line}"
-        for path in sorted(TESTS.rglob("*.py"))
-        if path.name != "stopwatch.py"
-        for line in sorted(set(limited(ast.parse(path.read_text("utf-8")))))
-    ]
+    found = [f"{path}:{line}" for path, tree in _modules_with(READ) for line in sorted(set(limited(tree)))]
     assert not found, "use tests.stopwatch.Stopwatch: " + ", ".join(found)
 
 
 def test_no_test_waits_by_the_clock_of_one_machine() -> None:
     found = [
-        f"{path.relative_to(TESTS)}:{node.lineno}"
-        for path in sorted(TESTS.rglob("*.py"))
-        if path.name != "stopwatch.py"
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        f"{path}:{node.lineno}"
+        for path, tree in _modules_with(WAIT)
+        for node in ast.walk(tree)
         if isinstance(node, ast.Attribute | ast.Name)
         and (node.attr if isinstance(node, ast.Attribute) else node.id) in {"fail_after", "fail_at"}
     ]
@@ -90,6 +94,7 @@ def test_no_test_waits_by_the_clock_of_one_machine() -> None:
     ],
 )
 def test_a_limit_on_a_duration_is_found(source: str, is_found: bool) -> None:
+    assert not is_found or READ.search(source)
     assert bool(list(limited(ast.parse(source)))) is is_found
 
 
@@ -102,10 +107,25 @@ def test_no_example_of_a_property_has_a_limit_on_its_time(pause_s: float) -> Non
 def test_a_limit_grows_with_the_slowness_of_the_machine_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter([0.0, 3.0, 5.0])
     monkeypatch.setattr(stopwatch, "slowness", lambda: 2.0)
+    monkeypatch.setattr(stopwatch, "_pace", stopwatch._Pace())
     watch = Stopwatch(lambda: next(moments))
     assert watch.within(2)
     assert not watch.within(2)
     assert repr(watch) == "Stopwatch(5.000 s on a machine 2.0 times slower than a quick one)"
+
+
+def test_the_slowness_is_measured_again_only_where_it_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = iter([2.0, 3.0])
+    moments = iter([0.0, 7.9, 8.0, 11.9])
+    monkeypatch.setattr(stopwatch, "slowness", lambda: next(measured))
+    monkeypatch.setattr(stopwatch, "_pace", stopwatch._Pace())
+    watch = Stopwatch(lambda: next(moments))
+    assert watch.within(4)
+    assert "2.0 times slower" in repr(watch)
+    assert watch.within(4), "on a machine that has become three times slower"
+    assert "3.0 times slower" in repr(watch)
+    with pytest.raises(StopIteration):
+        watch.within(4)  # measures again
 
 
 async def test_a_wait_is_lengthened_by_the_slowness_of_the_last_moments(monkeypatch: pytest.MonkeyPatch) -> None:
