@@ -29,7 +29,8 @@ def test_what_is_opened_keeps_its_mode_and_what_may_be_made_is_tightened(tmp_pat
 
 def test_what_is_closed_to_others_keeps_the_rights_of_its_owner_and_no_link_is_followed(tmp_path: Path) -> None:
     folder, outside = tmp_path / "folder", tmp_path / "outside"
-    outside.touch(0o644)
+    outside.touch()
+    outside.chmod(0o644)
     for name, mode in (("a", 0o777), ("b", 0o444), ("c", 0o500), ("d", 0o066)):
         path = folder / name / "file"
         path.parent.mkdir(parents=True, exist_ok=True)

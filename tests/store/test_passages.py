@@ -1,0 +1,109 @@
+"""What a job finds of what search sees: how many documents each source had, and how many are gone."""
+
+import pytest
+
+from phaseflow.domain.errors import StaleRun
+from phaseflow.store.database import Database
+from phaseflow.store.passages import SearchablePassages, names, note_indexed, vectors_of, withdraw_live
+from phaseflow.store.pieces import piece_id
+from phaseflow.store.states import EntryState
+from phaseflow.store.transaction import Transaction
+from tests.store.probes import select
+from tests.store.stock import SIZE, stock
+
+SINCE = "2026-01-02T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+async def test_a_census_counts_by_source_without_what_is_found_and_new(database: Database, limit: int) -> None:
+    made = await stock(database)
+    documents = {
+        # uri: (source, found by the crawl, new since the job)
+        "a": ("docs", True, False), "b": ("docs", True, True), "c": ("docs", False, False), "d": ("docs", False, True),
+        "e": ("wiki", True, False), "f": ("wiki", True, True), "g": ("blog", True, True),
+    }  # fmt: skip
+    await made.publish(*((uri, uri) for uri in documents))
+
+    def arrange(tx: Transaction) -> None:
+        for uri, (source, is_found, is_new) in documents.items():
+            at = SINCE if is_new else "2026-01-01T00:00:00.000Z"
+            tx.run("UPDATE documents SET source = ? WHERE uri = ?", source, uri)
+            tx.run(
+                "INSERT INTO catalogue (kb_id, uri, document_id, source, created_at) VALUES (?, ?, ?, ?, ?)",
+                made.key, uri, uri, source, at,
+            )  # fmt: skip
+            if is_found:
+                tx.run(
+                    "INSERT INTO job_entries (job_seq, uri, source, state) VALUES (?, ?, ?, ?)",
+                    made.seq, uri, source, EntryState.LOADED,
+                )  # fmt: skip
+
+    await database.write(arrange)
+    had: dict[str, int] = {}
+    gone: dict[str, int] = {}
+    after: str | None = ""
+    while after is not None:
+        found, after = await database.read(
+            lambda tx, after=after: SearchablePassages(tx, made.scope).census(made.seq, SINCE, [], after, limit)  # type: ignore[misc]  # bound in the loop
+        )
+        for source, count, missing in found:
+            had[source] = had.get(source, 0) + count
+            gone[source] = gone.get(source, 0) + missing
+    assert had == {"docs": 3, "wiki": 1}
+    assert gone == {"docs": 2, "wiki": 0}
+
+
+async def test_passages_are_told_with_their_documents_and_vectors_where_they_have_any(database: Database) -> None:
+    made = await stock(database)
+    (first,) = await made.publish(("a", "alpha " * SIZE))
+    ids = [first.chunk_id(2), first.chunk_id(0), piece_id(99, 0)]
+    assert await database.read(lambda tx: names(tx, ids)) == [(ids[0], "A", "a"), (ids[1], "A", "a")]
+    vectors = [first.hashes[n][:8] for n in (0, 2)]
+    assert await database.read(lambda tx: vectors_of(tx, ids)) == [(ids[1], vectors[0]), (ids[0], vectors[1])]
+    assert await database.read(lambda tx: SearchablePassages(tx, made.scope).has_documents())
+    assert await database.write(lambda tx: withdraw_live(tx, made.key, "a"))
+    assert not await database.write(lambda tx: withdraw_live(tx, made.key, "a"))
+    assert not await database.read(lambda tx: SearchablePassages(tx, made.scope).has_documents())
+
+
+async def test_what_search_sees_is_told_since_a_revision_in_one_row(database: Database) -> None:
+    made = await stock(database)
+
+    async def revision() -> int:
+        return (await database.read(lambda tx: SearchablePassages(tx, made.scope).live_documents()))[0]
+
+    (first,) = await made.publish(("a", "x" * (2 * SIZE + 3)))
+    seen = await revision()
+    (second,) = await made.publish(("b", "y" * (SIZE + 1)))
+    assert await revision() == seen + 1
+    a, b = [first.chunk_id(n) for n in range(3)], [second.chunk_id(n) for n in range(2)]
+
+    def sizes(tx: Transaction, since: int) -> list[list[int]]:
+        return [list(map(int, each.split())) for each in SearchablePassages(tx, made.scope).sizes_since(since)]
+
+    assert await database.read(lambda tx: sizes(tx, 0)) == [[*a, *b], [SIZE, SIZE, 3, SIZE, 1]]
+    assert await database.read(lambda tx: sizes(tx, seen)) == [b, [SIZE, 1]]
+    assert await database.read(lambda tx: sizes(tx, seen + 1)) == [[], []]
+    await database.write(
+        lambda tx: tx.run("UPDATE vectors SET vector = zeroblob(12) WHERE text_hash = ?", second.hashes[1])
+    )
+    for since, first_id, last_id, ids, least, most in (
+        (0, a[0], b[1], [*a, *b], 8, 12),
+        (0, a[1], b[0], [a[1], a[2], b[0]], 8, 8),
+        (seen, a[0], b[1], b, 8, 12),
+        (seen + 1, a[0], b[1], [], 0, 0),
+    ):
+        found = await database.read(
+            lambda tx, of=(since, first_id, last_id): SearchablePassages(tx, made.scope).vectors_since(*of)  # type: ignore[misc]  # bound in the loop
+        )
+        assert (list(map(int, found.ids.split())), found.least, found.most) == (ids, least, most)
+        assert len(found.packed) == 8 * len(ids) + (4 if most == 12 else 0)
+
+
+async def test_passages_are_counted_as_indexed_from_where_they_were_or_not_at_all(database: Database) -> None:
+    made = await stock(database)
+    (document,) = await made.load(("a", "alpha"))
+    await database.write(lambda tx: note_indexed(tx, document.id, 0, 3))
+    with pytest.raises(StaleRun, match="in other hands"):
+        await database.write(lambda tx: note_indexed(tx, document.id, 0, 5))
+    assert select(database.path, "SELECT indexed FROM documents") == [(3,)]
