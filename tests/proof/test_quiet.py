@@ -16,7 +16,7 @@ from phaseflow.store.states import DocumentState
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.proof import outcome
 from tests.proof.test_seams import until_paused, until_quiet_writer
-from tests.proof.turnstile import Turnstile, queued, until
+from tests.proof.turnstile import VERB, Turnstile, queued, until
 from tests.stopwatch import fail_soon
 from tests.store.probes import select, until_merged
 
@@ -45,7 +45,7 @@ async def test_what_a_guard_holds_while_a_pause_is_written_is_part_of_that_pause
     monkeypatch.setattr(requests, "LINGER_S", 60)  # loading runs, and has nothing in hand
     embedder = CountingEmbedder(refuse)
     embedder.close()
-    with Turnstile.at() as turnstile:
+    with Turnstile.at_commit() as turnstile:
         failpoints.install("supervisor.paused", note_rows)
         async with PhaseFlow(database, embedder=embedder) as flow:
             job = await flow.add("kb", [NOTE])
@@ -54,7 +54,7 @@ async def test_what_a_guard_holds_while_a_pause_is_written_is_part_of_that_pause
             supervisor = flow._engine.scheduler._supervisors[str(job.job_id)]
             assert supervisor is not None
             embedding = supervisor._actors[JobPhase.EMBEDDING.position]
-            turnstile.close()
+            turnstile.close(VERB)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(flow.pause, "kb")
                 await turnstile.arrival()
@@ -72,22 +72,18 @@ async def test_what_a_guard_holds_while_a_pause_is_written_is_part_of_that_pause
 async def test_a_pause_before_the_run_leaves_in_the_inbox_what_an_older_job_had_taken(database: Path) -> None:
     embedder = CountingEmbedder()
     embedder.close()
-    with Turnstile.at() as turnstile:
+    with Turnstile.at_commit() as turnstile:
         async with PhaseFlow(database, embedder=embedder) as flow:
             await flow.add("kb", [NOTE])
             await embedder.until_called()
             await flow.cancel("kb")
             await until_quiet_writer(flow)
-            turnstile.close()
+            turnstile.close("prepare_run.")
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(flow.add, "kb", [{"uri": "b", "text": "The letter b."}])
-                await turnstile.arrival()
-                turnstile.pass_one()  # the new job
-                await turnstile.arrival()  # it has a slot
+                await turnstile.arrival()  # the new job has a slot
                 await queued(tasks, flow, flow.pause, "kb")
                 turnstile.pass_one()
-                await turnstile.arrival()
-                turnstile.pass_one()  # the pause
                 await turnstile.arrival()  # what was taken would be given back
                 assert await says_paused(flow)
                 before = outcome.rows(database)
@@ -104,19 +100,16 @@ async def test_a_pause_before_the_run_leaves_in_the_inbox_what_an_older_job_had_
 async def test_a_job_that_stays_paused_in_its_turn_takes_nothing_away(folder: Path, database: Path) -> None:
     embedder = CountingEmbedder()
     embedder.close()
-    with Turnstile.at() as turnstile:
+    with Turnstile.at_commit() as turnstile:
         async with PhaseFlow(database, embedder=embedder) as flow:
             await flow.start("kb", folder)
             await embedder.until_called()
             await flow.cancel("kb")
             await flow.start("kb", folder, hold=["loading", "embedding"])
             await until_quiet_writer(flow)
-            turnstile.close()
+            turnstile.close("Clearing.")
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(flow.resume, "kb", "embedding")
-                for _ in ("the resume", "what failed", "what was taken", "the run"):
-                    await turnstile.arrival()
-                    turnstile.pass_one()
                 await turnstile.arrival()  # what the older job has left would go to the janitor
                 assert await says_paused(flow)
                 before = outcome.rows(database)
@@ -167,7 +160,7 @@ async def test_what_a_paused_phase_has_handed_over_is_indexed_before_the_job_say
     embedder.close()
     async with PhaseFlow(database, embedder=embedder) as flow:
         job = await flow.start("kb", folder)
-        await embedder.until_called()
+        await embedder.until_full()  # then whole documents are inside
         await flow.pause("kb", "embedding")
         embedder.gate.set()
         await until_paused(flow)

@@ -1,8 +1,10 @@
-"""A turnstile before the writer's commit: requests go through one at a time, when the test says so."""
+"""A turnstile before the writer's commit: what the test names goes through one at a time, when the test says so."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Self
 
 import anyio
@@ -11,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from phaseflow import PhaseFlow
 from phaseflow.store import failpoints
+from phaseflow.store.write_request import WriteRequest
 from tests.stopwatch import fail_soon
 
 Verb = Callable[..., Coroutine[Any, Any, object]]
@@ -19,29 +22,42 @@ HELD_S = 30
 
 
 class Turnstile:
-    """While it is closed, every transaction stops right before its commit until ``pass_one`` or ``open``."""
+    """While it is closed to some writes, a transaction with one of them stops right before its commit.
+
+    Until ``pass_one`` or ``open``. Others pass: the janitor writes when it likes, and a job a while after its end.
+    """
 
     def __init__(self) -> None:
-        self._closed = self._was_forgotten = False
+        self._was_forgotten = False
+        self._closed_to: tuple[str, ...] = ()
+        self._in_transaction: list[str] = []
         self._arrived = threading.Semaphore(0)
         self._may_pass = threading.Semaphore(0)
 
     @classmethod
     @contextmanager
-    def at(cls, point: str = "store.before_commit") -> Iterator[Self]:
-        """Stands at a point for the length of the block, open at first."""
-        turnstile = cls()
-        failpoints.install(point, turnstile._reached)
+    def at_commit(cls) -> Iterator[Self]:
+        """Stands there for the length of the block, open at first."""
+        turnstile, run = cls(), WriteRequest.run
+
+        def noted(request: WriteRequest[Any], connection: sqlite3.Connection, *, alone: bool) -> None:
+            turnstile._in_transaction.append(name_of(request.write))
+            run(request, connection, alone=alone)
+
+        failpoints.install("store.before_commit", turnstile._reached)
         try:
-            yield turnstile
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(WriteRequest, "run", noted)
+                yield turnstile
             assert not turnstile._was_forgotten, "one that stood before it went on by itself: the test proves nothing"
         finally:
             turnstile.open()
             failpoints.clear()
 
-    def close(self) -> None:
-        """Let nobody through any more."""
-        self._closed = True
+    def close(self, *writes: str) -> None:
+        """Let no transaction through any more that has one of these writes: functions, by the name or its beginning."""
+        assert writes
+        self._closed_to = writes
 
     async def arrival(self) -> None:
         """Wait until one stands before it."""
@@ -53,13 +69,24 @@ class Turnstile:
 
     def open(self) -> None:
         """Let everybody through from now on."""
-        self._closed = False
+        self._closed_to = ()
         self._may_pass.release()
 
     def _reached(self) -> None:
-        if self._closed:
+        names, self._in_transaction = self._in_transaction, []
+        if any(name.startswith(self._closed_to) for name in names):
             self._arrived.release()
             self._was_forgotten |= not self._may_pass.acquire(timeout=HELD_S)
+
+
+VERB, MOVE = "StateHub.change.", "StateHub.change_in_steps."
+
+
+def name_of(write: Callable[..., object]) -> str:
+    """What a write is called: ``Clearing._purge_some``, ``Scheduler._start_run.<locals>.<lambda>``."""
+    while isinstance(write, partial):
+        write = write.func
+    return write.__qualname__
 
 
 async def until(condition: Callable[[], bool]) -> None:
