@@ -1,6 +1,6 @@
 """Asking a loader for the pages of its list, in the way in which a pause can come in between."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -8,9 +8,10 @@ import anyio
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.reading_window import DROP_S
 from phaseflow.components.contained import contained, not_cancelled_by
-from phaseflow.components.loader_answers import checked_page
+from phaseflow.components.loader_answers import checked_page, pages_of
 from phaseflow.components.protocols import Entry, Loader
 from phaseflow.domain.exception_text import text_of
+from phaseflow.store import failpoints
 
 _END = object()
 """What stands for the end of a list: ``None`` is a page that a loader has yielded by mistake."""
@@ -38,6 +39,24 @@ async def next_page(loader: Loader, pages: Any, gate: Gate) -> Sequence[Entry] |
         raise
     except Exception as error:
         raise CannotList(error) from error
+
+
+async def list_again(loader: Loader, gate: Gate, keep: Callable[[Sequence[Entry]], Awaitable[None]]) -> None:
+    """Take the whole list of a source, page by page, inside the gate; anew where it was dropped. Raises CannotList,
+    and what else the loader raises as it begins."""
+    is_over = False
+    while not is_over:
+        try:
+            async with pages_of(loader) as pages:
+                while not is_over:
+                    async with gate:
+                        page = await next_page(loader, pages, gate)
+                        if page:
+                            await keep(page)
+                    is_over = page is None
+                    failpoints.hit("indexing.listed")
+        except ListDropped:
+            failpoints.hit("indexing.list_dropped")
 
 
 async def _asked(pages: Any, gate: Gate, *, may_drop: bool) -> Any:

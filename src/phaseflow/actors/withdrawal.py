@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from phaseflow.actors.context import Plan, RunContext
 from phaseflow.actors.gate import Gate
-from phaseflow.actors.listing import CannotList, ListDropped, next_page
-from phaseflow.components.loader_answers import pages_of
-from phaseflow.components.protocols import Loader
+from phaseflow.actors.listing import CannotList, list_again
+from phaseflow.actors.second_crawl import SecondCrawl
+from phaseflow.components.protocols import Entry, Loader
 from phaseflow.domain.errors import ComponentError
 from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.log import get_logger
@@ -84,37 +83,29 @@ class Withdrawal:
         return consent.given(tx, self._context.plan.attempt.job_id, names)
 
     async def _keep_returned(self) -> None:
-        """After a wait for an answer: keep what the sources have again. They are listed once more, but for those that
-        are known by their links: what these have again, only a crawl can tell."""
+        """After a wait for an answer: keep what the sources have again. They are listed once more, or crawled, where
+        that is how they are known."""
         plan = self._context.plan
         if not await self._context.database.read(lambda tx: consent.was_asked(tx, plan.attempt.job_id)):
             return
         for name, loader in plan.components.loaders.items():
-            if name in self._uncertain or getattr(loader, "follows_links", False):
-                continue
             try:
-                while not await self._list_again(name, loader):
-                    failpoints.hit("indexing.list_dropped")
+                if getattr(loader, "follows_links", False):
+                    await self._crawl_again(name, loader)
+                elif name not in self._uncertain:
+                    await list_again(loader, self._gate, partial(self._note_page, name))
             except (CannotList, ComponentError) as error:
                 get_logger().warning("nothing of a source goes: it cannot be listed", source=name, error=text_of(error))
                 self._uncertain = [*self._uncertain, name]
 
-    async def _list_again(self, name: str, loader: Loader) -> bool:
-        """False where the list was dropped: it is begun anew once the gate is open."""
-        try:
-            async with pages_of(loader) as pages:
-                while await self._list_page(name, loader, pages):
-                    failpoints.hit("indexing.listed")
-        except ListDropped:
-            return False
-        return True
+    async def _crawl_again(self, name: str, loader: Loader) -> None:
+        gone = [uri for found in await self._all_missing() for _, uri, source in found if source == name]
+        if gone:
+            crawl = SecondCrawl(self._context, self._gate, self._scope, name, loader)
+            await crawl.run(gone, follows=name not in self._uncertain)
 
-    async def _list_page(self, name: str, loader: Loader, pages: Any) -> bool:
-        async with self._gate:
-            page = await next_page(loader, pages, self._gate)
-            if page:
-                await self._context.write(partial(self._note_returned, name, [entry.uri for entry in page]))
-            return page is not None
+    async def _note_page(self, name: str, page: Sequence[Entry]) -> None:
+        await self._context.write(partial(self._note_returned, name, [entry.uri for entry in page]))
 
     def _note_returned(self, name: str, uris: Sequence[str], tx: Transaction) -> None:
         self._context.advance(tx, JobPhase.INDEXING, Done())
@@ -141,14 +132,26 @@ class Withdrawal:
         return had, gone
 
     async def _withdraw_missing(self) -> None:
-        seq, database = self._context.plan.attempt.job_seq, self._context.database
         after: str | None = ""
         while after is not None:
             async with self._gate:
-                gone, after = await database.read(partial(_missing, self._scope, seq, self._uncertain, after))
+                gone, after = await self._missing(after)
                 if gone:
                     await self._context.write(partial(self._withdraw, gone))
             failpoints.hit("indexing.withdrawn")
+
+    async def _all_missing(self) -> list[list[Gone]]:
+        found: list[list[Gone]] = []
+        after: str | None = ""
+        while after is not None:
+            async with self._gate:
+                gone, after = await self._missing(after)
+            found.append(gone)
+        return found
+
+    async def _missing(self, after: str) -> tuple[list[Gone], str | None]:
+        seq = self._context.plan.attempt.job_seq
+        return await self._context.database.read(partial(_missing, self._scope, seq, self._uncertain, after))
 
     def _withdraw(self, gone: Sequence[Gone], tx: Transaction) -> None:
         self._context.advance(tx, JobPhase.INDEXING, Done())

@@ -112,6 +112,28 @@ class Frontier:
         )  # fmt: skip
         return len(rows)
 
+    def add_found_again(self, source: str, uris: Sequence[str], at: datetime) -> None:
+        """Note pages that a source has again which were no documents, or were not found, when the crawl came by. As in
+        ``add_returned``, what search sees of them stays."""
+        Catalogue(self.tx, self.tx.value("SELECT kb_id FROM ingestion_jobs WHERE seq = ?", self.job_seq)).note(
+            source, list(uris), at
+        )
+        self.tx.run(
+            "INSERT INTO job_entries (job_seq, uri, source, state)"
+            f" SELECT ?1, value, ?2, {EntryState.RETURNED} FROM json_each(?3) WHERE true"
+            " ON CONFLICT (job_seq, uri) DO UPDATE SET state = excluded.state"
+            f" WHERE state IN ({EntryState.GONE}, {EntryState.SKIPPED:d}) AND source = excluded.source",
+            self.job_seq, source, json_array(list(uris)),
+        )  # fmt: skip
+
+    def among(self, uris: Sequence[str]) -> set[str]:
+        """Those of some documents that the crawl has found."""
+        rows = self.tx.rows(
+            "SELECT uri FROM job_entries WHERE job_seq = ? AND uri IN (SELECT value FROM json_each(?))",
+            self.job_seq, json_array(list(uris)),
+        )  # fmt: skip
+        return {row[0] for row in rows}
+
     def count(self) -> int:
         """How many documents the crawl has found so far, without those that turned out to be none."""
         sql = f"SELECT count(*) FROM job_entries WHERE job_seq = ? AND {IS_A_DOCUMENT}"
@@ -202,6 +224,16 @@ class Frontier:
             self.job_seq, source,
         )  # fmt: skip
         return max(0, most - int(found))
+
+
+def known_of(tx: Transaction, known: tuple[str, int], uris: Sequence[str]) -> list[tuple[str, str, str | None]]:
+    """(uri, content hash in hex, stamp) of the searchable versions of documents; ``known``: KB key, index version."""
+    rows = tx.rows(
+        "SELECT uri, content_hash, stamp FROM documents"
+        f" WHERE kb_id = ?1 AND index_version = ?2 AND uri IN (SELECT value FROM json_each(?3)) AND {IS_SEARCHABLE}",
+        *known, json_array(list(uris)),
+    )  # fmt: skip
+    return [(uri, digest, stamp) for uri, digest, stamp in rows]
 
 
 def refresh_stamps(
