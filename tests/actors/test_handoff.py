@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -248,3 +249,26 @@ async def test_however_fast_either_is_every_document_comes_once_and_in_order(
 
 async def _receive(handoff: Handoff, idle: int, got: list[str]) -> None:
     got.extend(await rest(handoff, idle))
+
+
+async def test_what_is_taken_out_amid_a_read_makes_old_what_is_read_and_nothing_later(
+    made: Stock, handoff: Handoff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await left_by_an_earlier_run(made, "a", "b")
+    receiver = handoff.receiver
+    plain = made.database.read_long
+
+    async def told_amid(read: Any) -> Any:
+        receiver.note_taken_out()
+        return await plain(read)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(made.database, "read_long", told_amid)
+        first = await receiver.next()
+    assert [receiver.is_old(document) for document in first] == [True, True]
+    await send(made, handoff, "c")
+    later = await receiver.next()
+    assert [receiver.is_old(document) for document in later] == [False]
+    await send(made, handoff, "d")
+    receiver.note_taken_out()
+    assert [receiver.is_old(document) for document in await receiver.next()] == [True]

@@ -32,13 +32,14 @@ class EmbeddingActor(Actor):
     def taken_out(self) -> None:
         """Documents were skipped or deleted."""
         if self._release is not None and self._receiver is not None:  # else nothing is in hand yet
-            self._release.taken_out(self._receiver.on_their_way)
+            self._receiver.note_taken_out()
+            self._release.taken_out()
 
     async def work(self) -> None:
         assert self._receiver is not None
         assert self._sender is not None
         embedder = self.context.plan.components.embedder
-        release = OrderedRelease(self.context, self.gate, self._sender, self.spend)
+        release = OrderedRelease(self.context, self.gate, self._sender, self.spend, self._receiver.is_old)
         self._release = release
         batcher = Batcher(self._receiver, release.take_in, embedder.batch_size, is_awaited=not self.context.plan.lists)
         calls = EmbeddingCalls(self.context, self.gate, release, self.hold)

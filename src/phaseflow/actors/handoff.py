@@ -4,7 +4,6 @@ A full channel never blocks its sender. A receiver whose cursor fits takes the b
 (paused, slow, restarted) reads the gap from the store.
 """
 
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -108,7 +107,8 @@ class Receiver:
         self._state = state
         self._cursor = 0
         self._behind = True  # what an earlier run has handed over is in the store only
-        self._is_reading = False
+        self._old = 0
+        self._reads_old = False
 
     @property
     def is_complete(self) -> bool:
@@ -120,10 +120,18 @@ class Receiver:
         """More is there already, or nothing will come at all: ``next`` need not wait."""
         return self._behind or self._sender.last > self._cursor
 
-    @property
-    def on_their_way(self) -> float:
-        """Documents up to this place may have been read, or handed over, as they were before now."""
-        return math.inf if self._is_reading else max(self._cursor, self._sender.last)
+    def note_taken_out(self) -> None:
+        """Documents were skipped or deleted: what is on its way here may have been read, or handed over, before that.
+
+        How far that goes is known at once, but for a read of the store that is under way: with its end.
+        """
+        self._old = max(self._old, self._cursor, self._sender.last)
+        self._reads_old = True
+
+    def is_old(self, document: StagedDocument) -> bool:
+        """Whether a document that was received may be one that was taken out before. Later ones are not: they are
+        handed over without those that nobody wants."""
+        return document.place <= self._old
 
     async def next(self) -> Sequence[StagedDocument]:
         """The next documents, by ascending place; none when no more will come. Cancelling loses nothing."""
@@ -165,14 +173,11 @@ class Receiver:
         # after, it could pass documents that were committed during the read.
         last = self._sender.last
         cursor = self._cursor
-        self._is_reading = True
-        try:
-            found = await self._database.read_long(
-                lambda tx: StagedDocuments(tx).next_of(
-                    self._job_seq, self._state, cursor, READ_DOCUMENTS, _READ_CHARACTERS
-                )
-            )
-        finally:
-            self._is_reading = False
+        self._reads_old = False
+        found = await self._database.read_long(
+            lambda tx: StagedDocuments(tx).next_of(self._job_seq, self._state, cursor, READ_DOCUMENTS, _READ_CHARACTERS)
+        )
+        if found and self._reads_old:  # told since it began
+            self._old = max(self._old, found[-1].place)
         self._cursor = found[-1].place if found else max(self._cursor, last)
         return found

@@ -33,14 +33,22 @@ class OrderedRelease:
 
     A batch is stored as soon as it has its answer, together with whatever other batches have brought meanwhile. A
     document leaves when all its chunks and all documents before it are done. ``spend`` counts each document against
-    the error budget, with its error or None.
+    the error budget, with its error or None. ``is_old``: a document that comes may have been taken out before.
     """
 
     dimension: int | None = None
     """How many numbers the vectors stored of this model have, as far as ``look_up_dimension`` has looked; None while
     there are none. Nothing else is stored."""
 
-    def __init__(self, context: RunContext, gate: Gate, sender: Sender, spend: Callable[[str | None], None]) -> None:
+    def __init__(
+        self,
+        context: RunContext,
+        gate: Gate,
+        sender: Sender,
+        spend: Callable[[str | None], None],
+        is_old: Callable[[StagedDocument], bool],
+    ) -> None:
+        self._is_old = is_old
         self._context = context
         self._gate = gate
         self._sender = sender
@@ -50,14 +58,12 @@ class OrderedRelease:
         self._results: list[BatchResult] = []
         self._openings = 0
         self._told = self._looked = 0
-        self._old = 0.0
         self._bare = Counter[int]()
 
-    def taken_out(self, on_their_way: float) -> None:
-        """Documents were skipped or deleted: what is in hand of them is to be dropped, and what comes up to the place
-        ``on_their_way``. What comes after it was handed over later, without those that nobody wanted by then."""
+    def taken_out(self) -> None:
+        """Documents were skipped or deleted: what is in hand of them is to be dropped, and what comes that is from
+        before (``is_old``)."""
         self._told += 1
-        self._old = max(self._old, on_their_way)
 
     async def drop_taken_out(self) -> None:
         """Drop what is in hand of documents that were skipped or deleted, before anything is paid for it. Inside the
@@ -76,8 +82,8 @@ class OrderedRelease:
         chunks: list[Chunk] = []
         for document in staged:
             chunks += self._pending.add(document, await _open_chunks_of(document))
-        if any(document.place <= self._old for document in staged):
-            self._told += 1  # they are from before: looked at once more, with what is in hand
+        if any(map(self._is_old, staged)):
+            self._told += 1  # looked at once more, with what is in hand
         wanted: list[Chunk] = []
         for part in _parts(chunks):
             async with self._gate:  # from the look-up on: no vector is freed while the phase runs
