@@ -19,6 +19,7 @@ CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time", "current_t
 READ = re.compile(rf"\b(?:{'|'.join(sorted(CLOCKS))})\s*\(\s*\)")
 """A call that reads one: only modules with it are parsed, which takes ten times as long as reading them."""
 WAIT = re.compile(r"\bfail_(?:after|at)\b")
+LIMIT = re.compile(r"timeout=\d|(wait|acquire|join|result)\(\w|(wait|acquire|join), ")
 
 
 def _clock_reads(node: ast.AST) -> bool:
@@ -79,6 +80,64 @@ def test_no_test_waits_by_the_clock_of_one_machine() -> None:
         and (node.attr if isinstance(node, ast.Attribute) else node.id) in {"fail_after", "fail_at"}
     ]
     assert not found, "use tests.stopwatch.fail_soon: " + ", ".join(found)
+
+
+PROCESSES = {"process", "_process", "running", "_server", "head"}
+"""What these names stand for raises when it has not ended in time; everything else that is waited for says so."""
+LEAST_S = 60
+"""Shorter limits are claims of a quick machine, but for those below a second, after which one looks again."""
+
+
+def _waits(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"wait", "acquire"}
+
+
+def hasty(tree: ast.AST) -> Iterator[int]:
+    """The lines that give up a wait in a thread without a word, or too soon."""
+    for node in ast.walk(tree):
+        said = node.value if isinstance(node, ast.Expr) else node.body if isinstance(node, ast.Lambda) else None
+        if isinstance(said, ast.Call) and isinstance(said.func, ast.Attribute) and (said.args or said.keywords):
+            of = said.func.value
+            name = of.attr if isinstance(of, ast.Attribute) else getattr(of, "id", "")
+            if _waits(said) and name not in PROCESSES:
+                yield said.lineno
+        if not isinstance(node, ast.Call):
+            continue
+        limits = [word.value for word in node.keywords if word.arg == "timeout"]
+        named = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        if named in {"wait", "acquire", "join", "result"}:
+            limits += node.args
+        elif named == "run_sync" and node.args and getattr(node.args[0], "attr", "") in {"wait", "acquire", "join"}:
+            limits += node.args[1:]
+        numbers = [limit.value for limit in limits if isinstance(limit, ast.Constant)]
+        if any(isinstance(number, int | float) and 1 <= number < LEAST_S for number in numbers if number is not True):
+            yield node.lineno
+
+
+def test_no_wait_in_a_thread_is_given_up_silently_or_soon() -> None:
+    found = [f"{path}:{line}" for path, tree in _modules_with(LIMIT) for line in sorted(set(hasty(tree)))]
+    assert not found, "assert that it came, and wait for a minute: " + ", ".join(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "is_found"),
+    [
+        ("go_on.wait(60)", True),
+        ("put(point, lambda: go_on.wait(60))", True),
+        ("assert go_on.wait(10)", True),
+        ("assert await run_sync(go_on.wait, 60)", False),
+        ("assert await to_thread.run_sync(go_on.wait, 10)", True),
+        ("thread.join(10)", True),
+        ("subprocess.run(words, timeout=30)", True),
+        ("go_on.wait()", False),
+        ("assert go_on.wait(60)", False),
+        ("process.wait(60)", False),
+        ("while not ended.wait(0.01): beat()", False),
+        ("assert go_on.acquire(True, 60)", False),
+    ],
+)
+def test_a_wait_that_is_given_up_is_found(source: str, is_found: bool) -> None:
+    assert bool(list(hasty(ast.parse(source)))) is is_found
 
 
 @pytest.mark.parametrize(

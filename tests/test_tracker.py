@@ -394,7 +394,7 @@ async def test_nothing_is_left_of_a_tracker(path: Path) -> None:
     assert asyncio.all_tasks() == tasks
     left = [t for t in threading.enumerate() if t not in threads and "AnyIO" not in t.name]
     for thread in left:
-        thread.join(5)
+        thread.join(60)
     assert not any(thread.is_alive() for thread in left)
 
 

@@ -185,11 +185,11 @@ def test_what_does_not_fit_is_counted_where_it_is_missing() -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    output.drain(5)
+    output.drain(60)
     output.put("after it\n")
-    output.drain(5)
+    output.drain(60)
     os.close(writing)
-    reader.join(10)
+    reader.join()
     os.close(reading)
     text = b"".join(shown).decode()
     assert text.count(line) == put.count(True)
@@ -213,6 +213,6 @@ def test_a_pipe_that_somebody_made_non_blocking_is_written_whole() -> None:
     reader.start()
     output.write("x" * 1_000_000)
     os.close(writing)
-    reader.join(10)
+    reader.join()
     os.close(reading)
     assert len(shown[0]) == 1_000_000

@@ -87,7 +87,7 @@ def test_several_threads_share_one(client: SyncClient) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join()
     assert failures == []
 
 

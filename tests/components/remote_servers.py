@@ -132,7 +132,7 @@ def sftp_server(root: Path) -> Iterator[int]:
 
         asyncio.run_coroutine_threadsafe(stop(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join()
         loop.close()
 
 
@@ -167,4 +167,4 @@ def page_server(
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join()

@@ -266,7 +266,7 @@ def calling() -> set[threading.Thread]:
 
 async def test_a_cancelled_call_is_abandoned_and_the_next_one_is_served() -> None:
     for idle in calling():
-        idle.join(5)
+        idle.join(60)
     before = calling()
     embedder = Waiting(1)
     port = as_embedder(embedder)
@@ -294,7 +294,7 @@ def test_a_call_that_outlives_its_loop_harms_nobody() -> None:
         thread.submit(anyio.run, abandon).result(60)
     embedder.go_on.set()
     for left in calling():
-        left.join(10)
+        left.join()
     assert embedder.under_way == 0
 
 

@@ -391,7 +391,11 @@ async def test_a_file_that_keeps_changing_is_left_for_later(tmp_path: Path, monk
 async def test_a_cancelled_read_lets_go_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "a.md")
     release = threading.Event()
-    monkeypatch.setattr(folder_module, "extract", lambda *_: release.wait(10))
+
+    def hang(*_: object) -> None:
+        assert release.wait(100)
+
+    monkeypatch.setattr(folder_module, "extract", hang)
     with fail_soon(5), anyio.move_on_after(0.05):
         await loader(tmp_path).load(Entry("a.md"), None)
     release.set()

@@ -124,7 +124,7 @@ def serving(application: Any) -> Iterator[Any]:
     yield server
     server.shutdown()
     server.server_close()
-    thread.join(10)
+    thread.join()
 
 
 async def listed(loader: GitLoader) -> list[Entry]:
@@ -186,14 +186,14 @@ async def test_a_pause_does_not_wait_for_a_fetch(
 
     def hanging(self: DictBackend, path: str) -> Any:
         asked.set()
-        may_answer.wait(20)
+        assert may_answer.wait(60)
         return opened(self, path)
 
     monkeypatch.setattr(DictBackend, "open_repository", hanging)
     async with PhaseFlow(tmp_path / "kb.db") as flow:
         try:
             job = await flow.start("kb", f"git+{served[0]}")
-            assert await anyio.to_thread.run_sync(asked.wait, 10)
+            assert await anyio.to_thread.run_sync(asked.wait, 60)
             with fail_soon(10):
                 await flow.pause("kb")
                 assert (await job.wait_until_idle()).status == "paused"

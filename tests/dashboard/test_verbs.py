@@ -54,7 +54,7 @@ async def test_every_verb_that_applies_has_a_button_while_a_pause_waits_for_its_
     write_documents(service.here / "docs", 3)
     service.put("docs", "docs", remote(embedding))
     service.call("POST", "kb/docs/start", {})
-    assert await anyio.to_thread.run_sync(embedding.asked.wait, 20)
+    assert await anyio.to_thread.run_sync(embedding.asked.wait, 60)
     service.call("POST", "kb/docs/pause")
     allowed = service.until("docs", lambda status: status["requested"] == "pause")["allowed_actions"]
     assert sorted(allowed) == ["cancel", "pause", "resume"]

@@ -119,7 +119,7 @@ class Terminal:
 
     def _answers(self) -> bool:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with suppress(URLError, ConnectionError), opener.open(f"http://127.0.0.1:{self._port}/healthz", timeout=5):
+        with suppress(URLError, ConnectionError), opener.open(f"http://127.0.0.1:{self._port}/healthz", timeout=60):
             return True
         return False
 

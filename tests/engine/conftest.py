@@ -34,7 +34,7 @@ async def nothing_is_left() -> AsyncIterator[None]:
     of_the_loop = ("AnyIO", "asyncio_")  # kept for the next call, and ended with the loop
     new = [t for t in threading.enumerate() if t not in threads and not t.name.startswith(of_the_loop)]
     for thread in new:
-        thread.join(2)  # it has been told to end; the last step is its own
+        thread.join(60)  # it has been told to end; the last step is its own
     assert not any(thread.is_alive() for thread in new), new
 
 

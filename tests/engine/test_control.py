@@ -197,7 +197,7 @@ async def test_pause_does_not_wait_until_a_large_document_is_cut(
     try:
         async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
             job = await flow.start("kb", tmp_path / "large.txt")
-            assert await anyio.to_thread.run_sync(began.wait, 10)
+            assert await anyio.to_thread.run_sync(began.wait, 60)
             assert (await flow.pause("kb")).status == "paused"
             assert len(cut) == 1
             await flow.resume("kb")
@@ -223,7 +223,7 @@ class SteppingChunker:
             self.passages += 1
             yield start, start + 100
             self.entered.set()
-            self.go_on.wait(10)
+            assert self.go_on.wait(60)
 
 
 async def test_a_pause_comes_between_two_passages_of_a_chunker_that_is_a_generator(
@@ -262,7 +262,7 @@ async def test_pause_takes_effect_between_two_documents_that_are_cut_together(fo
             job = await flow.start("kb", folder, hold=["chunking"])
             await job.wait_until_idle()
             await flow.resume("kb")
-            assert await anyio.to_thread.run_sync(began.wait, 10)
+            assert await anyio.to_thread.run_sync(began.wait, 60)
             failpoints.install("scheduler.applied", may_go_on.set)
             await flow.pause("kb")
             await until(flow, lambda s: s.status is JobStatus.PAUSED)
@@ -290,7 +290,7 @@ async def test_a_resume_waits_for_no_text_that_is_read(folder: Path, database: P
             for _ in range(4):  # more than there are connections
                 tasks.start_soon(flow._engine.hub.database.read_long, long)
             for _ in range(session._LONG_READERS):
-                assert await anyio.to_thread.run_sync(begun.acquire, True, 10)
+                assert await anyio.to_thread.run_sync(begun.acquire, True, 60)
             assert (await flow.resume("kb")).status is JobStatus.RUNNING
             may_end.set()
         assert (await finished(job)).status is JobStatus.COMPLETED

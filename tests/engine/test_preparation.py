@@ -122,7 +122,7 @@ async def test_a_source_that_hangs_as_it_is_looked_at_is_what_a_job_waits_on(
     away.set()
 
     def check(_: object) -> None:
-        away.wait(60)
+        assert away.wait(60)
 
     async with engine(database, check_source=check, slots=0) as flow:
         await flow.start("kb", docs)

@@ -57,7 +57,7 @@ class Chunker:
         self.calls += 1
         if self.blocks and self.calls == MANY:
             self.entered.set()
-            self.release.wait(10)
+            assert self.release.wait(60)
         if self.broken:
             raise DocumentError("the chunker is broken")
         return [(0, len(text))]
@@ -171,7 +171,7 @@ async def _failing(scene: Scene) -> None:
     scene.embedder.close()
     write_folder(scene.folder, MANY, words=5)
     await scene.flow.start("kb", scene.folder)
-    assert await anyio.to_thread.run_sync(scene.chunker.entered.wait, 10)
+    assert await anyio.to_thread.run_sync(scene.chunker.entered.wait, 60)
     with fail_soon(10):
         await scene.embedder.until_called()  # for the first ones, which are stored while it cuts the next
     scene.chunker.broken = True

@@ -220,7 +220,7 @@ async def test_what_is_taken_out_while_it_is_cut_is_not_stored(database: Path, e
     chunker = SpinningChunker()
     async with PhaseFlow(database, embedder=embedder, chunker=chunker) as flow:
         await flow.add("kb", pushed(NAMES[:2]))
-        await anyio.to_thread.run_sync(chunker.entered.wait, 20)
+        await anyio.to_thread.run_sync(chunker.entered.wait, 60)
         await flow.delete_document("kb", "d0")
         chunker.release.set()
         status = await finished(flow)

@@ -239,7 +239,7 @@ async def test_more_connections_than_descriptors_neither_stop_the_service_nor_fi
         clients = []
         try:
             for number in range(2 * few):
-                client = socket.create_connection((target.hostname or "", target.port or 0), timeout=5)
+                client = socket.create_connection((target.hostname or "", target.port or 0), timeout=60)
                 clients.append(client)
                 if number % 2:
                     client.sendall(HALF)

@@ -39,7 +39,7 @@ class FileIndex:
                 self.inside -= 1
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, timeout=10)
+        connection = sqlite3.connect(self.path, isolation_level=None, timeout=60)
         connection.executescript(_TABLES)
         return connection
 

@@ -204,7 +204,7 @@ class Chaos:
         if self.dice.random() > 0.05 or not self.database.exists():
             await anyio.sleep(seconds)
             return
-        with closing(sqlite3.connect(self.database, isolation_level=None, timeout=5)) as other:
+        with closing(sqlite3.connect(self.database, isolation_level=None, timeout=60)) as other:
             with suppress(sqlite3.OperationalError):
                 other.execute("BEGIN IMMEDIATE")
             await anyio.sleep(self.dice.choice((0.2, 1, 6)))

@@ -57,7 +57,7 @@ class Pushes:
         await self._service.ready(within_s=UP_S)
 
     async def _push(self) -> None:
-        async with httpx2.AsyncClient(base_url=self._service.url, timeout=30) as http:
+        async with httpx2.AsyncClient(base_url=self._service.url, timeout=60) as http:
             while self._waiting:
                 number = self._waiting.pop()
                 body = {"documents": [{"uri": f"note-{number}", "text": text_of(number), "metadata": {"n": number}}]}
@@ -77,7 +77,7 @@ class Pushes:
 
     async def _disturb(self) -> None:
         """Ask for verbs, and kill the service after each so many pushes."""
-        async with httpx2.AsyncClient(base_url=self._service.url, timeout=30) as http:
+        async with httpx2.AsyncClient(base_url=self._service.url, timeout=60) as http:
             while True:
                 await anyio.sleep(0.05)
                 if len(self.answered) >= self._due:
@@ -99,7 +99,7 @@ class Pushes:
 
     async def settle(self) -> list[dict[str, Any]]:
         """Let all be done: resume what is paused, push once more after what failed; all documents."""
-        async with httpx2.AsyncClient(base_url=self._service.url, timeout=30) as http:
+        async with httpx2.AsyncClient(base_url=self._service.url, timeout=60) as http:
             until = time.monotonic() + PATIENCE_S
             while True:
                 counts = (await http.get(KB)).json()["counts"]

@@ -31,7 +31,7 @@ class HangingChunker:
     def spans(self, text: str, media_type: str) -> list[Span]:
         if self.word in text:
             self.entered.set()
-            self.release.wait(10)
+            assert self.release.wait(60)
         return [Span(0, len(text))]
 
 
@@ -58,7 +58,7 @@ async def test_phases_that_a_failed_job_left_running_are_paused_by_the_next_engi
     embedder.close()
     async with PhaseFlow(database, chunker=chunker, embedder=embedder) as flow:
         job = await flow.start("kb", folder)
-        assert await anyio.to_thread.run_sync(chunker.entered.wait, 10)
+        assert await anyio.to_thread.run_sync(chunker.entered.wait, 60)
         embedder.gate.set()  # not before: a phase without anything in hand would be paused at once
         with fail_soon(10):
             failed = await job.wait()

@@ -48,7 +48,7 @@ class Stalled:
 
     def __call__(self, *_: object) -> None:
         self.began.set()
-        self._may_end.wait(60)
+        assert self._may_end.wait(60)
 
     def go_on(self) -> None:
         self._may_end.set()
@@ -56,7 +56,7 @@ class Stalled:
 
 def end_of_threads(before: set[threading.Thread]) -> None:
     for thread in set(threading.enumerate()) - before:
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -91,7 +91,7 @@ def test_a_thread_that_outlives_its_loop_closes_the_file_and_prints_nothing(
     async def main() -> None:
         async with anyio.create_task_group() as tasks, open_session(path) as database:
             tasks.start_soon(use_it, database)
-            assert await anyio.to_thread.run_sync(stalled.began.wait, 30)
+            assert await anyio.to_thread.run_sync(stalled.began.wait, 60)
             if use == "read":  # and one behind it
                 tasks.start_soon(use_it, database)
             tasks.cancel_scope.cancel()
@@ -117,7 +117,7 @@ def test_one_that_is_still_being_opened_is_left_to_its_thread(stalled: Stalled, 
         connection = Connection(connect)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(connection.open)
-            assert await anyio.to_thread.run_sync(stalled.began.wait, 30)
+            assert await anyio.to_thread.run_sync(stalled.began.wait, 60)
             tasks.cancel_scope.cancel()
         await connection.close(StopDeadline())
 

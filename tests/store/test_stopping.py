@@ -25,7 +25,7 @@ async def cut_off(
     """Cancel a search, or another kind of read, once it has begun."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(getattr(database, kind), read)
-        assert await anyio.to_thread.run_sync(began.wait, 5)
+        assert await anyio.to_thread.run_sync(began.wait, 60)
         tasks.cancel_scope.cancel()
 
 
@@ -50,7 +50,7 @@ async def test_nothing_follows_the_statement_that_was_stopped(database: Database
 
     def several(tx: Transaction) -> None:
         began.set()
-        stopped.wait(60)
+        assert stopped.wait(60)
         reads.append(tx.value("SELECT 1"))
 
     await cut_off(database, began, several)
@@ -73,7 +73,7 @@ async def test_what_is_of_use_to_others_is_read_to_its_end(database: Database) -
         tx.run(LONG)
 
     await cut_off(database, began, shared)
-    assert await anyio.to_thread.run_sync(ended.wait, 5)
+    assert await anyio.to_thread.run_sync(ended.wait, 60)
     with fail_soon(5):
         await database.search(lambda tx: None)
         await database.search(lambda tx: None)

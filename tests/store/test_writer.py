@@ -80,11 +80,11 @@ async def test_requests_that_wait_together_share_one_transaction(database: Datab
 async def test_searches_go_one_at_a_time_while_something_is_written(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together, begun, go_on = threading.Barrier(2), list[int](), threading.Event()
+    together, begun, go_on = threading.Barrier(2, timeout=60), list[int](), threading.Event()
     with fail_soon(10):
         async with create_task_group() as tasks:
             for _ in range(2):  # nobody writes
-                tasks.start_soon(database.search, lambda _: together.wait(10))
+                tasks.start_soon(database.search, lambda _: together.wait())
 
     def search(number: int, tx: Transaction) -> None:
         begun.append(number)
@@ -400,7 +400,7 @@ async def test_an_idle_writer_gives_free_memory_back(path: Path, monkeypatch: py
     monkeypatch.setattr("phaseflow.store.upkeep.give_back_memory", given_back.set)
     async with open_session(path) as database:
         await database.write(partial(put, name="any"))
-        assert await anyio.to_thread.run_sync(given_back.wait, 5)
+        assert await anyio.to_thread.run_sync(given_back.wait, 60)
 
 
 async def test_what_is_in_the_wal_is_left_to_the_copy_that_has_replaced_the_file(
