@@ -12,7 +12,7 @@ import anyio
 
 from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped
-from phaseflow.domain.status import JobStatusResponse, Transition
+from phaseflow.domain.status import JobStatusResponse, Transition, is_over
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.snapshot import compose
 from phaseflow.store.clock import Clock
@@ -164,7 +164,7 @@ class Feed:
                 except EngineStopped:
                     return  # the database was closed before its turn to read had come
                 yield status
-                if status.status.is_terminal or self._closed:
+                if is_over(status) or self._closed:
                     return
                 await self._next_status(kb_id, hint, revision, counts=counts)
         finally:

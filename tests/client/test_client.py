@@ -19,6 +19,7 @@ from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import AllowedRoots, create_app
+from tests.engine.components import CountingEmbedder
 from tests.http.service import (
     TRANSITIONS_OF_A_PASSAGE,
     Service,
@@ -59,6 +60,29 @@ async def test_a_job_is_started_watched_and_searched(client: Client, tmp_path: P
     assert seen[-1].status == "completed"
     found = await client.search("waf", "part 1 of the manual", limit=1)
     assert (found[0].uri, found.mode, found.degraded) == ("1.md", "hybrid", None)
+
+
+async def test_a_failed_job_is_watched_while_its_retry_waits_for_a_slot(tmp_path: Path) -> None:
+    embedder, docs = CountingEmbedder(), documents(tmp_path / "docs")
+    async with serving(PhaseFlow(tmp_path / "kb.db", embedder=embedder, slots=1)) as service:
+        await service.flow.start("waf", str(docs), hold=["loading"])
+        docs.rename(tmp_path / "elsewhere")
+        await service.flow.resume("waf")
+        with fail_soon(WITHIN_S):
+            assert (await (await service.flow.job("waf")).wait()).status == "failed"
+        (tmp_path / "elsewhere").rename(docs)
+        embedder.close()
+        await service.flow.start("other", str(docs))
+        with fail_soon(WITHIN_S):
+            await embedder.until_called()
+        async with Client(service.url) as client:
+            assert (await client.retry("waf")).waiting_on == "queue"
+            with fail_soon(WITHIN_S):
+                seen = []
+                async for status in client.watch("waf"):
+                    seen.append(status.status)
+                    embedder.gate.set()
+        assert (seen[0], seen[-1]) == ("failed", "completed")
 
 
 async def test_the_verbs_answer_with_the_status(client: Client, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack
 from functools import partial
 from itertools import pairwise
@@ -463,6 +463,43 @@ async def test_what_was_indexed_before_a_cancel_stays_searchable(folder: Path, d
         await finished(await flow.start("kb"))
         assert (await flow.search("kb", "term4x7", limit=2))[0].uri == "doc004.md"
         assert (await flow.kb("kb")).documents == 12
+
+
+async def watched(job: Job) -> JobStatusResponse:
+    return [status async for status in job.watch()][-1]
+
+
+async def open_later(embedder: CountingEmbedder) -> None:
+    """Once whoever waits has read a status: each of them would return at the first that is over."""
+    await anyio.wait_all_tasks_blocked()
+    embedder.gate.set()
+
+
+@pytest.mark.parametrize("end_of", [Job.wait, Job.wait_until_idle, watched])
+async def test_a_failed_job_whose_retry_waits_for_a_slot_is_not_over(
+    folder: Path, database: Path, end_of: Callable[[Job], Awaitable[JobStatusResponse]]
+) -> None:
+    broken = True
+
+    def fault(texts: Sequence[str]) -> None:
+        if broken:
+            raise ComponentUnavailable("the key was refused")
+
+    embedder = CountingEmbedder(fault)
+    async with PhaseFlow(database, embedder=embedder, slots=1) as flow:
+        job = await flow.start("kb", folder)
+        assert (await finished(job)).status is JobStatus.FAILED
+        broken = False
+        embedder.close()
+        await flow.start("other", folder)
+        with fail_soon(10):
+            await embedder.until_called()
+        asked = await flow.retry("kb")
+        assert (asked.status, asked.waiting_on) == (JobStatus.FAILED, "queue")
+        with fail_soon(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(open_later, embedder)
+                assert (await end_of(job)).status is JobStatus.COMPLETED
 
 
 async def test_a_failed_phase_holds_the_others_and_a_retry_goes_on(folder: Path, database: Path) -> None:

@@ -26,6 +26,7 @@ from phaseflow.domain.status import (
     SearchResults,
     Transition,
     Vacuumed,
+    is_over,
 )
 from phaseflow.domain.vocabulary import Action, DocumentStatus, JobPhase, SearchMode
 from phaseflow.domain.webhooks import Webhook, WebhookEvent
@@ -244,7 +245,7 @@ class Calls(DocumentCalls):
                     continue
                 status = JobStatusResponse.model_validate_json(event.data)
                 yield status
-                if status.status.is_terminal:
+                if is_over(status):
                     return
 
     @ServiceFeed

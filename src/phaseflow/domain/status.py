@@ -88,11 +88,16 @@ class JobStatusResponse(Value):
     phase_details: list[PhaseDetail]
 
 
+def is_over(status: JobStatusResponse) -> bool:
+    """No phase will run again unless somebody acts. A failed job that waits for its retry is not over."""
+    return status.status.is_terminal and status.waiting_on is None
+
+
 def is_idle(status: JobStatusResponse) -> bool:
     """Over, or paused until somebody acts: one that waits for a slot, or for what its run needs, goes on alone."""
     if status.status is JobStatus.PAUSED:
         return status.waiting_on in {None, WaitingOn.PAUSE, WaitingOn.INTERRUPTED}
-    return status.status.is_terminal
+    return is_over(status)
 
 
 class Transition(Value):

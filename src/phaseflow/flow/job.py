@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from phaseflow.domain.errors import EngineStopped
-from phaseflow.domain.status import JobStatusResponse, is_idle
+from phaseflow.domain.status import JobStatusResponse, is_idle, is_over
 from phaseflow.feed import Feed
 
 
@@ -28,7 +28,7 @@ class Job:
         return self.feed.statuses(self.job_id, self.kb_id)
 
     async def wait(self) -> JobStatusResponse:
-        """The final status: completed, failed or cancelled. Waits through pauses.
+        """The final status: completed, failed or cancelled. Waits through pauses, and for a retry that was asked for.
 
         Raises EngineStopped when the engine stops first. Cancelling it does nothing to the job.
         """
@@ -40,6 +40,6 @@ class Job:
 
     async def _last(self, *, until_quiet: bool) -> JobStatusResponse:
         async for status in self.feed.statuses(self.job_id, self.kb_id, counts=False):
-            if is_idle(status) if until_quiet else status.status.is_terminal:
+            if is_idle(status) if until_quiet else is_over(status):
                 return status
         raise EngineStopped("the engine stopped before the job was over; the next one goes on with it")
