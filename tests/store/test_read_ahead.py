@@ -1,6 +1,7 @@
-"""How a file is read ahead: from its beginning on, in large steps, until nobody waits for it."""
+"""How a file is read ahead: what is needed first, then from its beginning on in large steps, until it is enough."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,10 +12,12 @@ import pytest
 
 from phaseflow.store import read_ahead
 from phaseflow.store.open_file import connected
+from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.schema import schema_sql
 from phaseflow.store.transaction import Transaction
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system takes no such advice")
+NEEDED = [*read_ahead.PASSAGES, *read_ahead.VECTORS]
 
 
 @pytest.fixture
@@ -36,12 +39,12 @@ def test_a_file_is_read_whole_in_steps_of_eight_megabytes(
     os.truncate(path, size)
     fd = os.open(path, os.O_RDONLY)
     try:
-        read_ahead._read(fd, Event())
+        read_ahead._Reading(fd, 4096, [], Event()).run()
         assert advised == [(at, 8 << 20) for at in places]
         advised.clear()
         is_over = Event()
         is_over.set()
-        read_ahead._read(fd, is_over)
+        read_ahead._Reading(fd, 4096, [], is_over).run()
         assert advised == [(at, 8 << 20) for at in places[:1]]
     finally:
         os.close(fd)
@@ -91,3 +94,55 @@ def test_the_memory_is_that_of_the_machine_where_nobody_limits_it(
         limit.write_text(text, "ascii")
         found.append(read_ahead._memory())
     assert found == [4_096_000, 4_096_000, 4_095_999, 4_096_000]
+
+
+def test_what_is_named_is_read_before_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_ahead, "LEAST", 1)
+    monkeypatch.setattr(read_ahead, "_GAP", 0)
+    places, has_begun_anew = list[int](), Event()
+
+    def noted(file: int, at: int, length: int, advice: int) -> None:
+        places.append(at)
+        if not at:
+            has_begun_anew.set()
+
+    monkeypatch.setattr(os, "posix_fadvise", noted)
+    path = tmp_path / "kb.db"
+    with connected(path), closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(schema_sql())
+        connection.execute("INSERT INTO index_shards VALUES ('kb~1', 1, 1, 1)")
+        roots = dict(connection.execute("SELECT name, rootpage FROM sqlite_schema"))
+        page = connection.execute("PRAGMA page_size").fetchone()[0]
+    with (
+        connected(path),
+        closing(sqlite3.connect(path)) as connection,
+        read_ahead.reading_ahead(Transaction(connection), "kb~1", NEEDED),
+    ):
+        assert has_begun_anew.wait(50)
+    assert places == [*((roots[name] - 1) * page for name in NEEDED), 0]
+
+
+def test_what_is_read_first_is_what_the_statements_of_a_first_search_go_through() -> None:
+    plans, tables = list[str](), set[str | None]()
+
+    class Explained(Transaction):
+        def rows(self, sql: str, *parameters: object) -> list[tuple[object, ...]]:
+            plans.extend(str(row[3]) for row in super().rows(f"EXPLAIN QUERY PLAN {sql}", *parameters))
+            return super().rows(sql, *parameters)
+
+    def noted(action: int, table: str | None, *rest: object) -> int:
+        tables.add(table)
+        return sqlite3.SQLITE_OK
+
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(schema_sql())
+        connection.set_authorizer(noted)
+        passages = SearchablePassages(Explained(connection), Scope("kb~1", 1))
+        passages.live_documents()
+        passages.sizes_since(-1)
+        passages.vectors_since(-1, 0, 1 << 30)
+        connection.set_authorizer(None)
+        known = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
+    indexes = re.findall(r"USING (?:COVERING )?INDEX (\w+)", " ".join(plans))
+    # A row for each knowledge base: that of one is not worth reading ahead.
+    assert {*(tables & known), *indexes} - {"knowledge_bases", "sqlite_autoindex_knowledge_bases_1"} == set(NEEDED)

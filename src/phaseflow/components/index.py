@@ -6,7 +6,6 @@ A convex combination of scores (Bruch, Gai and Ingber, "An Analysis of Fusion Fu
 
 import itertools
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +15,7 @@ from phaseflow.components.common_words import read_common
 from phaseflow.components.exact_things import MOST_HOLDING
 from phaseflow.components.fusion import CANDIDATES, Fused, Share, fused, only
 from phaseflow.components.hit_list import HitList
-from phaseflow.components.nearness import nearness
+from phaseflow.components.nearness import Nearness, nearness
 from phaseflow.components.proposals import Proposals
 from phaseflow.components.resident import Passages, Resident, Vectors, updated_passages, updated_vectors
 from phaseflow.components.word_places import Tokenizer, WordCounts
@@ -26,10 +25,9 @@ from phaseflow.domain.search_query import ParsedQuery, is_name_of, other_spellin
 from phaseflow.domain.status import SearchHit
 from phaseflow.domain.vocabulary import SearchMode
 from phaseflow.domain.words import indexed_words
-from phaseflow.store import fields, passages
+from phaseflow.store import fields, passages, read_ahead
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.postings import WordIndex
-from phaseflow.store.read_ahead import reading_ahead
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.word_table import Table, WordTable
 
@@ -64,6 +62,11 @@ class Request:
     filter: Filter | None = None
     proposed: Sequence[int] | None = None
 
+    @property
+    def needs_vectors(self) -> bool:
+        """Whether the vectors of all passages are compared with that of the query."""
+        return self.mode is not SearchMode.WORDS and self.vector is not None and self.proposed is None
+
     def with_vector(self, vector: "Numbers | None") -> "Request":
         """The same with the vector of its query."""
         return replace(self, vector=vector)
@@ -86,7 +89,10 @@ class EmbeddedIndex:
 
     def search(self, tx: Transaction, scope: Scope, search_revision: int, request: Request) -> list[SearchHit]:
         """The best passages in the snapshot ``tx`` sees, best first, each text once."""
-        with nullcontext() if self._passages.has(scope.kb_key) else reading_ahead(tx, scope.kb_key):
+        if self._passages.has(scope.kb_key):
+            return self._search(tx, scope, search_revision, request)
+        needed = [*read_ahead.PASSAGES, *(read_ahead.VECTORS if request.needs_vectors else ())]
+        with read_ahead.reading_ahead(tx, scope.kb_key, needed):
             return self._search(tx, scope, search_revision, request)
 
     def _search(self, tx: Transaction, scope: Scope, search_revision: int, request: Request) -> list[SearchHit]:
@@ -98,12 +104,18 @@ class EmbeddedIndex:
             is_let_through = known.of_documents(numbers(fields.matching(tx, scope, request.filter)))
             if not is_let_through.any():
                 return []
+        # First: it reads more than all else, and what the words need is read ahead meanwhile.
+        near = self._near(tx, scope, known, request, is_let_through) if request.needs_vectors else None
         table = WordIndex(tx, scope.kb_key, scope.index_version).table()
         if table is not None and self._reads_ahead and scope.kb_key not in self._read_ahead:
             self._read_ahead.add(scope.kb_key)
             read_common(tx, scope, table, known, self._terms, self._tokenizer)
         query = parsed(request.query)
-        shares = self._shares(tx, scope, known, table, request, query, is_let_through)
+        words = self._words(tx, known, table, request, query, is_let_through)
+        if request.proposed is not None and request.vector is not None:
+            self._vectors.forget(scope.kb_key)  # since they are searched elsewhere
+            near = self._proposals.nearness(tx, scope, known, request.proposed, words, request.vector, is_let_through)
+        shares = Share(words, near)
         named = self._named(tx, known, table, shares.words, request, is_let_through)
         most, hits = CANDIDATES, list[SearchHit]()
         while True:
@@ -172,30 +184,33 @@ class EmbeddedIndex:
         titled = [chunk for chunk, title, uri in named if is_name_of(request.query, title, uri)]
         return [at for at in known.seen(titled) if is_let_through is None or is_let_through[at]]
 
-    def _shares(
+    def _near(
         self,
         tx: Transaction,
         scope: Scope,
+        known: Passages,
+        request: Request,
+        is_let_through: "npt.NDArray[np.bool_] | None",
+    ) -> Nearness | None:
+        revision = known.search_revision
+        vectors = self._vectors.get(tx, scope, revision, lambda old: updated_vectors(tx, scope, old, known))
+        return None if request.vector is None else nearness(known, vectors, request.vector, is_let_through)
+
+    def _words(
+        self,
+        tx: Transaction,
         known: Passages,
         table: Table | None,
         request: Request,
         query: ParsedQuery,
         is_let_through: "npt.NDArray[np.bool_] | None",
-    ) -> Share:
-        words = near = None
-        if request.mode is not SearchMode.VECTORS:
-            asked = self._tokenizer.words(query.words)
-            joined = {pair for part in query.compounds for pair in itertools.pairwise(self._words_of(part))}
-            words = word_ranking.scored(tx, table, known, asked, self._terms, joined)
-            words = words if is_let_through is None else only(words, known, is_let_through)
-        if request.proposed is not None and request.vector is not None:
-            self._vectors.forget(scope.kb_key)  # since they are searched elsewhere
-            near = self._proposals.nearness(tx, scope, known, request.proposed, words, request.vector, is_let_through)
-        elif request.mode is not SearchMode.WORDS and request.vector is not None:
-            revision = known.search_revision
-            vectors = self._vectors.get(tx, scope, revision, lambda old: updated_vectors(tx, scope, old, known))
-            near = nearness(known, vectors, request.vector, is_let_through)
-        return Share(words, near)
+    ) -> WordScores | None:
+        if request.mode is SearchMode.VECTORS:
+            return None
+        asked = self._tokenizer.words(query.words)
+        joined = {pair for part in query.compounds for pair in itertools.pairwise(self._words_of(part))}
+        words = word_ranking.scored(tx, table, known, asked, self._terms, joined)
+        return words if is_let_through is None else only(words, known, is_let_through)
 
 
 def _hits(tx: Transaction, scope: Scope, ranking: Fused, request: Request) -> list[SearchHit]:

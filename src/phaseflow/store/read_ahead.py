@@ -1,41 +1,53 @@
 """Reading the file ahead of a search that is about to need a good part of it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
 
 from phaseflow.store.open_file import descriptor
-from phaseflow.store.transaction import Transaction
+from phaseflow.store.page_tree import PageTree
+from phaseflow.store.transaction import Transaction, json_array
 
 LEAST: Final = 2_000
 """Passages: fewer are read in some milliseconds."""
+PASSAGES: Final = ("documents_live", "documents_by_kb", "documents", "chunks")
+VECTORS: Final = ("vectors",)
+"""Tables and indexes that are read to know the passages, and their vectors."""
 _GOOD_PART: Final = 4
 """One passage of so many in the file: SQLite waits for each page, and reads a virtual disk at an eighth of the speed
 that it has when much is asked of it at once (measured: 264 MB/s of 2,010)."""
 _STEP: Final = 8 << 20
+_GAP: Final = 32 << 10
+"""Bytes between two pages that are read with them: a disk does that in the time of one more request."""
 _CONTROL_GROUP: Final = Path("/sys/fs/cgroup/memory.max")
 
 
 @contextmanager
-def reading_ahead(tx: Transaction, kb_key: str) -> Iterator[None]:
-    """For the length of the block, the system reads the file into its memory from the beginning on, where a good part
-    of it is this knowledge base and half of the memory can hold it. An advice, which changes no result: a system that
-    does not know it goes without."""
+def reading_ahead(tx: Transaction, kb_key: str, first: Sequence[str]) -> Iterator[None]:
+    """For the length of the block, the system reads the file into its memory, where a good part of it is this knowledge
+    base and half of the memory can hold it: the tables and indexes that are named ``first``, then the whole. An advice,
+    which changes no result: a system that does not know it goes without.
+
+    From the beginning on alone, a million documents were known when all of the file was read, and only then was the
+    processor needed for their vectors.
+    """
     file = _file_to_read(tx, kb_key) if hasattr(os, "posix_fadvise") else None
     if file is None:
         yield
         return
-    is_over = Event()
-    reading = Thread(target=_read, args=(file, is_over), name="phaseflow-read-ahead", daemon=True)
-    reading.start()
+    reading = _Reading(file, int(tx.value("PRAGMA page_size")), _roots(tx, first), Event())
+    thread = Thread(target=reading.run, name="phaseflow-read-ahead", daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        is_over.set()
-        reading.join()  # the file may be closed now
+        reading.is_over.set()
+        thread.join()  # the file may be closed now
 
 
 def _file_to_read(tx: Transaction, kb_key: str) -> int | None:
@@ -52,6 +64,15 @@ def _file_to_read(tx: Transaction, kb_key: str) -> int | None:
     return file if file is not None and os.fstat(file).st_size * 2 <= _memory() else None
 
 
+def _roots(tx: Transaction, names: Sequence[str]) -> list[int]:
+    """The first pages of tables and indexes, in this order."""
+    rows = tx.rows(
+        "SELECT s.rootpage FROM json_each(?) AS n JOIN sqlite_schema AS s ON s.name = n.value ORDER BY n.key",
+        json_array(names),
+    )
+    return [row[0] for row in rows]
+
+
 def _memory() -> int:
     """Bytes that the machine has, or that this process may use of them."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -60,9 +81,33 @@ def _memory() -> int:
     return machine
 
 
-def _read(file: int, is_over: Event) -> None:
-    with suppress(OSError):
-        for at in range(0, os.fstat(file).st_size, _STEP):
-            os.posix_fadvise(file, at, _STEP, os.POSIX_FADV_WILLNEED)
-            if is_over.is_set():
-                return
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    file: int
+    page_size: int
+    roots: Sequence[int]
+    is_over: Event
+
+    def run(self) -> None:
+        with suppress(OSError):
+            whole = ((at, _STEP) for at in range(0, os.fstat(self.file).st_size, _STEP))
+            for at, length in chain(self._of_trees(), whole):
+                os.posix_fadvise(self.file, at, length, os.POSIX_FADV_WILLNEED)
+                if self.is_over.is_set():
+                    return
+
+    def _of_trees(self) -> Iterator[tuple[int, int]]:
+        for root in self.roots:
+            for pages in PageTree(self.file, self.page_size, root).pages():
+                yield from self._stretches(pages)
+
+    def _stretches(self, pages: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """(place, length) of what has these pages in it, as few as can be."""
+        places = sorted((number - 1) * self.page_size for number in pages)
+        begin = end = places[0]
+        for at in places:
+            if at > end + _GAP:
+                yield begin, end - begin
+                begin = at
+            end = at + self.page_size
+        yield begin, end - begin
