@@ -11,7 +11,7 @@ from phaseflow.domain.workers import RayCluster, parse_workers
 @pytest.mark.parametrize(
     ("given", "chosen"),
     [
-        (1, 1), ("1", 1), (" 8 ", 8), (1024, 1024), ("ray", RayCluster()),
+        (1, 1), ("1", 1), (" 8 ", 8), (1024, 1024), ("ray", RayCluster()), (" ray ", RayCluster()),
         ("ray://head:10001", RayCluster("ray://head:10001")), ("ray://10.0.0.5:1", RayCluster("ray://10.0.0.5:1")),
         ("ray://[::1]:65535", RayCluster("ray://[::1]:65535")),
     ],
