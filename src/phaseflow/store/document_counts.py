@@ -32,12 +32,12 @@ def counts(tx: Transaction, seen: View) -> DocumentCounts:
 
 def searchable(tx: Transaction, kb_key: str, index_version: int) -> tuple[int, int]:
     """(documents, chunks) that search sees."""
-    row = tx.row(
+    documents, chunks = tx.rows(
         "SELECT count(*), coalesce(sum(chunk_count), 0) FROM documents"
         f" WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}",
         kb_key, index_version,
-    )  # fmt: skip
-    return (row[0], row[1]) if row else (0, 0)
+    )[0]  # fmt: skip
+    return documents, chunks
 
 
 _REST: Final = {DocumentStatus.QUEUED}

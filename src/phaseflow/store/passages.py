@@ -201,13 +201,13 @@ class SearchablePassages:
     def sizes_since(self, search_revision: int) -> tuple[str, str]:
         """The chunks of the documents that became searchable after ``search_revision``, and their characters: numbers
         with blanks between them. One row, so that the GIL is taken once."""
-        found = self.tx.row(
+        ids, sizes = self.tx.rows(
             "SELECT group_concat(c.id, ' '), group_concat(c.stop - c.start, ' ')"
             f" FROM documents AS d JOIN chunks AS c ON {pieces_of('c.id', 'd.id')}"
             f" WHERE d.kb_id = ? AND d.index_version = ? AND d.{IS_SEARCHABLE} AND d.search_revision > ?",
             self.scope.kb_key, self.scope.index_version, search_revision,
-        )  # fmt: skip
-        return (found[0] or "", found[1] or "") if found else ("", "")
+        )[0]  # fmt: skip
+        return ids or "", sizes or ""
 
     def vectors_since(self, search_revision: int, first: int, last: int) -> PackedVectors:
         """Of the chunks from ``first`` to ``last`` whose documents became searchable after ``search_revision``, those
@@ -216,7 +216,7 @@ class SearchablePassages:
         One row, so that the GIL is taken once: row by row a million vectors take three times as long, and far longer
         beside other threads. As SQLite keeps texts in UTF-8, to put blobs together as texts changes no byte of them.
         """
-        found = self.tx.row(
+        ids, packed, least, most = self.tx.rows(
             # The length from inside, where it is read from the head of the row: a fifth less in all.
             "SELECT group_concat(id, ' '), CAST(group_concat(vector, '') AS BLOB), min(size), max(size)"
             " FROM (SELECT c.id, length(v.vector) AS size, v.vector"
@@ -228,8 +228,7 @@ class SearchablePassages:
             f" {document_of('?5')} AND +d.kb_id = ?1 AND d.index_version = ?2 AND +d.{IS_SEARCHABLE}"
             " AND +d.search_revision > ?3 ORDER BY d.id, c.id)",
             self.scope.kb_key, self.scope.index_version, search_revision, first, last,
-        )  # fmt: skip
-        ids, packed, least, most = found or ("", b"", 0, 0)
+        )[0]  # fmt: skip
         return PackedVectors(ids or "", packed or b"", least or 0, most or 0)
 
     def fetch(self, chunk_ids: Sequence[int]) -> dict[int, Found]:
