@@ -25,23 +25,46 @@ class Reached:
     def tests_of(self, module: Path, line: int) -> list[str] | None:
         """The tests that run the statement on a line of a module, by their pytest ids; none when no test does.
 
-        ``None`` when it runs as the module is imported, once for all tests, so that data tell nothing.
+        Of one that gives a name to a value as the module is imported, those that run a line that names it. ``None``
+        for any other that runs then, once for all tests, so that data tell nothing.
         """
-        contexts = self._contexts_of(module)
-        lines = list(_statement(module.read_text("utf-8"), line))
-        if any("" in contexts.get(number, ()) for number in lines):
+        found = self._contexts_at(module, _statement(module.read_text("utf-8"), line))
+        if "" in found and (name := _constant(module.read_text("utf-8"), line)):
+            found = {each for path, lines in self._users_of(name) for each in self._contexts_at(path, lines)}
+        if "" in found:
             return None
-        found = {context.rpartition("|")[0] for number in lines for context in contexts.get(number, ())}
-        return sorted(found - self._failed)
+        return sorted({context.rpartition("|")[0] for context in found} - self._failed)
 
     def of_all(self, tests: Sequence[str]) -> list[str]:
         """Arguments of pytest for all of some files and folders."""
         return [*tests, *(f"--deselect={test}" for test in sorted(self._failed))]
 
+    def _contexts_at(self, module: Path, lines: Iterable[int]) -> set[str]:
+        contexts = self._contexts_of(module)
+        return {context for number in lines for context in contexts.get(number, ())}
+
+    def _users_of(self, name: str) -> Iterator[tuple[Path, Iterable[int]]]:
+        """The statements that read a name, in all modules that were looked at: one of another module may be meant."""
+        for path in sorted(map(Path, self._data.measured_files())):
+            source = path.read_text("utf-8")
+            for node in ast.walk(ast.parse(source)) if name in source else ():
+                is_read = isinstance(getattr(node, "ctx", None), ast.Load)
+                if is_read and name in {getattr(node, "id", None), getattr(node, "attr", None)}:
+                    yield path, _statement(source, node.lineno)  # type: ignore[attr-defined]  # an expression has one
+
     def _contexts_of(self, module: Path) -> dict[int, list[str]]:
         if module not in self._of_lines:
             self._of_lines[module] = self._data.contexts_by_lineno(str(module.resolve()))
         return self._of_lines[module]
+
+
+def _constant(source: str, line: int) -> str | None:
+    """The name that a statement of a module's own gives to a value; None for any other statement."""
+    for node in ast.parse(source).body:
+        if node.lineno <= line <= (node.end_lineno or line):
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            return targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else None
+    return None
 
 
 def _statement(source: str, line: int) -> Iterable[int]:

@@ -1,0 +1,66 @@
+"""Which tests a changed line is tried with."""
+
+from pathlib import Path
+
+import pytest
+from coverage import CoverageData
+
+from tests.proof.reached import Reached
+
+MODULE = """\
+LIMIT = 3
+WIDTH: int = 4
+FIRST, LAST = 1, 2
+def read():
+    return LIMIT
+def other():
+    return 1
+def wide(by=WIDTH):
+    return by + FIRST
+"""
+ELSEWHERE = """\
+import module
+def twice():
+    return 2 * module.LIMIT
+"""
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Path:
+    path = tmp_path / "module.py"
+    path.write_text(MODULE)
+    (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
+    data = CoverageData(str(tmp_path / "data"))
+    for context, lines in {
+        "": {"module": [1, 2, 3, 4, 6, 8], "elsewhere": [1, 2]},
+        "test_read|run": {"module": [5]},
+        "test_other|run": {"module": [7]},
+        "test_both|run": {"module": [5, 7]},
+        "test_twice|run": {"elsewhere": [3]},
+    }.items():
+        data.set_context(context)
+        data.add_lines({str(tmp_path / f"{name}.py"): numbers for name, numbers in lines.items()})
+    data.write()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("line", "tests"),
+    [
+        (7, ["test_both", "test_other"]),
+        (1, ["test_both", "test_read", "test_twice"]),  # those that read the name, in whatever module
+        (2, None),  # read as the module is imported
+        (3, None),  # more than one name
+        (9, []),
+    ],
+)
+def test_a_line_is_tried_with_the_tests_that_run_it_or_read_what_it_names(
+    measured: Path, line: int, tests: list[str] | None
+) -> None:
+    assert Reached(measured.with_name("data")).tests_of(measured, line) == tests
+
+
+def test_those_that_fail_without_a_change_are_left_out(measured: Path) -> None:
+    found = Reached(measured.with_name("data"), frozenset({"test_both"}))
+    assert found.tests_of(measured, 7) == ["test_other"]
+    assert found.of_all(["tests"]) == ["tests", "--deselect=test_both"]
