@@ -68,6 +68,23 @@ async def test_a_job_that_a_push_or_a_retry_begins_cuts_all_documents_anew(
         assert kb.indexed_with.chunk_size == 40
 
 
+async def test_a_job_is_said_to_read_the_sources_when_it_does_and_only_then(database: Path, folder: Path) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+
+        async def newest_reads_sources() -> bool:
+            kb = await _until_whole(flow)
+            assert kb.job is not None
+            return await flow.reads_sources(kb.job.job_id)
+
+        await (await flow.start("kb", folder)).wait()
+        assert await newest_reads_sources()
+        await flow.add("kb", _push("b"))
+        assert not await newest_reads_sources()
+        await flow.put_kb("kb", None, SMALLER)
+        await flow.add("kb", _push("c"))
+        assert await newest_reads_sources()
+
+
 async def test_a_push_uses_the_embedder_that_was_chosen_and_search_the_old_index_until_it_is_made(
     database: Path, folder: Path
 ) -> None:

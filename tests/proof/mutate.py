@@ -73,7 +73,7 @@ NEAR = {
         "tests/engine/test_ingestion.py",
         "tests/engine/test_giving_way.py", "tests/engine/test_pushes.py", "tests/engine/test_contained.py",
         "tests/engine/test_owed_writes.py", "tests/contract/test_verbs.py", "tests/engine/test_sources.py",
-        "tests/engine/test_models.py", "tests/engine/test_indexed_with.py",
+        "tests/engine/test_models.py", "tests/engine/test_indexed_with.py", "tests/engine/test_new_settings.py",
     ],
 }  # fmt: skip
 """The tests that have to notice a mutant of each room; those that mostly do, and soon, come first."""
