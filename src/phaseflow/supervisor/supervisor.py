@@ -150,8 +150,8 @@ class Supervisor:
             verbs_before = self._verbs
             try:
                 state = (await self._hub.record(self.job_id)).state
-            except JobNotFound:
-                return True  # deleted with its knowledge base
+            except JobNotFound:  # deleted with its knowledge base
+                return True
             if self._verbs != verbs_before:
                 continue  # it may be older than a verb that began or ended, and would open a gate that is closed by it
             if self._clearing.is_due and state.get_overall_status() is JobStatus.RUNNING:
