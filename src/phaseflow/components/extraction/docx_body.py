@@ -166,10 +166,10 @@ class Body:
             self._position = self._styles.position(value) or self._position
 
     def _write_apart(self, text: str) -> None:
-        """1 and the fraction 1/2 are not eleven halves."""
-        if text:
-            before = self._paragraphs[-1].line.last if self._paragraphs else ""
-            self._write(f" {text}" if text[0].isdigit() and before[-1:].isdigit() else text)
+        if self._paragraphs:
+            self._paragraphs[-1].line.write_apart(text, self._position)
+        else:
+            self._write(text)
 
     def _write(self, text: str) -> None:
         if self._paragraphs:

@@ -194,8 +194,7 @@ class _Slide:
         if not self._formula_depth:
             text, self._formula = self._formula.text, None
             if self._paragraph:
-                before = self._paragraph.line.last
-                self._paragraph.line.write(f" {text}" if text[:1].isdigit() and before[-1:].isdigit() else text)
+                self._paragraph.line.write_apart(text)
 
     def _open(self, name: str, attributes: dict[str, str]) -> None:
         if name == "br" and self._paragraph:

@@ -95,10 +95,11 @@ class Line:
                 self._position = position
         (self._run if position else self._pieces).append(text)
 
-    @property
-    def last(self) -> str:
-        """The last piece of text that was written."""
-        return self._run[-1] if self._run else self._pieces[-1] if self._pieces else ""
+    def write_apart(self, text: str, position: str = "") -> None:
+        """Add a formula: 1 and the fraction 1/2 are not eleven halves."""
+        before = self._run[-1] if self._run else self._pieces[-1] if self._pieces else ""
+        if text:
+            self.write(f" {text}" if text[0].isdigit() and before[-1:].isdigit() else text, position)
 
     def take(self) -> str:
         """Return the text, and begin anew."""

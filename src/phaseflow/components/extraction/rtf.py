@@ -3,17 +3,15 @@
 Own reading, in one pass: striprtf 0.0.35 gives no headings, and cells without the rows they stand in.
 """
 
-import re
-
 from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
 from phaseflow.components.extraction.package import no_text_layer, nothing_found
+from phaseflow.components.extraction.rtf_definitions import Definitions
+from phaseflow.components.extraction.rtf_equations import EQUATIONS, Equation
 from phaseflow.components.extraction.rtf_letters import Letters, as_numbers
-from phaseflow.components.extraction.rtf_lists import Lists
 from phaseflow.components.extraction.rtf_state import Group, Paragraph
 from phaseflow.components.extraction.rtf_words import (
     APART,
     ASIDES,
-    CHARSETS,
     HEADERS,
     LIST_MARKS,
     LIST_TABLES,
@@ -25,14 +23,13 @@ from phaseflow.components.extraction.rtf_words import (
     known,
     tokens,
 )
-from phaseflow.components.extraction.symbol_fonts import is_symbol_font
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.domain.errors import DocumentError
 
 _MAX_DEPTH = 1000
+_TABLES = frozenset((b"fonttbl", b"stylesheet")) | LIST_TABLES
 _KEPT = frozenset((b"title", b"stylesheet", b"fonttbl", b"leveltext")) | LIST_MARKS
 """Groups whose text says something about the document."""
-_HEADING = re.compile(r"\s*heading (\d)\b", re.I)
 
 
 def extract(raw: Raw) -> Extracted:
@@ -66,13 +63,10 @@ class _Reader:
         self._cell: list[str] = []
         self._cells: list[str] = []
         self._rows: list[list[str]] = []
-        self._fonts: dict[int, str] = {}
-        self._symbols: dict[int, str] = {}
-        self._lists = Lists()
+        self._definitions = Definitions()
+        self._equation: Equation | None = None
         self._counts_lists = False
         self._headers: dict[str, None] = {}
-        self._levels: dict[int, int] = {}
-        self._number = 0
         self._said: list[str] = []
         self._asides: list[str] = []
 
@@ -114,7 +108,12 @@ class _Reader:
                 raise DocumentError(message, code="too_complex")
             self._groups.append(self._group)
             self._group = self._group.inner()
+            if self._equation is not None:
+                self._equation.open()
         elif self._groups:
+            if self._equation is not None and not self._equation.close():
+                equation, self._equation = self._equation, None
+                self._paragraph.line.write_apart(equation.text)
             self._leave(self._group)
             self._group = self._groups.pop()
 
@@ -122,15 +121,10 @@ class _Reader:
         said = "".join(self._said)
         if group.destination == b"title" and said.strip():
             self.title = said
-        elif group.destination == b"stylesheet" and (heading := _HEADING.match(said)):
-            self._levels[self._number] = int(heading[1])
-        elif group.destination == b"fonttbl":
-            self._name_font(said)
-        elif group.destination == b"leveltext":
-            self._lists.define_text(said)
         elif group.destination in LIST_MARKS:
             self._paragraph.list_mark = said
         if group.destination in _KEPT:
+            self._definitions.end(group.destination, said)
             self._said = []
         if group.outside is not None:
             text = self._paragraph.line.take().strip()
@@ -152,12 +146,13 @@ class _Reader:
 
     def _word(self, word: bytes, number: int | None) -> None:
         group = self._group
+        if self._equation is not None:
+            self._equation.word(word)
         if not group.destination and word not in TELLING:
             return
-        if word in ASIDES and group.destination in (b"", b"*", b"shpinst", b"do"):
-            group.destination, group.outside, group.is_header = b"", self._paragraph, word in HEADERS
-            self._paragraph = Paragraph(is_aside=True)
-        elif group.destination == b"*":
+        if self._begins_text_apart(word) or self._begins_equation(word):
+            return
+        if group.destination == b"*":
             # A destination that may be passed over, and is; but for what is said again in other letters.
             group.destination = group.around if word == b"ud" else word if word in APART else b"unknown"
             self.has_pictures = self.has_pictures or word == b"shppict"
@@ -166,19 +161,34 @@ class _Reader:
             group.destination, self._said = b"title", []
         elif word == b"upr":
             group.around, group.destination = group.destination, word
-        elif group.destination in LIST_TABLES:
-            self._define_list(word, number or 0)
+        elif group.destination in _TABLES and word != b"u":
+            self._define(word, number or 0)
         elif word in APART and not group.destination:
             group.destination, self._said = word, []
             self.has_pictures = self.has_pictures or word == b"pict"
         elif word == b"u" and number is not None:
             self._letters.unicode(number, self._group)
-        elif group.destination in (b"fonttbl", b"stylesheet"):
-            self._define(group.destination, word, number or 0)
         elif word in SIGNS:
             self._write(SIGNS[word])
         else:
             self._state(word, number)
+
+    def _begins_text_apart(self, word: bytes) -> bool:
+        group = self._group
+        if word not in ASIDES or group.destination not in (b"", b"*", b"shpinst", b"do"):
+            return False
+        group.destination, group.outside, group.is_header = b"", self._paragraph, word in HEADERS
+        self._paragraph = Paragraph(is_aside=True)
+        return True
+
+    def _begins_equation(self, word: bytes) -> bool:
+        is_in_text = self._group.destination == b"*" and not self._groups[-1].destination
+        if word not in EQUATIONS or not is_in_text:
+            return False
+        self._group.destination = b""
+        if word == b"moMath":
+            self._equation = self._equation or Equation()
+        return True
 
     def _state(self, word: bytes, number: int | None) -> None:
         group = self._group
@@ -189,7 +199,7 @@ class _Reader:
         elif word == b"uc":
             group.unicode_skip = number or 0
         elif word == b"f":
-            group.encoding, group.symbols = self._fonts.get(number or 0, ""), self._symbols.get(number or 0, "")
+            group.encoding, group.symbols = self._definitions.font(number or 0)
         elif word == b"v":
             group.is_hidden = number != 0
         elif word == b"deleted":
@@ -223,27 +233,11 @@ class _Reader:
         elif word in (b"row", b"nestrow"):
             self._end_row()
 
-    def _define(self, destination: bytes, word: bytes, number: int) -> None:
-        if word == (b"f" if destination == b"fonttbl" else b"s"):
-            if destination == b"fonttbl":
-                self._name_font("".join(self._said))
-            self._number = number
-            self._said = []
-        elif word == b"fcharset" and number in CHARSETS:
-            self._fonts[self._number] = CHARSETS[number]
-        elif word == b"outlinelevel" and destination == b"stylesheet" and 0 <= number < 9:
-            self._levels.setdefault(self._number, number + 1)
-
-    def _define_list(self, word: bytes, number: int) -> None:
-        if word == b"leveltext":
+    def _define(self, word: bytes, number: int) -> None:
+        if self._group.destination in LIST_TABLES and word == b"leveltext":
             self._group.destination, self._said = word, []
-        else:
-            self._lists.define(word, number)
-
-    def _name_font(self, said: str) -> None:
-        name = said.partition(";")[0].strip()
-        if is_symbol_font(name):
-            self._symbols[self._number] = name
+        elif self._definitions.define(self._group.destination, word, number, "".join(self._said)):
+            self._said = []
 
     def _write(self, text: str) -> None:
         group = self._group
@@ -251,6 +245,8 @@ class _Reader:
             self._said.append(text)
         elif group.destination or group.is_hidden or group.is_deleted:
             return
+        elif self._equation is not None:
+            self._equation.write(" " if text == "\n" else text)
         elif text == "\n":
             self._end_paragraph()
         else:
@@ -263,13 +259,13 @@ class _Reader:
             return
         text, mark, paragraph.list_mark = paragraph.line.take(), paragraph.list_mark, None
         if mark is None and paragraph.list_number and self._counts_lists:
-            mark = self._lists.mark(paragraph.list_number, paragraph.list_level)
+            mark = self._definitions.lists.mark(paragraph.list_number, paragraph.list_level)
         if paragraph.in_table:
             if text.strip():
                 self._cell.append(text + " ")
             return
         self._end_table()
-        level = self._levels.get(paragraph.style)
+        level = self._definitions.levels.get(paragraph.style)
         if paragraph.outline is not None and 0 <= paragraph.outline < 9:
             level = paragraph.outline + 1
         # A number or letter; anything else is a bullet, drawn with a sign of a font of symbols.
