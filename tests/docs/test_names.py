@@ -18,7 +18,7 @@ from phaseflow.client.connection import TIMEOUT_S
 from phaseflow.client.events import SILENCE_S
 from phaseflow.components import indexes, protocols, word_ranking
 from phaseflow.components.embedders.openai import OpenAIEmbedder
-from phaseflow.components.extraction import formats, html, markdown_writer, package, registry, sheets
+from phaseflow.components.extraction import formats, html, markdown_writer, package, registry, sheet_limits
 from phaseflow.components.sources import archive, folder
 from phaseflow.components.sources.web import Limits as WebLimits
 from phaseflow.components.sources.web import sitemap, start_urls
@@ -269,7 +269,7 @@ MIB = 1 << 20
         (FORMATS, f"a document, unpacked (Office, OpenDocument, EPUB) | {package.MAX_UNPACKED // MIB} MiB"),
         (FORMATS, f"the text of a document | {markdown_writer.MAX_CHARS:,} characters"),
         (FORMATS, f"an HTML page | {html.MAX_CHARS:,} characters"),
-        (FORMATS, f"a spreadsheet | {sheets.MAX_CELLS:,} cells per sheet"),
+        (FORMATS, f"a spreadsheet | {sheet_limits.MAX_CELLS:,} cells per sheet"),
         (FORMATS, f"files in an opened ZIP archive | {archive.MAX_MEMBERS:,}"),
         (FORMATS, f"time to read a document in a worker | {WorkerLimits().time_s:g} s"),
         (FORMATS, f"memory to read a document in a worker | {WorkerLimits().memory_bytes >> 30} GiB"),

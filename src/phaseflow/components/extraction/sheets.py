@@ -6,7 +6,7 @@ a word, in strict OOXML. What calamine returns is compared with what the file ho
 
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,10 @@ from phaseflow.components.extraction.cell_values import as_text
 from phaseflow.components.extraction.libraries import library
 from phaseflow.components.extraction.markdown_writer import Draft
 from phaseflow.components.extraction.moment_format import first_day
-from phaseflow.components.extraction.odf import refuse_encrypted
 from phaseflow.components.extraction.ods import Ods
 from phaseflow.components.extraction.ole import EndlessChain
 from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, nothing_found
+from phaseflow.components.extraction.sheet_limits import MAX_CELLS, look_inside
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.extraction.workbook import (
     ByRow,
@@ -31,34 +31,17 @@ from phaseflow.components.extraction.workbook import (
     sheets_of,
 )
 from phaseflow.components.extraction.xls import ImpossibleSize, old_workbook, unread
-from phaseflow.components.extraction.xlsb import binary_workbook
+from phaseflow.components.extraction.xlsb import BinaryWorkbook, binary_workbook
+from phaseflow.components.extraction.xlsb_cells import Cells
 from phaseflow.domain.errors import DocumentError
 
 if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
 
-MAX_CELLS = 20_000_000
-"""Between the first and the last cell of a sheet that hold something: each takes 32 bytes."""
 _PANIC = "PanicException"
 _ZIP = b"PK\x03\x04"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _NOTHING = PassedOver({}, ())
-_LONGEST_CELL = 250
-_LONGEST_TEXT = 8_000_000
-"""Bytes: Excel takes 32,767 characters."""
-_QUOTED = rb"""(?:"[^"<>]{0,500}"|'[^'<>]{0,500}')"""
-_EMPTY = rb"""(?:[^<>"'/]{0,500}+%s){0,20}+[^<>"'/]{0,500}+/>""" % _QUOTED
-"""The rest of a cell without content, which only has a style: the library passes it over, however far away it is. What
-is written in another way than programs do it is not taken for one: an attribute may hold ``/>``."""
-_REFERENCE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]+)(\d+)["'](?!%s)""" % _EMPTY)
-_LONGEST_NUMBER = 12
-"""Letters or digits of a reference that are looked at: with so many it is too far already."""
-_NAMELESS = re.compile(
-    rb"""<(?:\w+:)?(?:row\b[^<>]{0,2000}?\br\s*=\s*["'](\d{1,20})"""
-    rb"""|c(?:>|\s++(?!(?:[\w:]{1,100}\s*=\s*%s\s*){0,9}r\s*=)(?!%s)))""" % (_QUOTED, _EMPTY)
-)
-# One for each quote: what begins with one sign is found several times as fast.
-_FAR = tuple(re.compile(rb"%s(?:[A-Za-z](?:[A-Za-z]{2,}+\d|[A-Za-z]?\d{5})|\d{5})" % quote) for quote in (b'"', b"'"))
 _VALUE = re.compile(rb"<(?:\w+:)?(?:v|is|t|p)>[^<]|office:value=")
 
 
@@ -71,13 +54,30 @@ def extract(raw: Raw) -> Extracted:
     """
     package = Package(raw) if raw.data.startswith(_ZIP) else None
     if package is not None:
-        _look_inside(package)
+        look_inside(package)
     beside = _beside_xml(package) if package else _beside_records(raw)
     draft = Draft(raw.name)
+    try:
+        has_text = _by_library(raw, draft, beside)
+    except DocumentError as error:
+        if beside.binary is None or error.code != "malformed":
+            raise
+        draft = Draft(raw.name)
+        has_text = _without_library(beside.binary, draft, beside)
+    if not has_text and package is not None:
+        _explain(package)
+    if not has_text and beside.has_pictures:
+        raise no_text_layer(raw.name)
+    properties = package.properties() if package else {}
+    return (draft if has_text else Draft(raw.name)).finish(raw.base_name if has_text else None, metadata=properties)
+
+
+def _by_library(raw: Raw, draft: Draft, beside: "_Beside") -> bool:
+    """Add all sheets; whether they have text."""
     calamine = library("python_calamine", "spreadsheets")
     try:
         workbook = calamine.CalamineWorkbook.from_filelike(BytesIO(raw.data))
-        has_text = _add_sheets(workbook, draft, beside)
+        return _add_sheets(workbook, draft, beside)
     except calamine.PasswordError as error:
         raise encrypted(raw.name) from error
     except (calamine.CalamineError, OSError, ValueError) as error:
@@ -87,12 +87,14 @@ def extract(raw: Raw) -> Extracted:
         if type(error).__name__ != _PANIC:
             raise
         raise _malformed(raw, " (its parts contradict each other)") from error
-    if not has_text and package is not None:
-        _explain(package)
-    if not has_text and beside.has_pictures:
-        raise no_text_layer(raw.name)
-    properties = package.properties() if package else {}
-    return (draft if has_text else Draft(raw.name)).finish(raw.base_name if has_text else None, metadata=properties)
+
+
+def _without_library(book: BinaryWorkbook, draft: Draft, beside: "_Beside") -> bool:
+    """The same, where the library gives up. Raises DocumentError ``malformed`` for what is damaged."""
+    cells, has_text = Cells(book, MAX_CELLS), False
+    for name in book.sheets:
+        has_text = _add_sheet(draft, name, cells.rows(name), beside.passed[name].remarks) or has_text
+    return has_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class _Beside:
     has_pictures: bool = False
     first_day: str = ""
     """What day 0 is, where dates are counted."""
+    binary: BinaryWorkbook | None = None
 
 
 def _beside_xml(package: Package) -> _Beside:
@@ -118,7 +121,9 @@ def _beside_xml(package: Package) -> _Beside:
         return _Beside(said, lambda name: by_sheet.get(name, {}))
     if (binary := binary_workbook(package)) is not None:
         said = {name: PassedOver({}, binary.remarks(name)) for name in binary.sheets}
-        return _Beside(said, lambda name: by_row(binary.cells(name, MAX_CELLS)), first_day=first_day(binary.is_1904))
+        return _Beside(
+            said, lambda name: by_row(binary.cells(name, MAX_CELLS)), first_day=first_day(binary.is_1904), binary=binary
+        )
     listed, is_1904 = sheets_of(package)
     formats, members = CellFormats(package, is_1904=is_1904), dict(listed)
     return _Beside(
@@ -164,13 +169,17 @@ def _add_sheets(workbook: "CalamineWorkbook", draft: Draft, beside: _Beside) -> 
         rows = _rows(sheet.iter_rows(), shown, left, beside.first_day)
         if more.cells:
             rows = _completed(rows, left, more.cells, draft.name)
-        draft.part(name)
-        draft.heading(2, name)
-        draft.table(rows)
-        for remark in more.remarks:
-            draft.put(remark)
-        has_text = has_text or any(any(row) for row in rows) or any(more.remarks)
+        has_text = _add_sheet(draft, name, rows, more.remarks) or has_text
     return has_text
+
+
+def _add_sheet(draft: Draft, name: str, rows: list[list[str]], remarks: Sequence[str]) -> bool:
+    draft.part(name)
+    draft.heading(2, name)
+    draft.table(rows)
+    for remark in remarks:
+        draft.put(remark)
+    return any(any(row) for row in rows) or any(remarks)
 
 
 def _rows(values: "Iterable[Sequence[Any]]", shown: ByRow, left: int, first_day: str) -> list[list[str]]:
@@ -197,74 +206,6 @@ def _completed(rows: list[list[str]], left: int, more: Mapping[Place, str], name
         whole[row][column] = whole[row][column] or text
     first = min(left, *(column for _, column in more)) if rows else min(column for _, column in more)
     return [row[first:] for row in whole]
-
-
-def _look_inside(package: Package) -> None:
-    """Unpack everything once, against bombs and against a lone cell in the far corner: the library has no limits."""
-    refuse_encrypted(package)
-    for name in package.names():
-        if name.endswith((".xml", ".bin")):
-            _measure(package, name)
-        if name.startswith("xl/worksheets/") and _reaches_far(package, name):
-            _measure_sheet(package, name)
-
-
-def _measure(package: Package, sheet: str) -> None:
-    text_length = 0
-    for chunk in package.chunks(sheet):
-        # The library takes a text of any length into memory, several times over.
-        text_length = 0 if b"<" in chunk or not sheet.endswith(".xml") else text_length + len(chunk)
-        if text_length > _LONGEST_TEXT:
-            message = (
-                f"{package.name} has a text of more than {_LONGEST_TEXT:,} bytes in one cell; split it or exclude it"
-            )
-            raise DocumentError(message, code="too_large")
-
-
-def _reaches_far(package: Package, sheet: str) -> bool:
-    """Whether a sheet may have so many cells at all: most have nothing beyond row 9999 or column ZZ."""
-    cut = b""
-    for chunk in package.chunks(sheet):
-        # A reference may be cut in two by the end of a chunk.
-        text = cut + chunk
-        if any(far.search(text) for far in _FAR):
-            return True
-        cut = chunk[-_LONGEST_CELL:]
-    return False
-
-
-def _measure_sheet(package: Package, sheet: str) -> None:
-    rows = columns = row = cells = 0
-    for tags in _whole_tags(package.chunks(sheet)):
-        found = _REFERENCE.findall(tags)
-        columns = max(columns, max(map(_column, {letters for letters, _ in found}), default=0))
-        rows = max(rows, max((int(digits[:_LONGEST_NUMBER]) for _, digits in found), default=0))
-        # Cells need not say where they stand: they have the number of their row, and come one after the other.
-        for tag in _NAMELESS.finditer(tags):
-            if tag[1]:
-                row, cells = int(tag[1]), 0
-            else:
-                cells += 1
-                rows, columns = max(rows, row), max(columns, cells)
-    if rows * columns > MAX_CELLS:
-        raise reaches_too_far(package.name, sheet, rows, columns)
-
-
-def _whole_tags(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for chunk in chunks:
-        text = rest + chunk
-        end = max(text.rfind(b"<"), 0)
-        yield text[:end]
-        rest = text[end:]
-    yield rest
-
-
-def _column(letters: bytes) -> int:
-    number = 0
-    for letter in letters[:_LONGEST_NUMBER].upper():
-        number = number * 26 + letter - 64
-    return number
 
 
 def _explain(package: Package) -> None:

@@ -1,7 +1,8 @@
 """What calamine passes over in a binary Excel workbook (``xlsb``): formats of numbers, errors, and comments."""
 
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.number_format import BUILTIN, shown
@@ -16,6 +17,10 @@ _FILLED = frozenset(range(2, 12))
 _FORMAT, _STYLE, _STYLES, _END_OF_STYLES = 44, 47, 617, 618
 _PROPERTIES, _SHEET = 153, 156
 _COMMENT_TEXT = 637
+_DATES = frozenset((14, 22, *range(27, 37), *range(50, 59)))
+_SOME_DAY = 45_000.0
+_OF_A_DATE = re.compile(r'(?:"[^"]*"|\\.|\[[^\]]*\]|[^"\[ydYD\\])*[ydYD]')
+"""A code with a year or a day in it, beside what is quoted."""
 _LARGEST = 1 << 24
 """Bytes of a record: more is damage."""
 _MAIN = "xl/workbook.bin"
@@ -28,8 +33,14 @@ class BinaryWorkbook:
 
     package: Package
     is_1904: bool = False
+    is_whole: bool = True
+    """All sheets that the workbook names are in it."""
+    strings: str | None = None
+    """The member of those that several cells have."""
     sheets: dict[str, str] = field(default_factory=dict)
     codes: dict[int, str] = field(default_factory=dict)
+    dates: frozenset[int] = frozenset()
+    """Styles of dates as the reader's own system, or another language, writes them."""
 
     def cells(self, name: str, most: int) -> Iterator[tuple[Place, str]]:
         """Yield what the numbers of a sheet show, where they have a format, and the errors.
@@ -40,7 +51,7 @@ class BinaryWorkbook:
         if name not in self.sheets:
             return
         row, reach = 0, Reach(self.package.name, name, most)
-        for kind, body in _records(self.package, self.sheets[name]):
+        for kind, body in records(self.package, self.sheets[name]):
             if kind == _ROW and len(body) >= 4:
                 row = struct.unpack_from("<I", body)[0]
             elif kind in _FILLED and len(body) >= 8:
@@ -62,8 +73,8 @@ class BinaryWorkbook:
         for relation in self.package.relations(sheet).values():
             if relation.kind == "comments" and relation.target in self.package and relation.target.endswith(".bin"):
                 # Behind a byte that says whether some of the letters are bold and the like.
-                records = _records(self.package, relation.target)
-                found += [_string(body, 1)[0] for kind, body in records if kind == _COMMENT_TEXT]
+                said = records(self.package, relation.target)
+                found += [string(body, 1)[0] for kind, body in said if kind == _COMMENT_TEXT]
         return (*(text for text in found if not text.startswith(STAND_IN)), *remarks(self.package, sheet))
 
 
@@ -73,36 +84,52 @@ def binary_workbook(package: Package) -> BinaryWorkbook | None:
     if main not in package or not main.endswith(".bin"):
         return None
     book, relations = BinaryWorkbook(package), package.relations(main)
-    for kind, body in _records(package, main):
+    for kind, body in records(package, main):
         if kind == _PROPERTIES and body:
             book.is_1904 = bool(body[0] & 1)
         elif kind == _SHEET and len(body) >= 8:
-            relation, place = _string(body, 8)
-            name, _ = _string(body, place)
-            if relation in relations:
+            relation, name = _sheet(body, relations)
+            if relation in relations and relations[relation].target in package:
                 book.sheets.setdefault(name, relations[relation].target)
+            elif relation:
+                book.is_whole = False
+    book.strings = next((each.target for each in relations.values() if each.kind == "sharedStrings"), None)
     styles = next((each.target for each in relations.values() if each.kind == "styles"), _STYLE_MEMBER)
     if styles in package:
-        book.codes = _codes(package, styles)
+        book.codes, book.dates = _codes(package, styles)
     return book
 
 
-def _codes(package: Package, member: str) -> dict[int, str]:
+def _sheet(body: bytes, relations: Mapping[str, object]) -> tuple[str, str]:
+    """Return the relation and the name of a sheet. Before the format was settled, four more bytes stood in front."""
+    found = []
+    for begin in (8, 12):
+        relation, place = string(body, begin)
+        found.append((relation, string(body, place)[0]))
+        if relation in relations:
+            return found[-1]
+    return found[0]
+
+
+def _codes(package: Package, member: str) -> tuple[dict[int, str], frozenset[int]]:
     formats, found, is_inside = dict(BUILTIN), list[int](), False
-    for kind, body in _records(package, member):
+    for kind, body in records(package, member):
         if kind == _FORMAT and len(body) >= 6:
-            formats[struct.unpack_from("<H", body)[0]] = _string(body, 2)[0]
+            formats[struct.unpack_from("<H", body)[0]] = string(body, 2)[0]
         elif kind in (_STYLES, _END_OF_STYLES):
             is_inside = kind == _STYLES
         elif kind == _STYLE and is_inside and len(body) >= 4:
             found.append(struct.unpack_from("<H", body, 2)[0])
-    return {place: formats[number] for place, number in enumerate(found) if number in formats}
+    codes = {place: formats[number] for place, number in enumerate(found) if number in formats}
+    foreign = {place for place, code in codes.items() if _OF_A_DATE.match(code) and shown(_SOME_DAY, code) is None}
+    return codes, frozenset(foreign | {place for place, number in enumerate(found) if number in _DATES})
 
 
-def _records(package: Package, member: str) -> Iterator[tuple[int, bytes]]:
+def records(package: Package, member: str, *, whole: bool = False) -> Iterator[tuple[int, bytes]]:
     """Yield the records of a member, whose kind and length are numbers of seven bits a byte.
 
-    Raises DocumentError ``malformed`` at one that is too long: the library would read on behind it.
+    Raises DocumentError ``malformed`` at one that is too long: the library would read on behind it. With ``whole``,
+    also at one that is cut off.
     """
     held, place = b"", 0
     for chunk in package.chunks(member):
@@ -115,6 +142,8 @@ def _records(package: Package, member: str) -> Iterator[tuple[int, bytes]]:
                 break
             yield kind, held[begin : begin + length]
             place = begin + length
+    if whole and place < len(held):
+        raise package.malformed(f"{member} is cut off")
 
 
 def _head(data: bytes, place: int) -> tuple[int, int, int] | None:
@@ -133,7 +162,7 @@ def _head(data: bytes, place: int) -> tuple[int, int, int] | None:
     return numbers[0], numbers[1], place
 
 
-def _string(body: bytes, place: int) -> tuple[str, int]:
+def string(body: bytes, place: int) -> tuple[str, int]:
     """Return a text and where it ends; ``""`` for none."""
     if place + 4 > len(body):
         return "", len(body)
