@@ -317,3 +317,11 @@ def test_points_of_slides_have_the_numbers_that_their_layout_or_its_master_says(
     slides = body('idx="1"', a, b, below), body('idx="2"', a, b), body('type="obj" idx="3"', a, below)
     found = extract(pptx(*slides, layout=layout, master=master), "a.pptx").text
     assert found == "a) a\nb) b\n  1. c\n\na\n\nb\n\n- a\n  1. c"
+
+
+def test_what_only_a_master_or_a_layout_says_belongs_to_no_slide() -> None:
+    def said(text: str) -> str:
+        return f"<p:sp><p:nvPr/><p:txBody><a:p><a:r><a:t>{text}</a:t></a:r></a:p></p:txBody></p:sp>"
+
+    found = extract(pptx(said("seen"), said("too"), layout=said("of the layout"), master=said("Ltd.")), "a.pptx").text
+    assert found == "seen\n\ntoo"
