@@ -37,12 +37,19 @@ def _in_memory() -> bool:
 if _in_memory():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
+MOST_PROCESSES = 6
 AGAIN_S = 10
 """An event loop may swallow what a signal handler raises; it is raised again this often until the test has ended."""
 
 
 class TookTooLong(Exception):
     """A test went on for longer than any may."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each processor, since many tests wait; each takes seconds to collect, so no more than six."""
+    return min(2 * (os.cpu_count() or 1), MOST_PROCESSES)
 
 
 def pytest_configure(config: pytest.Config) -> None:
