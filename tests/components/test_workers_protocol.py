@@ -135,7 +135,7 @@ async def test_a_batch_has_an_outcome_for_each_in_its_order(workers: LocalWorker
 
 async def test_the_limit_on_memory_holds_for_each_document(workers: LocalWorkers | RayWorkers) -> None:
     async with limited(workers, Limits(memory_bytes=100 * MIB)):
-        bomb = RawDocument(pdf_bomb(400 * MIB), "bomb.pdf")
+        bomb = RawDocument(pdf_bomb(400), "bomb.pdf")
         with fail_soon(60):
             batch = [RawDocument(rtf("before"), "a.rtf"), bomb, RawDocument(rtf("after"), "b.rtf")]
             outcomes = await workers.extract(batch)
