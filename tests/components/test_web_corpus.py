@@ -96,6 +96,7 @@ async def test_with_its_sitemap_the_same_pages_are_found(by_sitemap: Crawled, ex
     assert not set(expected["disallowed_by_robots"]) & set(site.paths)
 
 
+@pytest.mark.thorough
 async def test_a_second_crawl_fetches_only_what_changed(corpora: Path, expected: dict[str, Any]) -> None:
     async with served(corpora, expected) as site:
         with fail_soon(60):

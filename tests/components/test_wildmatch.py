@@ -11,6 +11,7 @@ import pytest
 from phaseflow.components.sources.patterns import MAX_PATTERNS, Globs, ignores
 from phaseflow.components.sources.wildmatch import MAX_LENGTH, BadPattern, parse
 from phaseflow.domain.errors import ComponentUnavailable
+from tests.matrices import first_of_each
 from tests.stopwatch import Stopwatch
 
 PIECES = (
@@ -38,11 +39,12 @@ def matches(line: str, path: str) -> bool:
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is what it is compared with")
-def test_a_pattern_means_what_git_takes_it_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("patterns", first_of_each([60, 250]))
+def test_a_pattern_means_what_git_takes_it_for(tmp_path: Path, patterns: int) -> None:
     chance = random.Random(20)  # noqa: S311  the same patterns each time
     subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
     paths = sorted({"/".join(chance.choices(NAMES, k=chance.randint(1, 4))) for _ in range(150)})
-    for _ in range(250):
+    for _ in range(patterns):
         line = "".join(chance.choices(PIECES, k=chance.randint(1, 6)))
         (tmp_path / ".gitignore").write_text(line + "\n")
         words = ["git", "check-ignore", "--no-index", "-z", "-v", "-n", "--stdin"]

@@ -13,6 +13,7 @@ from phaseflow import FolderSource, PhaseFlow
 from phaseflow.components.contained import contained
 from phaseflow.components.protocols import Document, Entry, Span
 from phaseflow.domain.errors import ComponentError
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 RAISED = [asyncio.CancelledError, SystemExit, GeneratorExit]
@@ -175,8 +176,13 @@ class WatchedListing(Listing):
 AFTER_S = [None, 0, 0.001, 0.003]
 
 
-@pytest.mark.parametrize("after_s", AFTER_S)
-@pytest.mark.parametrize("at", ["list", "load", "embed"])
+@pytest.mark.parametrize(
+    ("at", "after_s"),
+    first_of_each(
+        [(at, after_s) for after_s in AFTER_S for at in ("list", "load", "embed")],
+        lambda case: (case[0], case[1] is None),
+    ),
+)
 async def test_who_cancels_the_task_that_it_is_called_in_completes_no_job_with_documents_undone(
     tmp_path: Path, at: str, after_s: float | None
 ) -> None:

@@ -94,22 +94,27 @@ async def test_what_lies_behind_a_page_that_fails_is_not_taken_for_gone(database
 _HEAD = "<html><head>{}</head><body><h1>Moon</h1><p>secret salaries</p></body></html>"
 
 
+_NO_DOCUMENT = {
+    "noindex": Reply(_HEAD.format('<meta name="robots" content="noindex">').encode()),
+    "noindex by header": Reply(b"moon", headers={"X-Robots-Tag": "noindex"}),
+    "canonical": Reply(_HEAD.format('<link rel="canonical" href="/tides">').encode()),
+    "redirect": moved("/tides"),
+    "twin": page("Tides", "high water comes twice a day"),  # the same as /tides
+    "not found": Reply(b"gone", 404),
+}
+
+
 @pytest.mark.parametrize(
-    "reply",
-    [
-        Reply(_HEAD.format('<meta name="robots" content="noindex">').encode()),
-        Reply(b"moon", headers={"X-Robots-Tag": "noindex"}),
-        Reply(_HEAD.format('<link rel="canonical" href="/tides">').encode()),
-        moved("/tides"),
-        page("Tides", "high water comes twice a day"),  # the same as /tides
-        Reply(b"gone", 404),
-    ],
-    ids=["noindex", "noindex by header", "canonical", "redirect", "twin", "not found"],
+    ("status", "name"),
+    first_of_each(
+        [(status, name) for status in (403, 200) for name in _NO_DOCUMENT],
+        lambda case: case[1] if case[0] == 403 else case[0],
+    ),
 )
-@pytest.mark.parametrize("status", [200, 403])
 async def test_a_page_that_is_read_and_is_no_document_any_more_goes_whatever_others_answer(
-    database: Path, reply: Reply, status: int
+    database: Path, status: int, name: str
 ) -> None:
+    reply = _NO_DOCUMENT[name]
     pages = {
         "/": page("Home", "welcome to the harbour", "/tides", "/moonlight", "/dead", "/hub"),
         "/tides": page("Tides", "high water comes twice a day"),

@@ -153,11 +153,11 @@ async def test_a_service_outlives_its_terminal_under_nohup(tmp_path: Path) -> No
 
 async def test_a_service_is_ready_only_when_interrupted_jobs_go_on(tmp_path: Path) -> None:
     port = free_port()
-    with process(tmp_path, port, SERVE) as service:
+    with process(tmp_path, port) as service:
         await service.ready()
         await _start_a_long_job(service, tmp_path / "docs")
         await service.stop(signal.SIGKILL)
-    with process(tmp_path, port, SERVE) as service:
+    with process(tmp_path, port) as service:
         await service.ready()
         async with http_client(service.url) as http:
             assert (await http.get("/readyz")).json() == {"status": "ready", "interrupted": 1}

@@ -163,8 +163,15 @@ async def test_an_index_that_cannot_count_is_filled_again_once_a_search_finds_no
         assert await all_found(flow) == {f"{name}.md" for name in NAMES}
 
 
-@pytest.mark.parametrize("kind", [CountingFileIndex, FileIndex])
-@pytest.mark.parametrize("is_open", [False, True], ids=["no job", "a paused job"])
+@pytest.mark.parametrize(
+    ("kind", "is_open"),  # without a job, and with a paused one
+    [
+        (CountingFileIndex, False),
+        (FileIndex, True),
+        pytest.param(CountingFileIndex, True, marks=pytest.mark.thorough),
+        pytest.param(FileIndex, False, marks=pytest.mark.thorough),
+    ],
+)
 async def test_a_search_before_the_keeper_has_compared_says_that_an_index_lacks_what_an_older_copy_has(
     tmp_path: Path, kind: type[FileIndex], is_open: bool
 ) -> None:

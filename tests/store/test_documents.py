@@ -26,6 +26,7 @@ from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState, EntryState
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.vectors import ModelVectors
+from tests.matrices import examples
 from tests.store.full_text import check_consistent, containing, indexed_passages
 from tests.store.probes import select
 from tests.store.stock import NOW, Stock, clean, cut, embed, publish, stock
@@ -404,7 +405,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
         st.lists(st.tuples(st.sampled_from("abc"), TEXT), max_size=3, unique_by=lambda t: t[0]), max_size=4
     )
 )
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_whatever_is_replaced_by_whatever_search_sees_the_last_of_each_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, versions: list[list[tuple[str, str]]]
 ) -> None:

@@ -24,6 +24,7 @@ from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.transitions import TransitionLog
 from tests.domain.walks import Step, steps, walk
+from tests.matrices import examples
 from tests.store.probes import select
 from tests.store.stock import NOW, Stock, create, stock
 
@@ -51,7 +52,7 @@ async def test_a_state_comes_back_as_it_was_saved(database: Database) -> None:
 
 
 @given(taken=steps())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_walk_of_a_job_is_stored_and_logged_step_by_step(
     tmp_path_factory: pytest.TempPathFactory, taken: list[Step]
 ) -> None:
