@@ -1,4 +1,4 @@
-"""Commands that need not start an interpreter: each is forked from a process that has imported the whole program.
+"""Commands and programs that need not start an interpreter: each is forked from a process that has imported all of it.
 
 Starting Python, importing what an ``ingest`` needs and taking the interpreter apart again takes 700 ms of a core, the
 ``ingest`` of a test 100, most other commands 20. What is forked is a process of its own all the same: with its own
@@ -41,7 +41,7 @@ _NUMBER = struct.Struct("i")
 
 
 class Forked:
-    """A command that runs. As much of ``subprocess.Popen`` as the tests need.
+    """A command that runs, or after ``-c`` a program. As much of ``subprocess.Popen`` as the tests need.
 
     ``stdin``, ``stdout`` and ``stderr`` are descriptors. Without them, there is nothing to read, and the other two are
     pipes of text.
@@ -116,6 +116,11 @@ class Forked:
         self.stdout.close()
         self.stderr.close()
         os.close(self._told)
+
+
+def program(code: str, *arguments: object) -> Forked:
+    """Run some lines of Python that may import the program and the tests, in this folder and environment."""
+    return Forked(["-c", code, *map(str, arguments)], Path.cwd(), os.environ)
 
 
 @functools.cache
@@ -283,15 +288,24 @@ def _become(request: Any, standard: list[int]) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = ["phaseflow", *words]
-    from phaseflow.__main__ import run
-
     try:
-        run()
+        _run(words)
     except SystemExit as ended:
         if isinstance(ended.code, int):
             _end(ended.code)
         raise
+
+
+def _run(words: list[str]) -> None:
+    if words[:1] == ["-c"]:
+        sys.argv = ["-c", *words[2:]]
+        sys.path[0] = str(Path(__file__).parents[2])
+        exec(words[1], {"__name__": "__main__"})  # noqa: S102  # of a test
+        sys.exit(0)
+    sys.argv = ["phaseflow", *words]
+    from phaseflow.__main__ import run
+
+    run()
 
 
 def _end(code: int) -> None:

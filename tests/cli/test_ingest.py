@@ -5,7 +5,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import zipfile
 
 import anyio
@@ -15,6 +14,7 @@ import pytest
 from phaseflow import PhaseFlow
 from tests.cli.commands import TIMEOUT_S, Shell, ended
 from tests.cli.embedding_server import EmbeddingServer
+from tests.cli.forked import Forked
 from tests.engine.components import CountingEmbedder
 from tests.stopwatch import fail_soon
 
@@ -191,18 +191,15 @@ def test_a_paused_job_can_be_cancelled_and_the_next_start_is_a_new_one(library: 
 
 async def test_a_terminal_gets_one_live_bar_per_phase(library: Shell) -> None:
     ours, theirs = pty.openpty()
-    process = await anyio.open_process(
-        [sys.executable, "-m", "phaseflow", "ingest", "docs", "--kb", "waf"],
-        cwd=library.here,
-        env=library.environment() | {"TERM": "xterm-256color", "COLUMNS": "120"},
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-    )
+    environment = library.environment() | {"TERM": "xterm-256color", "COLUMNS": "120"}
+    process = Forked(["ingest", "docs", "--kb", "waf"], library.here, environment, stderr=theirs)
     os.close(theirs)
-    with fail_soon(TIMEOUT_S):
-        shown = await anyio.to_thread.run_sync(_all_of, ours)
-        async with process:
-            assert await process.wait() == 0
+    try:
+        with fail_soon(TIMEOUT_S):
+            shown = await anyio.to_thread.run_sync(_all_of, ours, abandon_on_cancel=True)
+            assert await anyio.to_thread.run_sync(process.wait, abandon_on_cancel=True) == 0
+    finally:
+        process.close()
     for phase in ("loading", "chunking", "embedding", "indexing"):
         assert phase in shown
     assert "━" in shown

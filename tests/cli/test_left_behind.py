@@ -1,22 +1,18 @@
 """What is said of a job whose process has ended: nothing runs, and how to go on. Looking writes nothing."""
 
 import json
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-import phaseflow
 from phaseflow import PhaseFlow, Reader
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus, WaitingOn
 from tests.cli.commands import Shell
+from tests.cli.forked import Forked, program
 from tests.engine.components import CountingEmbedder, write_folder
 
 ENGINE = """
@@ -56,22 +52,18 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 @contextmanager
-def process(code: str, *arguments: Path) -> Iterator[subprocess.Popen[str]]:
+def process(code: str, *arguments: Path) -> Iterator[Forked]:
     """A program that has printed its first line."""
-    paths = [str(Path(phaseflow.__file__).parents[1]), str(Path(__file__).parents[2])]
-    words = [sys.executable, "-c", code, *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as running:
-        try:
-            assert running.stdout is not None
-            assert running.stdout.readline()
-            yield running
-        finally:
-            running.kill()
+    running = program(code, *arguments)
+    try:
+        assert running.stdout.readline(), running.stderr.read()
+        yield running
+    finally:
+        running.close()
 
 
-def kill(running: subprocess.Popen[str]) -> None:
-    running.send_signal(signal.SIGKILL)
+def kill(running: Forked) -> None:
+    running.kill()
     running.wait(60)
 
 

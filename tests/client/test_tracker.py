@@ -1,7 +1,5 @@
 """Programs that report to a service through the client, and die, or are asked to stop."""
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from phaseflow.client import Client, ServiceUnreachable, connection
 from phaseflow.domain.errors import InvalidTransition
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import create_app
+from tests.cli.forked import program
 from tests.http.service import Service, listening_for, serving, until
 from tests.stopwatch import fail_soon
 
@@ -120,16 +119,15 @@ with SyncClient(sys.argv[1]) as client:
 
 
 async def test_a_killed_program_is_interrupted_and_its_successor_goes_on(service: Service, client: Client) -> None:
-    process = await anyio.open_process([sys.executable, "-c", PROGRAM, service.url], stdout=subprocess.PIPE)
+    running = program(PROGRAM, service.url)
     try:
-        assert process.stdout is not None
         with fail_soon(WITHIN_S):
-            assert b"started" in await process.stdout.receive()
+            said = await anyio.to_thread.run_sync(running.stdout.readline, abandon_on_cancel=True)
+        assert said == "started\n"
         await anyio.sleep(1.5)  # its lease would have run out
         assert (await client.job_status("night")).status == "running"
     finally:
-        process.kill()
-        await process.aclose()
+        running.close()
 
     async def is_interrupted() -> bool:
         status = await client.job_status("night")

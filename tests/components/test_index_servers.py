@@ -15,6 +15,7 @@ from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.settings import PostgresIndexSettings, Settings
 from phaseflow.flow import PhaseFlow
 from phaseflow.store.index_spaces import OWN
+from tests.cli.commands import Shell
 from tests.http.service import documents, serving
 from tests.indexes.file_index import FileIndex
 
@@ -102,10 +103,7 @@ def test_what_cannot_be_used_is_refused_without_being_shown(told: str, monkeypat
     "given", ["postgresql://u:s3cret@db.test/x", "main=mysql://u:s3cret@db.test", "a b=postgres://s3cret"]
 )
 def test_a_mistake_on_the_command_line_does_not_show_the_address(given: str, tmp_path: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "phaseflow", "status", "--db", str(tmp_path / "x.db"), "--index-server", given],
-        capture_output=True, text=True, timeout=100, check=False, env=os.environ,
-    )  # fmt: skip
+    ended = Shell(tmp_path)("status", "--index-server", given)
     assert ended.returncode == 2
     assert "index-server" in ended.stderr
     assert SECRET not in ended.stderr + ended.stdout

@@ -1,9 +1,6 @@
 """Uploaded files and the database change together: a request that is not stored leaves the files as they were."""
 
-import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import pytest
 from phaseflow import KnowledgeBaseNotFound, PhaseFlow, UploadSource
 from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.store import failpoints
+from tests.cli.forked import program
 from tests.engine.components import CountingEmbedder
 from tests.stopwatch import fail_soon
 
@@ -98,14 +96,12 @@ anyio.run(main)
 
 
 async def _killed(database: Path, call: str) -> None:
-    root = Path(__file__).parents[2]
-    ended = await anyio.to_thread.run_sync(
-        lambda: subprocess.run(
-            [sys.executable, "-c", _CRASH, str(database), call],
-            env={**os.environ, "PYTHONPATH": str(root)}, check=False, timeout=100, capture_output=True,
-        )
-    )  # fmt: skip
-    assert ended.returncode == 9, ended.stderr.decode()
+    running = program(_CRASH, database, call)
+    try:
+        _, said = await anyio.to_thread.run_sync(running.communicate)
+    finally:
+        running.close()
+    assert running.returncode == 9, said
 
 
 async def test_a_deletion_that_a_crash_broke_off_loses_no_file(database: Path) -> None:

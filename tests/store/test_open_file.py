@@ -2,8 +2,6 @@
 
 import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +13,7 @@ from phaseflow.domain.errors import NotADatabase, StoreUnavailable
 from phaseflow.store.connection import explained
 from phaseflow.store.open_file import SQLITE_MAGIC, connected, descriptor, open_file, size_by_head
 from phaseflow.store.session import open_session
+from tests.cli.forked import program
 from tests.matrices import first_of_each
 
 PAGE = 4096
@@ -118,7 +117,12 @@ anyio.run(main)
 
 def _engine(path: Path, name: str) -> None:
     """The whole life of an engine in another process, which leaves as the last one if nobody has the file locked."""
-    subprocess.run([sys.executable, "-c", ENGINE, path, name], check=True, cwd=Path(__file__).parents[2])
+    running = program(ENGINE, path, name)
+    try:
+        _, said = running.communicate()
+    finally:
+        running.close()
+    assert running.returncode == 0, said
 
 
 async def _another_reader(path: Path) -> None:
