@@ -96,13 +96,13 @@ async def test_a_document_is_taken_out_by_its_uri(service: Service) -> None:
     assert (again.status_code, again.json()["code"]) == (404, "document_not_found")
 
 
-@pytest.mark.parametrize("uri", ["../kb.db", "..", "/etc/passwd", "a.md/../../kb.db", "%00"])
-async def test_nothing_but_an_uploaded_document_can_be_deleted(service: Service, uri: str) -> None:
+async def test_nothing_but_an_uploaded_document_can_be_deleted(service: Service) -> None:
     (await service.http.post(TO, files=[FILE])).raise_for_status()
     await _over(service)
-    answer = await service.http.delete(TO, params={"uri": uri})
-    assert (answer.status_code, answer.json()["code"]) == (404, "document_not_found")
-    assert service.flow.path.exists()
+    for uri in ("../kb.db", "..", "/etc/passwd", "a.md/../../kb.db", "%00"):
+        answer = await service.http.delete(TO, params={"uri": uri})
+        assert (answer.status_code, answer.json()["code"]) == (404, "document_not_found"), uri
+        assert service.flow.path.exists()
 
 
 async def test_files_are_taken_whatever_the_job_does(service: Service) -> None:
@@ -136,29 +136,29 @@ async def test_a_body_of_another_kind_is_refused(service: Service, kind: str) ->
     assert (status, problem["code"]) == (415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../a.md",
-        "/etc/cron.d/a",
-        "a/../b.md",
-        "a//b.md",
-        "a/",
-        "a/.git/b",
-        "a\\\\b.md",
-        ".htaccess",
-        "",
-        "..",
-        "a%0Ab.md",
-        "a\x01b.md",
-        "é" * 128,
-    ],
+HARMFUL = (
+    "../a.md",
+    "/etc/cron.d/a",
+    "a/../b.md",
+    "a//b.md",
+    "a/",
+    "a/.git/b",
+    "a\\\\b.md",
+    ".htaccess",
+    "",
+    "..",
+    "a%0Ab.md",
+    "a\x01b.md",
+    "é" * 128,
 )
-async def test_a_name_that_could_do_harm_is_refused_and_nothing_is_kept(service: Service, name: str) -> None:
-    good, bad = 'name="files"; filename="a.md"', f'name="files"; filename="{name}"'
-    status, problem = await _post(service, _form((good, b"letters"), (bad, b"letters")))
-    assert (status, problem["code"], problem["field"]) == (422, "invalid_request", "files")
-    assert _left(service) == []
+
+
+async def test_a_name_that_could_do_harm_is_refused_and_nothing_is_kept(service: Service) -> None:
+    for name in HARMFUL:
+        good, bad = 'name="files"; filename="a.md"', f'name="files"; filename="{name}"'
+        status, problem = await _post(service, _form((good, b"letters"), (bad, b"letters")))
+        assert (status, problem["code"], problem["field"]) == (422, "invalid_request", "files"), name
+        assert _left(service) == [], name
 
 
 @pytest.mark.parametrize(
@@ -183,25 +183,25 @@ async def test_quotes_in_a_name_come_as_browsers_send_them(service: Service) -> 
     await _over(service)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"nothing of the kind",
-        _form(),
-        _form(('name="files"', b"no file")),
-        _form(('name="other"; filename="a.md"', b"letters")),
-        _form(('name="files"; filename="a.md"', b"letters"), end=b""),
-        _form(('name="files"; filename="a.md"', b"letters"), end=b"--x"),
-        b"--x\r\n\r\nno header\r\n--x--\r\n",
-        b"--x\r\n" + b"a: b\r\n" * 100 + b"\r\n\r\n--x--\r\n",
-        b"--x\r\na: " + b"b" * 100_000,
-    ],
+NO_FORMS = (
+    b"",
+    b"nothing of the kind",
+    _form(),
+    _form(('name="files"', b"no file")),
+    _form(('name="other"; filename="a.md"', b"letters")),
+    _form(('name="files"; filename="a.md"', b"letters"), end=b""),
+    _form(('name="files"; filename="a.md"', b"letters"), end=b"--x"),
+    b"--x\r\n\r\nno header\r\n--x--\r\n",
+    b"--x\r\n" + b"a: b\r\n" * 100 + b"\r\n\r\n--x--\r\n",
+    b"--x\r\na: " + b"b" * 100_000,
 )
-async def test_what_is_no_form_of_files_is_refused_and_nothing_is_kept(service: Service, body: bytes) -> None:
-    status, problem = await _post(service, body)
-    assert (status, problem["code"]) == (422, "invalid_request")
-    assert _left(service) == []
+
+
+async def test_what_is_no_form_of_files_is_refused_and_nothing_is_kept(service: Service) -> None:
+    for body in NO_FORMS:
+        status, problem = await _post(service, body)
+        assert (status, problem["code"]) == (422, "invalid_request"), body[:100]
+        assert _left(service) == [], body[:100]
     with pytest.raises(KnowledgeBaseNotFound):
         await service.flow.kb("waf")
 
