@@ -10,6 +10,8 @@ import time
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytestmark = [pytest.mark.longest(0.3), pytest.mark.anyio]
 
@@ -24,6 +26,11 @@ async def test_cannot_be_cancelled():
 
 
 async def test_holds_the_loop():
+    time.sleep(60)
+
+
+@given(st.integers())
+def test_hangs_in_a_property(number):
     time.sleep(60)
 
 
@@ -58,7 +65,8 @@ def test_a_test_that_hangs_fails_and_the_others_run(tmp_path: Path) -> None:
     told = [line.split() for line in run.stdout.splitlines() if "::test_" in line]
     summary = {f"{words[0]} {words[1].rpartition('::test_')[2]}" for words in told}
     assert summary >= {
-        "FAILED waits_for_ever", "FAILED cannot_be_cancelled", "FAILED holds_the_loop", "ERROR hangs_in_a_fixture",
+        "FAILED waits_for_ever", "FAILED cannot_be_cancelled", "FAILED holds_the_loop",
+        "FAILED hangs_in_a_property", "ERROR hangs_in_a_fixture",
         "PASSED comes_after_them", "PASSED ignores_no_signal[2]", "PASSED ignores_no_signal[1]",
     }  # fmt: skip
     assert "TookTooLong" in run.stdout
