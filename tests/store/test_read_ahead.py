@@ -118,7 +118,7 @@ def test_what_is_named_is_read_before_the_whole(tmp_path: Path, monkeypatch: pyt
         closing(sqlite3.connect(path)) as connection,
         read_ahead.reading_ahead(Transaction(connection), "kb~1", NEEDED),
     ):
-        assert has_begun_anew.wait(50)
+        assert has_begun_anew.wait(60)
     assert places == [*((roots[name] - 1) * page for name in NEEDED), 0]
 
 
