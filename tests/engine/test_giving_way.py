@@ -6,8 +6,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from phaseflow import JobConflict, JobStatus, PhaseFlow, PhaseStatus
-from phaseflow.actors import batching
+from phaseflow import JobConflict, JobPhase, JobStatus, PhaseFlow, PhaseStatus
+from phaseflow.actors import batching, requests
 from phaseflow.supervisor import giving_way
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.engine.test_pushes import note, over, searchable, until
@@ -28,6 +28,15 @@ async def flow(database: Path, embedder: CountingEmbedder) -> AsyncIterator[Phas
         yield flow
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The own job waits for more until it is told to end, and is given all the time that it takes."""
+    monkeypatch.setattr(requests, "LINGER_S", 60.0)
+    monkeypatch.setattr(giving_way, "GIVE_WAY_S", 60.0)
+    monkeypatch.setattr(giving_way, "STOP_S", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
 async def test_a_start_right_after_a_push_is_taken(flow: PhaseFlow, tmp_path: Path) -> None:
     source = write_folder(tmp_path / "docs", 2, words=20)
     await flow.add("kb", [note("pushed.md")])
@@ -42,20 +51,27 @@ async def test_a_start_right_after_a_push_is_taken(flow: PhaseFlow, tmp_path: Pa
     assert {one.uri for one in found.items if one.searchable} == {"pushed.md", *DOCUMENTS}
 
 
+@pytest.mark.usefixtures("patient")
 async def test_what_it_has_in_hand_is_finished_and_the_rest_waits(
     flow: PhaseFlow, embedder: CountingEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(giving_way, "GIVE_WAY_S", 0.2)
+    monkeypatch.setattr(giving_way, "GIVE_WAY_S", 0.0)
     source = write_folder(tmp_path / "docs", 2, words=20)
     embedder.close()
     await flow.add("kb", [note("pushed.md")])
     own = (await flow.status("kb")).job_id
     with fail_soon(20):
         await embedder.until_called()
+    supervisor = flow._engine.scheduler.supervisor_of("kb")
+    assert supervisor is not None
+    embedding = supervisor._actors[JobPhase.EMBEDDING.position].gate
+    assert embedding.is_open
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(flow.start, "kb", str(source))
-        await anyio.wait_all_tasks_blocked()
-        tasks.start_soon(_open_later, embedder)
+        with fail_soon(20):
+            while embedding.is_open:  # noqa: ASYNC110  # the start closes it when it begins to wait for what is in hand
+                await anyio.sleep(0.01)
+        embedder.gate.set()
     assert (await over(flow)).status is JobStatus.COMPLETED
     ended = await flow.job_status(own)
     assert (ended.status, ended.error) == (JobStatus.CANCELLED, "Ended for a job that was started")
@@ -65,17 +81,13 @@ async def test_what_it_has_in_hand_is_finished_and_the_rest_waits(
     assert max(embedder.paid.values()) == 1
 
 
-async def _open_later(embedder: CountingEmbedder) -> None:
-    await anyio.sleep(0.5)  # when the start has begun to wait for what is in hand
-    embedder.gate.set()
-
-
+@pytest.mark.usefixtures("patient")
 async def test_a_paused_one_gives_way_too(flow: PhaseFlow, tmp_path: Path) -> None:
     source = write_folder(tmp_path / "docs", 2, words=20)
     await flow.add("kb", [note("pushed.md")])
     own = (await flow.status("kb")).job_id
     await flow.pause("kb")
-    await until(flow, lambda status: status.status in {JobStatus.PAUSED, JobStatus.COMPLETED})
+    await until(flow, lambda status: status.status is JobStatus.PAUSED)
     await (await flow.start("kb", str(source))).wait()
     assert (await flow.job_status(own)).status is JobStatus.CANCELLED
     found = await flow.documents("kb")

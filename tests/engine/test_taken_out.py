@@ -13,6 +13,7 @@ from phaseflow.actors.release import OrderedRelease
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
 from phaseflow.domain.vocabulary import JobPhase
 from tests.engine.components import CountingEmbedder, SpinningChunker
+from tests.proof.turnstile import queued
 from tests.stopwatch import fail_soon
 from tests.store.probes import select, until_removed
 
@@ -191,8 +192,7 @@ async def test_what_is_taken_out_while_a_batch_is_paused_in_hand_is_not_asked_fo
     await embedder.until_called()
     await until_cut(flow)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(flow.pause, "kb")
-        await anyio.wait_all_tasks_blocked()
+        await queued(tasks, flow, flow.pause, "kb")
         embedder.gate.set()
     await paused(flow)
     asked = len(embedder.asked)
