@@ -181,7 +181,8 @@ def test_the_collector_does_not_look_through_what_imports_made_in_the_middle_of_
 def test_a_search_imports_nothing_that_reads_documents(filled: Path) -> None:
     command = [sys.executable, "-c", READING, "search", "kb", "a pause", "--db", str(filled)]
     env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100, env=env)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, env=env)
+    assert done.returncode == 0, done.stderr
     needed = "numpy phaseflow.components.embedders phaseflow.components.extraction"
     assert done.stdout.splitlines()[-1] == f"imported: {needed}"
 

@@ -21,15 +21,15 @@ def test_without_the_api_a_span_costs_a_look(monkeypatch: pytest.MonkeyPatch) ->
         batches, calls = tracing.Batches("loading"), 2_000
         spent_s = []
         for _ in range(10):
-            began = time.perf_counter()
+            began = time.thread_time()
             for _ in range(calls):
                 with tracing.span("batch", phase="loading"):
                     batches.begin()
                     batches.end(None)
-            spent_s.append(time.perf_counter() - began)
+            spent_s.append(time.thread_time() - began)
     finally:
         tracing._tracer_of_api.cache_clear()
-    assert min(spent_s) / calls < LONGEST_CALL_S  # the least: other programs take of the others
+    assert min(spent_s) / calls < LONGEST_CALL_S  # the least, of the processor: other programs take of the others
 
 
 def test_the_api_is_imported_by_whoever_says_where_spans_go_and_not_by_a_span() -> None:

@@ -9,6 +9,7 @@ import pytest
 from phaseflow import PhaseFlow
 from phaseflow.components.protocols import Document, Entry, Known
 from phaseflow.supervisor import draining
+from phaseflow.supervisor.draining import Draining
 from tests.stopwatch import fail_soon
 
 
@@ -39,16 +40,20 @@ class Fails:
 
 
 async def test_a_failure_is_told_with_its_neighbours_held(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draining, "NEIGHBOURS_S", 20.0)
+    has_failed, plain = anyio.Event(), Draining.until_drained
+
+    async def until_drained(self: Draining) -> None:
+        has_failed.set()
+        await plain(self)
+
+    monkeypatch.setattr(draining, "NEIGHBOURS_S", 60.0)
+    monkeypatch.setattr(Draining, "until_drained", until_drained)
     loader = Waits()
     async with PhaseFlow(database, loader=loader, embedder=Fails()) as flow:
         job = await flow.start("kb", "https://pages.test/")
         with fail_soon(20):
-            async for status in job.watch():
-                if status.phase_details[2].status == "running":
-                    break
-            with anyio.move_on_after(0.2):  # what has failed meanwhile waits for the document in hand
-                await job.wait()
+            await has_failed.wait()
+            assert (await job.status()).status == "running"  # until the document in hand is stored
             loader.told.set()
             failed = await job.wait()
         assert [phase.status for phase in failed.phase_details] == ["paused", "paused", "failed", "not_started"]
