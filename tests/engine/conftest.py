@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from phaseflow.flow import control
 from tests.engine.components import write_folder
 
 
@@ -19,6 +20,12 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     return tmp_path / "kb.db"
+
+
+@pytest.fixture
+def effect_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verb answers once it has taken effect, however long that takes on a busy machine."""
+    monkeypatch.setattr(control, "VERB_RESPONSE_S", 60.0)
 
 
 @pytest.fixture(autouse=True)

@@ -106,6 +106,7 @@ async def test_a_verb_takes_two_reads_and_one_write_whatever_is_stored_meanwhile
     )
 
 
+@pytest.mark.usefixtures("effect_awaited")
 async def test_a_resume_takes_three_writes(folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The verb, what is to be done before the run, and its beginning: each waits for its turns of the interpreter."""
     writes, plain = list[str](), Database.write
@@ -151,6 +152,7 @@ async def test_a_job_is_not_looked_at_while_a_verb_is_written(
     assert looks
 
 
+@pytest.mark.usefixtures("effect_awaited")
 async def test_pause_does_not_wait_until_all_passages_of_a_large_document_are_stored(
     tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +181,7 @@ async def test_pause_does_not_wait_until_all_passages_of_a_large_document_are_st
     assert done.metrics.chunks_indexed == done.metrics.chunks_created == 300
 
 
+@pytest.mark.usefixtures("effect_awaited")
 async def test_pause_does_not_wait_until_a_large_document_is_cut(
     tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,6 +279,7 @@ async def test_pause_takes_effect_between_two_documents_that_are_cut_together(fo
     assert len(set(cut)) == 12
 
 
+@pytest.mark.usefixtures("effect_awaited")
 async def test_a_resume_waits_for_no_text_that_is_read(folder: Path, database: Path) -> None:
     begun, may_end, in_time = threading.Semaphore(0), threading.Event(), list[bool]()
 

@@ -92,12 +92,13 @@ async def test_what_comes_alone_waits_for_no_other(flow: PhaseFlow, monkeypatch:
     await searchable(flow, "a")
 
 
-async def test_pushes_one_after_the_other_are_a_job_or_two(flow: PhaseFlow) -> None:
+async def test_pushes_one_after_the_other_are_one_job(flow: PhaseFlow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "LINGER_S", 60)
+    monkeypatch.setattr(requests, "_TAKE_S", 600)
     for number in range(40):
         await flow.add("kb", [note(f"n{number}")])
     await searchable(flow, *(f"n{number}" for number in range(40)))
-    assert (await over(flow)).status is JobStatus.COMPLETED
-    assert len((await flow.jobs("kb")).items) <= 3
+    assert len((await flow.jobs("kb")).items) == 1
 
 
 @pytest.mark.parametrize(("take_s", "jobs"), [(30.0, 1), (0.0, 2)], ids=["in time", "later"])
