@@ -31,7 +31,7 @@ from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
 from phaseflow.store import failpoints
 from phaseflow.tracker import Changed
 from tests.stopwatch import fail_soon
-from tests.store.probes import nobody_reads, nobody_writes, select
+from tests.store.probes import nobody_writes, select, until_nobody_reads
 
 FULL = 2
 """``PRAGMA synchronous``: what is committed survives a loss of power."""
@@ -292,7 +292,7 @@ async def test_a_call_that_is_cancelled_natively_leaves_no_transaction_and_no_st
     with fail_soon(5):
         await tracker.complete_phase("job", "loading")
     assert nobody_writes(path)
-    assert nobody_reads(path)
+    await until_nobody_reads(path)
 
 
 async def _update(tracker: PhaseTracker, n: int) -> None:

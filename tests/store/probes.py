@@ -38,6 +38,13 @@ def nobody_reads(path: Path) -> bool:
     return not busy
 
 
+async def until_nobody_reads(path: Path) -> None:
+    """The statement of a reader that was cancelled goes on in its thread, and ends soon."""
+    with fail_soon(20):
+        while not nobody_reads(path):  # noqa: ASYNC110  # seen from outside only
+            await anyio.sleep(0.01)
+
+
 def put(tx: Transaction, name: str) -> str:
     """One row that can be counted."""
     tx.run("INSERT INTO models (fingerprint) VALUES (?)", name)

@@ -160,7 +160,8 @@ def test_a_forked_child_does_not_keep_the_lock(path: Path) -> None:
             os.close(fd)
 
 
-def test_asking_who_has_the_lock_does_not_keep_an_engine_out(path: Path) -> None:
+def test_asking_who_has_the_lock_does_not_keep_an_engine_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("phaseflow.store.lock._TRY_S", 60.0)
     with database_lock(path):
         pass
     with path.with_name("kb.db.lock").open() as asking:

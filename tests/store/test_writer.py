@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import pytest
-from anyio import CancelScope, create_task_group, sleep
+from anyio import CancelScope, create_task_group
 from anyio.lowlevel import checkpoint
 
 from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreUnavailable
@@ -19,7 +19,7 @@ from phaseflow.store.database import INBOX, Database
 from phaseflow.store.session import open_database, open_session
 from phaseflow.store.transaction import Transaction
 from tests.stopwatch import fail_soon
-from tests.store.probes import names, nobody_reads, nobody_writes, put, select
+from tests.store.probes import names, nobody_writes, put, select, until_nobody_reads
 
 
 def refuse(tx: Transaction) -> None:
@@ -242,7 +242,7 @@ async def test_a_cancelled_reader_leaves_no_transaction_open(database: Database,
                 await database.read(lambda tx: tx.rows("SELECT * FROM models"))
         with fail_soon(5):
             assert await database.read(lambda tx: tx.value("SELECT count(*) FROM models")) == 1
-    assert nobody_reads(path)
+    await until_nobody_reads(path)
 
 
 async def test_many_readers_cancelled_at_the_first_moment_leave_no_transaction_open(
@@ -262,8 +262,7 @@ async def test_many_readers_cancelled_at_the_first_moment_leave_no_transaction_o
                 await checkpoint()
                 tasks.cancel_scope.cancel()
             await look()
-        while not nobody_reads(path):  # noqa: ASYNC110  # the statement of one who was cancelled may still run
-            await sleep(0.01)
+    await until_nobody_reads(path)
 
 
 async def _cancel_after(scope: CancelScope, hops: int) -> None:
