@@ -122,3 +122,13 @@ def test_a_lone_cell_far_away_is_refused() -> None:
     with pytest.raises(DocumentError) as caught:
         extract(workbook(book(ONE, GRAPH), sheet1=far + xlsb_record(130)), "a.xlsb")
     assert caught.value.code == "too_large"
+
+
+def test_errors_at_the_edge_and_errors_alone_are_shown() -> None:
+    error = b"\x17"
+    edge = xlsb_cell(5, 1, 7.5) + cell(3, 0, error) + cell(3, 3, error) + xlsb_row(1) + cell(3, 2, error)
+    assert (
+        "| #REF! | 7.5 |  | #REF! |\n| --- | --- | --- | --- |\n|  |  | #REF! |  |"
+        in extract(xlsb(edge), "a.xlsb").text
+    )
+    assert "| #REF! |" in extract(xlsb(cell(3, 0, error)), "a.xlsb").text

@@ -167,8 +167,8 @@ def _add_sheets(workbook: "CalamineWorkbook", draft: Draft, beside: _Beside) -> 
         more = beside.passed.get(name, _NOTHING)
         left = sheet.start[1] if sheet.start else 0
         rows = _rows(sheet.iter_rows(), shown, left, beside.first_day)
-        if more.cells:
-            rows = _completed(rows, left, more.cells, draft.name)
+        if cells := {**_beyond(shown, rows, left), **more.cells}:
+            rows = _completed(rows, left, cells, draft.name)
         has_text = _add_sheet(draft, name, rows, more.remarks) or has_text
     return has_text
 
@@ -192,6 +192,17 @@ def _rows(values: "Iterable[Sequence[Any]]", shown: ByRow, left: int, first_day:
                 cells[column - left] = text
         rows.append([cell if isinstance(cell, str) else as_text(cell, first_day) for cell in cells])
     return rows
+
+
+def _beyond(shown: ByRow, rows: Sequence[Sequence[str]], left: int) -> dict[Place, str]:
+    """What is shown outside the cells that the library gives: it passes over errors, also where nothing else is."""
+    right = left + (len(rows[0]) if rows else 0)
+    return {
+        (number, column): text
+        for number, cells in shown.items()
+        for column, text in cells
+        if text and (number >= len(rows) or not left <= column < right)
+    }
 
 
 def _completed(rows: list[list[str]], left: int, more: Mapping[Place, str], name: str) -> list[list[str]]:
