@@ -15,6 +15,7 @@ from phaseflow.components.sources.web import WebLoader
 from phaseflow.domain.policy import RetryPolicy
 from phaseflow.domain.settings import WebSource
 from phaseflow.flow.inputs import Source
+from tests.cli.forked import program
 from tests.components.web_site import QUICK, Reply, WebSite, html, moved
 from tests.engine.components import CountingEmbedder
 from tests.proof import outcome
@@ -91,12 +92,13 @@ anyio.run(crawl, pathlib.Path(sys.argv[1]), sys.argv[2])
 
 async def kill_while_asking_for(path: str, site: WebSite, database: Path) -> None:
     """Crawl in a process of its own, which is killed once it has asked for this page."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", PROGRAM, str(database), site.url]
-    async with await anyio.open_process(command, env=environment, stdout=None, stderr=None) as process:
+    running = program(PROGRAM, database, site.url)
+    try:
         await site.until_asked(path)
-        process.kill()
-        assert await process.wait() == -signal.SIGKILL
+        running.kill()
+        assert await anyio.to_thread.run_sync(running.wait) == -signal.SIGKILL
+    finally:
+        running.close()
 
 
 async def test_a_crawl_that_is_killed_goes_on_where_it_stood(database: Path) -> None:
