@@ -182,6 +182,29 @@ async def test_what_a_source_that_breaks_off_has_listed_is_failed_not_gone(
         assert await uris(flow) == before
 
 
+@pytest.mark.parametrize("name", ["default", "wiki"])
+async def test_a_document_that_is_asked_for_fails_alone_where_its_source_breaks_off(
+    database: Path, two: dict[str, FolderSource], name: str
+) -> None:
+    sources, embedder = {name: two["wiki"]}, CountingEmbedder()
+    async with PhaseFlow(database, embedder=embedder, loader=stubborn(breaks=False)) as flow:
+        first = await (await flow.start("kb", sources=sources)).wait()
+    rules = Policies(retry=RetryPolicy(tries=2, first_s=0.01))
+    async with PhaseFlow(database, embedder=embedder, loader=stubborn(breaks=True), policies=rules) as flow:
+        asked = (await flow.documents("kb")).items[0].uri
+        await flow.retry_document("kb", asked)
+        with fail_soon(20):
+            while True:
+                hint = flow.tracker.feed.hint()
+                job = (await flow.kb("kb")).job
+                if job is not None and job.job_id != first.job_id and job.status.is_terminal:
+                    break
+                await hint.wait()
+        assert (job.status, job.metrics.documents_failed) == ("completed", 1)
+        assert [(one.uri, one.code) for one in (await flow.failures("kb")).items] == [(asked, "source_down")]
+        assert len(await uris(flow)) == 4
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
