@@ -565,6 +565,29 @@ async def test_what_is_gone_and_still_in_the_index_takes_no_place_among_the_hits
         await until(lambda: len(index.documents(space)) == 10)
 
 
+@pytest.mark.parametrize("error", [IndexUnavailable("down"), ComponentUnavailable("no right to remove")])
+async def test_an_index_that_cannot_forget_what_is_gone_holds_up_no_job(tmp_path: Path, error: Exception) -> None:
+    beside_a_job: list[bool] = []
+
+    async def keep(call: str, documents: Sequence[IndexDocument]) -> None:
+        if call == "remove":
+            beside_a_job.append(bool(place.rows("SELECT 1 FROM ingestion_jobs WHERE completed_at IS NULL")))
+            raise error
+
+    index = FileIndex(tmp_path / "index.db", keep)
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write(*"abc")
+    async with place.flow() as flow:
+        await run(flow, place)
+        place.write(*"abc", text="now of {name}")
+        assert (await run(flow, place)).metrics.documents_failed == 0
+        assert any(beside_a_job)
+        [(space,)] = place.rows("SELECT name FROM index_spaces")
+        assert len(index.documents(space)) == 6
+        index.fault = None
+        await until(lambda: len(index.documents(space)) == 3)
+
+
 async def test_a_start_drops_what_nobody_knows_and_puts_back_what_was_lost(tmp_path: Path) -> None:
     index = FileIndex(tmp_path / "index.db")
     place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
