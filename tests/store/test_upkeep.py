@@ -15,7 +15,7 @@ from phaseflow.store.upkeep import FileSize, FreeSpace, cut_wal
 
 @pytest.fixture
 def tx(monkeypatch: pytest.MonkeyPatch) -> Iterator[Transaction]:
-    monkeypatch.setattr(upkeep, "FEW_PAGES", 5)
+    monkeypatch.setattr(upkeep, "FEW_PAGES", 15)
     monkeypatch.setattr(upkeep, "WORTH_IT", 10)
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(schema_sql())
@@ -31,9 +31,10 @@ def table(tx: Transaction, number: int, pages: int, removed: int) -> None:
 @pytest.mark.parametrize(
     ("pages", "removed", "any_removed", "worth_it"),
     [
-        (5, 0, False, False),
-        (5, 1, True, True),  # few pages: whatever was removed
-        (6, 0, False, False),
+        (15, 0, False, False),
+        (15, 1, True, True),  # few pages: whatever was removed
+        (14, 1, True, True),
+        (16, 1, True, False),
         (40, 3, True, False),
         (40, 4, True, True),  # ten times the removed are the pages
         (41, 4, True, False),
