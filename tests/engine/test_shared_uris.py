@@ -307,3 +307,16 @@ async def test_pages_that_another_site_holds_are_read_for_what_they_lead_to(data
             assert await run_sites(flow, ["default", "other"]) == alone | dict.fromkeys(found, "other")
         assert "since the source 'default' has one under the same name: /2" in (await flow.status("kb")).message
         assert (await flow.failures("kb")).items == []
+
+
+async def test_all_pages_that_another_site_holds_are_read_for_what_they_lead_to_where_there_is_no_limit(
+    database: Path,
+) -> None:
+    sites = {
+        "default": Pages(database, {"/1": ["/2", "/3"]}, start="/1"),
+        "other": Pages(database, {"/0": ["/2", "/3"], "/2": ["/4"], "/3": ["/5"]}, start="/0"),
+    }
+    async with PhaseFlow(database, embedder=CountingEmbedder(), loader=by_host(sites)) as flow:
+        alone = await run_sites(flow, ["default"])
+        assert alone == dict.fromkeys(["/1", "/2", "/3"], "default")
+        assert await run_sites(flow, list(sites)) == alone | dict.fromkeys(["/0", "/4", "/5"], "other")
