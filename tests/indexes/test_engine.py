@@ -28,6 +28,7 @@ from tests.engine.components import CountingEmbedder
 from tests.indexes.file_index import CountingFileIndex, FileIndex
 from tests.indexes.postgres import Postgres
 from tests.stopwatch import fail_soon
+from tests.store.probes import select
 
 KINDS = ["embedded", "file", "postgres"]
 Fault = Callable[[str, Sequence[IndexDocument]], Awaitable[None]]
@@ -567,11 +568,11 @@ async def test_what_is_gone_and_still_in_the_index_takes_no_place_among_the_hits
 
 @pytest.mark.parametrize("error", [IndexUnavailable("down"), ComponentUnavailable("no right to remove")])
 async def test_an_index_that_cannot_forget_what_is_gone_holds_up_no_job(tmp_path: Path, error: Exception) -> None:
-    beside_a_job: list[bool] = []
+    database, beside_a_job = tmp_path / "kb.db", list[bool]()
 
     async def keep(call: str, documents: Sequence[IndexDocument]) -> None:
         if call == "remove":
-            beside_a_job.append(bool(place.rows("SELECT 1 FROM ingestion_jobs WHERE completed_at IS NULL")))
+            beside_a_job.append(bool(select(database, "SELECT 1 FROM ingestion_jobs WHERE completed_at IS NULL")))
             raise error
 
     index = FileIndex(tmp_path / "index.db", keep)
