@@ -77,9 +77,19 @@ LEAST = 4.0
 """By what a wait is lengthened at least: what the others of a machine do in the seconds to come is not known yet."""
 
 
+def pace() -> float:
+    """By how much waits are lengthened now."""
+    return max(LEAST, _pace.slowness())
+
+
+def patience(limit: float) -> float:
+    """As many seconds of this machine, now, as a wait of ``limit`` seconds of a quick one that does nothing else."""
+    return limit * pace()
+
+
 def fail_soon(limit: float, *, shield: bool = False) -> AbstractContextManager[anyio.CancelScope]:
     """`anyio.fail_after` with a limit in seconds of a quick machine that does nothing else, generous on a busy one.
 
     It keeps a test that hangs short. How quick something is, is what a `Stopwatch` is for.
     """
-    return anyio.fail_after(limit * max(LEAST, _pace.slowness()), shield=shield)
+    return anyio.fail_after(patience(limit), shield=shield)

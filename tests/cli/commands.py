@@ -13,9 +13,9 @@ from typing import Any
 import anyio
 
 from tests.cli.forked import Forked
-from tests.stopwatch import fail_soon
+from tests.stopwatch import fail_soon, patience
 
-TIMEOUT_S = 60
+TIMEOUT_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Shell:
     def running(self, *words: str, env: Mapping[str, str] | None = None) -> Iterator[Forked]:
         """A command that runs while the block does. It is killed when it takes too long, so that nothing hangs."""
         process = Forked(words, self.here, env or self.environment())
-        watchdog = threading.Timer(TIMEOUT_S, process.kill)
+        watchdog = threading.Timer(patience(TIMEOUT_S), process.kill)
         watchdog.start()
         try:
             yield process

@@ -35,6 +35,14 @@ NO_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
 """For the process that forks: a fork would lose them."""
 APART = ("phaseflow.__main__", "phaseflow.integrations")
 """The former runs, the latter need frameworks of others."""
+GIVES_UP_AFTER = {
+    "phaseflow.cli.interrupts": ("_LAST_S", "SERVICE_S", "_COMMAND_S"),
+    "phaseflow.cli.foreground": ("_IN_HAND_S",),
+}
+"""After so many seconds a command that was asked to end lets go of what it has in hand, or ends at once. On a busy
+machine it may take longer, as a test does that waits. The tests of these limits start an interpreter."""
+LETS_GO_SOON = "PHASEFLOW_TEST_LETS_GO_SOON"
+"""In the environment of a command whose call hangs: the test waits for as long as that is given."""
 _LARGEST = 1 << 20
 """Bytes of a request: the words and the environment of a command."""
 _NUMBER = struct.Struct("i")
@@ -51,9 +59,11 @@ class Forked:
         self, words: Sequence[str], cwd: Path, env: Mapping[str, str],
         *, stdin: int | None = None, stdout: int | None = None, stderr: int | None = None,
     ) -> None:  # fmt: skip
+        from tests.stopwatch import pace  # not known to the process that forks
+
         self.args = list(words)
         self.returncode: int | None = None
-        request = json.dumps([self.args, str(cwd), dict(env)]).encode()
+        request = json.dumps([self.args, str(cwd), dict(env), pace()]).encode()
         out, err, told = os.pipe(), os.pipe(), os.pipe()
         with open(os.devnull) as nothing:
             given = [
@@ -280,7 +290,11 @@ def _work_once() -> None:
 
 
 def _become(request: Any, standard: list[int]) -> None:
-    words, folder, environment = request
+    words, folder, environment, pace = request
+    for module, names in GIVES_UP_AFTER.items():
+        for name in names:
+            if name != "_IN_HAND_S" or LETS_GO_SOON not in environment:
+                setattr(sys.modules[module], name, getattr(sys.modules[module], name) * pace)
     for number, descriptor in enumerate(standard):
         os.dup2(descriptor, number)
         os.close(descriptor)

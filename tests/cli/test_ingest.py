@@ -24,7 +24,7 @@ def _statuses(done: "subprocess.CompletedProcess[str]") -> list[dict[str, object
 
 
 def _asked(server: EmbeddingServer) -> None:
-    assert server.asked.wait(TIMEOUT_S), "the embedding server was never asked"
+    assert server.asked.wait(60), "the embedding server was never asked"
 
 
 def test_a_folder_becomes_searchable(library: Shell) -> None:

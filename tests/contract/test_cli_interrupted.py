@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.commands import Shell, ended
 from tests.cli.embedding_server import EmbeddingServer
+from tests.cli.forked import LETS_GO_SOON
 from tests.contract.watching import write_notes
 from tests.stopwatch import Stopwatch
 
@@ -57,7 +58,7 @@ def test_a_call_that_hangs_is_abandoned_and_the_same_command_goes_on(
 ) -> None:
     write_notes(shell.here / "docs", 40, lines=1)
     words = ("ingest", "docs", "--kb", "waf", *json)
-    with shell.running(*words, *server.options) as process:
+    with shell.running(*words, *server.options, env=shell.environment() | {LETS_GO_SOON: "1"}) as process:
         assert server.asked.wait(60)
         process.send_signal(number)
         watch = Stopwatch()

@@ -4,12 +4,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.stopwatch import patience
+
 if TYPE_CHECKING:
     from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request
 
-PATIENCE_MS = 15_000
+PATIENCE_S = 10
 NO_ANSWER = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
 """What a browser says of a server that is down: no fault of the page."""
+
+
+def be_patient(page: "Page") -> None:
+    """Have it wait as long as a busy machine may need."""
+    page.set_default_timeout(1000 * patience(PATIENCE_S))
 
 
 class Board:
@@ -24,7 +31,7 @@ class Board:
         self.url = url
         self.complaints: list[str] = []
         self.streams: list[str] = []
-        page.set_default_timeout(PATIENCE_MS)
+        be_patient(page)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", self._listen)
         page.on("request", self._note)
@@ -84,12 +91,13 @@ class Board:
 
     async def until(self, where: "Locator", text: str) -> None:
         """Wait until a place shows a text."""
-        await self.expect(where).to_contain_text(text, timeout=PATIENCE_MS)
+        await self.expect(where).to_contain_text(text)
 
     def expect(self, where: "Locator") -> Any:
         """What is claimed of a place, which is waited for."""
         from playwright.async_api import expect
 
+        expect.set_options(timeout=1000 * patience(PATIENCE_S))
         return expect(where)
 
     async def until_status(self, kb_id: str, word: str) -> None:

@@ -6,10 +6,13 @@ from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from tests.stopwatch import patience
+
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+START_S = 30
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--font-render-hinting=none",
@@ -29,7 +32,7 @@ async def chromium() -> AsyncIterator["Browser"]:
     from playwright.async_api import async_playwright
 
     async with async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=_path(), args=FLAGS)
+        browser = await driver.chromium.launch(executable_path=_path(), args=FLAGS, timeout=1000 * patience(START_S))
         try:
             yield browser
         finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.dashboard.service import free_port
+from tests.stopwatch import patience
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 START_S = 10
@@ -37,7 +38,7 @@ class Nginx:
         configuration.write_text(self._configured(), encoding="utf-8")
         words = [str(_program()), "-p", str(self._here), "-c", str(configuration), "-e", str(self._here / "nginx.log")]
         self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + START_S
+        end = time.monotonic() + patience(START_S)
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
@@ -48,7 +49,7 @@ class Nginx:
     def __exit__(self, *exc_info: object) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(STOP_S)
+            self._process.wait(patience(STOP_S))
 
     def _configured(self) -> str:
         """What a user gets, but for the name, the certificate and the two addresses."""

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-START_S = 30
+from tests.stopwatch import patience
+
 STOP_S = 10
 LOOK_S = 0.02
 
@@ -62,7 +63,7 @@ class Service:
         if process is None:
             return
         process.send_signal(number)
-        process.communicate(timeout=STOP_S)
+        process.communicate(timeout=patience(STOP_S))
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """One request to ``/api/ingestion``; its JSON, or None. An error status raises HTTPError."""
@@ -82,9 +83,9 @@ class Service:
         settings = {"chunk_size": 400, "chunk_overlap": 40, "embedder": embedder or {"type": "static"}}
         self.call("PUT", f"kb/{kb_id}", {"source": {"type": "folder", "path": folder}, "settings": settings})
 
-    def until(self, kb_id: str, is_so: Callable[[dict[str, Any]], bool], within_s: float = 20) -> dict[str, Any]:
+    def until(self, kb_id: str, is_so: Callable[[dict[str, Any]], bool], within_s: float = 10) -> dict[str, Any]:
         """Wait until the status of a knowledge base is as wanted."""
-        end = time.monotonic() + within_s
+        end = time.monotonic() + patience(within_s)
         while True:
             status: dict[str, Any] = self.call("GET", f"kb/{kb_id}/status")
             if is_so(status):

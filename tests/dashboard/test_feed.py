@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cli.embedding_server import EmbeddingServer
-from tests.dashboard.board import PATIENCE_MS
+from tests.dashboard.board import be_patient
 from tests.dashboard.nginx import Nginx, absence
 from tests.dashboard.service import Service, write_documents
 from tests.dashboard.test_verbs import remote
@@ -51,7 +51,7 @@ async def page(browser: "Browser") -> "AsyncIterator[Page]":
     """A page of nobody: no element of the dashboard is on it."""
     context = await browser.new_context()
     opened = await context.new_page()
-    opened.set_default_timeout(PATIENCE_MS)
+    be_patient(opened)
     yield opened
     await context.close()
 

@@ -13,6 +13,8 @@ import anyio
 import httpx2
 
 import phaseflow
+from phaseflow.cli.exit_codes import Exit
+from phaseflow.cli.interrupts import SERVICE_S
 from tests.cli.forked import Forked
 from tests.http.service import http_client, until
 from tests.stopwatch import Stopwatch, fail_soon
@@ -43,6 +45,7 @@ class ServiceProcess:
         self._log = (folder / "log").open("ab")
         words = [*command, "--port", str(port)]
         self._process: Forked | subprocess.Popen[bytes]
+        self._stop_s = 0.0
         if command[0] == FORKED_SERVE[0]:
             output = self._log.fileno()
             self._process = Forked(words, folder, self.environment, stdout=output, stderr=output)
@@ -67,6 +70,7 @@ class ServiceProcess:
         self._process.send_signal(number)
         with fail_soon(UP_S):
             await anyio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+        self._stop_s = watch.seconds
         return watch
 
     @property
@@ -78,6 +82,11 @@ class ServiceProcess:
     def exit_code(self) -> int | None:
         """How it ended."""
         return self._process.poll()
+
+    @property
+    def ended_in_order(self) -> bool:
+        """After ``stop``, as far as the machine lets it: one that takes longer than it has promised leaves at once."""
+        return self.exit_code == (Exit.PAUSED if self._stop_s > SERVICE_S and self.exit_code else 0)
 
     def close(self) -> None:
         """Kill it if it still runs."""
