@@ -18,6 +18,7 @@ from phaseflow.http import AllowedRoots, create_app
 from tests.cli.commands import Shell, ended
 from tests.engine.components import CountingEmbedder
 from tests.http.service import Service, listening_for, serving, until
+from tests.ports import free_port
 from tests.stopwatch import fail_soon
 
 
@@ -233,8 +234,8 @@ async def test_a_service_that_goes_away_is_waited_for(tmp_path: Path, here: Shel
     here.write("docs/a.md", "Of letters. " * 200)
     roots = AllowedRoots([tmp_path / "nowhere"])
     flow = PhaseFlow(tmp_path / "kb.db", embedder=embedder, check_source=roots)
-    async with flow, listening_for(create_app(flow)) as url:
-        port = int(url.rpartition(":")[2])
+    port = free_port()
+    async with flow, listening_for(create_app(flow), port) as url:
         process_context = here.running("ingest", "docs", "--kb", "k", "--server", url, "--json")
         process = process_context.__enter__()
         with fail_soon(30):

@@ -30,6 +30,7 @@ from tests.http.service import (
     serving,
     until,
 )
+from tests.ports import free_port
 from tests.stopwatch import fail_soon
 
 WITHIN_S = 20
@@ -190,8 +191,8 @@ async def test_a_feed_goes_on_over_a_restart_of_the_service_for_who_has_been_tol
     async with PhaseFlow(tmp_path / "kb.db") as flow:
         with fail_soon(WITHIN_S):
             async with anyio.create_task_group() as tasks:
-                async with listening_for(create_app(flow)) as url:
-                    port = int(url.rpartition(":")[2])
+                port = free_port()
+                async with listening_for(create_app(flow), port) as url:
                     tasks.start_soon(listen)
                     await _until_listening(url)
                 await pass_through(flow.tracker, "one", "own")

@@ -10,8 +10,9 @@ import pytest
 
 from phaseflow.client import Client, ServiceUnreachable, SyncClient
 from phaseflow.domain.errors import JobConflict, JobNotFound, KnowledgeBaseNotFound
-from tests.http.processes import ServiceProcess, free_port
+from tests.http.processes import ServiceProcess
 from tests.http.service import documents
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from phaseflow.flow import PhaseFlow
 from phaseflow.http import create_app
 from tests.cli.forked import program
 from tests.http.service import Service, listening_for, serving, until
+from tests.ports import free_port
 from tests.stopwatch import fail_soon
 
 WITHIN_S = 20
@@ -81,7 +82,8 @@ async def test_a_program_that_has_left_without_an_end_is_shown_as_interrupted(se
 
 async def test_a_report_waits_for_a_service_that_restarts(tmp_path: Path) -> None:
     async with PhaseFlow(tmp_path / "kb.db") as flow:
-        async with listening_for(create_app(flow)) as url, Client(url) as client:
+        port = free_port()
+        async with listening_for(create_app(flow), port) as url, Client(url) as client:
             await client.tracker.initialize_phases("j", "mine")
             await client.tracker.start_phase("j", "loading")
         async with anyio.create_task_group() as tasks, Client(url) as client:
@@ -95,7 +97,7 @@ async def test_a_report_waits_for_a_service_that_restarts(tmp_path: Path) -> Non
                 tasks.start_soon(report)
                 await anyio.sleep(0.3)  # nobody listens meanwhile
                 assert not reported.is_set()
-                async with listening_for(create_app(flow), int(url.rpartition(":")[2])):
+                async with listening_for(create_app(flow), port):
                     await reported.wait()
     assert reported.is_set()
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from tests.dashboard.service import free_port
+from tests.ports import free_port
 from tests.stopwatch import patience
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from tests.ports import free_port
 from tests.stopwatch import patience
 
 STOP_S = 10
@@ -122,10 +122,3 @@ def _environment() -> dict[str, str]:
     mine = {name: value for name, value in os.environ.items() if not name.startswith("PHASEFLOW_")}
     source = str(Path(__file__).parents[2] / "src")
     return mine | {"PYTHONPATH": source}
-
-
-def free_port() -> int:
-    """One that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

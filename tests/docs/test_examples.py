@@ -15,8 +15,8 @@ from phaseflow.cli import main
 from tests.docs.pages import DOCS, PAGES, Block, blocks, output_pattern, prose, squeezed
 from tests.docs.servers import model_server, web_site
 from tests.docs.terminal import Command, Terminal, commands
-from tests.http.processes import free_port
 from tests.indexes.postgres import Postgres
+from tests.ports import free_port
 
 ELSEWHERE = {"INGESTION_API.md", "DASHBOARD.md"}
 """Their examples are run by tests of the service and of the dashboard."""

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,13 +24,6 @@ FORKED_SERVE = ("serve",)
 """The same, forked from a process that has imported the program: 0.6 s of a core less. Its end is that of the command,
 not of the interpreter, so tests of how a service stops start ``SERVE``."""
 PLAIN_UVICORN = (sys.executable, "-m", "uvicorn", "--factory", "phaseflow.http:app_from_env")
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class ServiceProcess:

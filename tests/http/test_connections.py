@@ -19,8 +19,9 @@ from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits
 from phaseflow.http.connections import LOCAL_RESERVE, Connections, protocol_for, quiet_accepts
 from tests.http.listening import ALL, stream
-from tests.http.processes import free_port, process
+from tests.http.processes import process
 from tests.http.service import Service, http_client, serving
+from tests.ports import free_port
 from tests.stopwatch import fail_soon
 
 HEAD_S = 0.3

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from phaseflow.http.app import ENDPOINTS
-from tests.http.processes import FORKED_SERVE, free_port, process
+from tests.http.processes import FORKED_SERVE, process
 from tests.http.service import documents, http_client, until
 from tests.matrices import first_of_each
+from tests.ports import free_port
 
 KB = "/api/ingestion/kb/kb"
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import httpx2
 
-from tests.http.processes import free_port, process
+from tests.http.processes import process
 from tests.http.service import documents, http_client, until
+from tests.ports import free_port
 
 TEXT = (Path(__file__).parents[2] / "docs" / "DEPLOY.md").read_text(encoding="utf-8")
 FASTAPI, STARLETTE = re.findall(

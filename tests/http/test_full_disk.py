@@ -7,8 +7,9 @@ import anyio
 import pytest
 
 from tests.engine.components import write_folder
-from tests.http.processes import FORKED_SERVE, free_port, process
+from tests.http.processes import FORKED_SERVE, process
 from tests.http.service import http_client, until
+from tests.ports import free_port
 
 KB = "/api/ingestion/kb/a"
 

@@ -17,8 +17,9 @@ from phaseflow.http.openai import requests, stores
 from phaseflow.store.kept_files import KeptFileRows
 from phaseflow.store.transaction import Transaction
 from tests.engine.test_search import Asked, raising
-from tests.http.processes import free_port, process
+from tests.http.processes import process
 from tests.http.service import Service, http_client, serving, until
+from tests.ports import free_port
 
 V1 = "/v1"
 STORES = f"{V1}/vector_stores"

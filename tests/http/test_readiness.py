@@ -7,8 +7,8 @@ import pytest
 from phaseflow import PhaseFlow
 from phaseflow.http import create_app
 from tests.engine.test_workers_elsewhere import GoneWorkers
-from tests.http.processes import free_port
 from tests.http.service import Service, documents, foreign_server, http_client, serving, until
+from tests.ports import free_port
 
 
 async def test_workers_that_cannot_be_reached_are_named_until_they_can(tmp_path: Path) -> None:

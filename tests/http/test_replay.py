@@ -12,8 +12,9 @@ from phaseflow.client import Client
 from phaseflow.domain.errors import PhaseflowError
 from phaseflow.flow import Reader
 from tests.http.listening import stream
-from tests.http.processes import ServiceProcess, free_port, process
+from tests.http.processes import ServiceProcess, process
 from tests.http.service import documents, until
+from tests.ports import free_port
 from tests.stopwatch import fail_soon
 
 KB = "/api/ingestion/kb"

@@ -26,7 +26,7 @@ from phaseflow.http import Limits, create_app, serve, server_for
 from phaseflow.http.stream_hub import StreamHub
 from tests.cli.embedding_server import EmbeddingServer
 from tests.http.listening import ALL, frozen_client
-from tests.http.processes import PLAIN_UVICORN, SERVE, ServiceProcess, free_port, process
+from tests.http.processes import PLAIN_UVICORN, SERVE, ServiceProcess, process
 from tests.http.service import (
     documents,
     fail_with_a_long_error,
@@ -37,6 +37,7 @@ from tests.http.service import (
     url_of,
 )
 from tests.matrices import first_of_each
+from tests.ports import free_port
 from tests.stopwatch import Stopwatch, fail_soon
 
 STREAMS = 200

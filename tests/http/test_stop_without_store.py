@@ -16,9 +16,10 @@ import pytest
 
 from phaseflow.flow import PhaseFlow
 from tests.engine.components import write_folder
-from tests.http.processes import SERVE, ServiceProcess, free_port, process
+from tests.http.processes import SERVE, ServiceProcess, process
 from tests.http.service import http_client, until
 from tests.matrices import first_of_each
+from tests.ports import free_port
 from tests.stopwatch import fail_soon
 
 KB = "/api/ingestion/kb/a"

@@ -18,9 +18,10 @@ from phaseflow.components.uploads import UploadLimits
 from phaseflow.domain.errors import KnowledgeBaseNotFound
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits
-from tests.http.processes import PLAIN_UVICORN, SERVE, free_port, process
+from tests.http.processes import PLAIN_UVICORN, SERVE, process
 from tests.http.service import Service, documents, serving
 from tests.matrices import first_of_each
+from tests.ports import free_port
 from tests.stopwatch import fail_soon
 
 DOCS = Path(__file__).parents[2] / "docs" / "INGESTION_API.md"

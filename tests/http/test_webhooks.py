@@ -15,9 +15,10 @@ from phaseflow.domain.errors import InvalidRequest, SourceNotAllowed, WebhookNot
 from phaseflow.flow import PhaseFlow
 from phaseflow.store import clock, webhooks
 from phaseflow.store.transaction import Transaction
-from tests.http.processes import ServiceProcess, free_port
+from tests.http.processes import ServiceProcess
 from tests.http.receiver import Receiver, receiving
 from tests.http.service import Service, documents, pass_through, serving, until
+from tests.ports import free_port
 from tests.stopwatch import fail_soon
 from tests.test_running_time import WallClock
 

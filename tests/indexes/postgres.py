@@ -3,17 +3,18 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 import pytest
+
+from tests.ports import free_port
 
 PASSWORD = "s3cret-word"
 NOBODY = 65_534
@@ -34,13 +35,6 @@ def binaries() -> Path | None:
     return found if shown.returncode == 0 else None
 
 
-def _free_port() -> int:
-    with closing(socket.socket()) as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
-
-
 class Postgres:
     """``url`` reaches it by TCP with a password, ``local`` by a socket without. It has a folder of its own ``within``
     another. Stopped and removed at the end."""
@@ -52,7 +46,7 @@ class Postgres:
         self._bin = found
         self._folder = Path(tempfile.mkdtemp(prefix="pf-pg-", dir=within))
         self._data = self._folder / "data"
-        self._port = _free_port()
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql://phaseflow:{PASSWORD}@127.0.0.1:{self._port}/postgres"
         self.local = f"postgresql://phaseflow@/postgres?host={self._folder}&port={self._port}"

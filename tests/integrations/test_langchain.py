@@ -19,7 +19,8 @@ from phaseflow.client import SyncClient
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.flow import PhaseFlow
 from phaseflow.integrations.langchain import PhaseflowRetriever, PhaseflowVectorStore
-from tests.http.processes import free_port, process
+from tests.http.processes import process
+from tests.ports import free_port
 
 pytestmark = pytest.mark.adapters
 

@@ -15,8 +15,9 @@ pytest.importorskip("openai", reason="needs the dependency group adapters")
 
 from openai import APIConnectionError, AsyncOpenAI
 
-from tests.http.processes import free_port, process
+from tests.http.processes import process
 from tests.http.service import until
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.adapters, pytest.mark.longest(180)]
 

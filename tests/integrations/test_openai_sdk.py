@@ -10,7 +10,8 @@ pytest.importorskip("openai", reason="needs the dependency group adapters")
 from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 
 from phaseflow.client import SyncClient
-from tests.http.processes import free_port, process
+from tests.http.processes import process
+from tests.ports import free_port
 
 pytestmark = pytest.mark.adapters
 

@@ -15,7 +15,8 @@ from phaseflow.domain.errors import InvalidRequest, MissingExtra
 from phaseflow.flow import PhaseFlow
 from phaseflow.integrations.backend import Backend
 from tests.engine.test_search import Asked, raising
-from tests.http.processes import free_port, process
+from tests.http.processes import process
+from tests.ports import free_port
 
 pytestmark = pytest.mark.adapters
 

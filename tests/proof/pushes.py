@@ -20,7 +20,8 @@ import anyio
 import httpx2
 
 from tests.cli.embedding_server import EmbeddingServer
-from tests.http.processes import SERVE, ServiceProcess, free_port
+from tests.http.processes import SERVE, ServiceProcess
+from tests.ports import free_port
 
 KB = "/api/ingestion/kb/notes"
 VERBS = ("pause", "resume", "cancel", "start", "retry")
