@@ -22,7 +22,7 @@ from tests.cli.commands import Shell
 from tests.cli.embedding_server import EmbeddingServer
 from tests.cli.forked import Forked
 from tests.matrices import first_of_each
-from tests.stopwatch import Stopwatch
+from tests.stopwatch import Stopwatch, patience
 
 F_SETPIPE_SZ = 1031
 
@@ -162,7 +162,7 @@ def test_the_second_ctrl_c_leaves_a_terminal_that_is_stuck(library: Shell, embed
     words = ["ingest", "docs", "--kb", "waf", *embedding_server.options]
     with unread_terminal() as out, started(library, *words, stdout=out, stderr=out) as process:
         assert embedding_server.asked.wait(60)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + patience(10)
         while process.poll() is None and time.monotonic() < deadline:
             process.send_signal(signal.SIGINT)
             time.sleep(0.05)  # one person's second press; how soon the first was seen shows nowhere

@@ -11,7 +11,7 @@ from phaseflow.domain.errors import InvalidTransition
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import create_app
 from tests.cli.forked import program
-from tests.http.service import Service, listening_for, serving, until
+from tests.http.service import Service, lease_end, listening_for, serving, until
 from tests.ports import free_port
 from tests.stopwatch import fail_soon
 
@@ -61,10 +61,20 @@ async def test_the_errors_of_a_phase_reach_its_user(client: Client) -> None:
     assert (await client.tracker.retry_phase("j", "loading")).status == "running"
 
 
+async def until_renewed(service: Service) -> None:
+    """Wait until the program was heard of once more, though it reports nothing."""
+    before = await lease_end(service.flow)
+
+    async def is_renewed() -> bool:
+        return await lease_end(service.flow) > before
+
+    await until(is_renewed)
+
+
 async def test_the_client_renews_the_lease_of_a_program_that_is_busy(service: Service, client: Client) -> None:
-    await client.tracker.initialize_phases("j", "mine", lease_s=1.0)
+    await client.tracker.initialize_phases("j", "mine", lease_s=2.0)
     await client.tracker.start_phase("j", "loading")
-    await anyio.sleep(1.8)  # what it waits for is that nothing happens
+    await until_renewed(service)
     assert (await client.job_status("j")).status == "running"
     assert len((await service.flow.transitions_of("j")).items) == 2
 
@@ -113,7 +123,7 @@ PROGRAM = """
 import sys, time
 from phaseflow.client import SyncClient
 with SyncClient(sys.argv[1]) as client:
-    client.tracker.initialize_phases("night", "mine", lease_s=1)
+    client.tracker.initialize_phases("night", "mine", lease_s=2)
     client.tracker.start_phase("night", "loading")
     print("started", flush=True)
     time.sleep(60)
@@ -126,7 +136,7 @@ async def test_a_killed_program_is_interrupted_and_its_successor_goes_on(service
         with fail_soon(WITHIN_S):
             said = await anyio.to_thread.run_sync(running.stdout.readline, abandon_on_cancel=True)
         assert said == "started\n"
-        await anyio.sleep(1.5)  # its lease would have run out
+        await until_renewed(service)
         assert (await client.job_status("night")).status == "running"
     finally:
         running.close()

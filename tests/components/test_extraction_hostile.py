@@ -81,15 +81,18 @@ async def test_a_large_notebook_leaves_the_interpreter_to_the_service(tmp_path: 
     cell = json.dumps({"cell_type": "code", "source": [], "outputs": [[n, n] for n in range(40)]})
     said = json.dumps({"cell_type": "markdown", "source": "x"})
     (tmp_path / "a.ipynb").write_text('{"cells":[' + ",".join([said] + [cell] * 40_000) + "]}")
-    gaps: list[float] = []
+    beats, late = 0, list[Stopwatch]()
     ended = threading.Event()
 
     def beat() -> None:
-        before = time.monotonic()
-        while not ended.wait(0.005):
-            now = time.monotonic()
-            gaps.append(now - before)
-            before = now
+        nonlocal beats
+        is_over = False
+        while not is_over:
+            watch = Stopwatch(time.process_time)  # what others of the machine do holds up nobody here
+            is_over = ended.wait(0.005)
+            beats += 1
+            if not watch.within(0.5):
+                late.append(watch)
 
     async with aclosing(FolderLoader(FolderSource(str(tmp_path)))) as loader:
         heart = threading.Thread(target=beat)
@@ -101,4 +104,4 @@ async def test_a_large_notebook_leaves_the_interpreter_to_the_service(tmp_path: 
             ended.set()
             heart.join()
     assert isinstance(found, Document)
-    assert max(gaps) < 0.5, max(gaps)
+    assert (late, beats > 3) == ([], True)

@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,6 +18,7 @@ from phaseflow.domain import phase as bounds
 from phaseflow.domain.vocabulary import PHASES
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import create_app, server_for
+from phaseflow.store.leases import Leases
 from phaseflow.tracker import PhaseTracker
 from tests.stopwatch import fail_soon
 
@@ -130,3 +132,10 @@ async def fail_with_a_long_error(tracker: PhaseTracker, job_id: str, kb_id: str)
     await tracker.start_phase(job_id, "loading")
     with patch.object(bounds, "LONGEST_ERROR", 150_000):
         await tracker.fail_phase(job_id, "loading", "no " * 50_000)
+
+
+async def lease_end(flow: PhaseFlow) -> datetime:
+    """When the only lease ends, should nobody be heard of until then."""
+    end = await flow._engine.hub.database.read(lambda tx: Leases(tx).first_end())
+    assert end is not None
+    return end
