@@ -13,6 +13,7 @@ from types import FrameType
 import pytest
 
 from tests import matrices
+from tests.hanging import tasks_of_the_loop
 from tests.stopwatch import Stopwatch
 
 LONGEST_S = 120
@@ -121,6 +122,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
             return  # the machine is slow; it is looked again soon
         signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
         faulthandler.dump_traceback(sys.__stderr__ or 2)
+        print(tasks_of_the_loop(), file=sys.__stderr__)
         raise TookTooLong(f"{item.nodeid} took more than {most_s} s: {watch}")
 
     before = signal.signal(signal.SIGALRM, stop)

@@ -60,7 +60,7 @@ def test_a_test_that_hangs_fails_and_the_others_run(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(Path(__file__).with_name("conftest.py").read_text())
     (tmp_path / "test_hanging.py").write_text(HANGING)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = longest(seconds)\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=line", "-p", "no:cacheprovider", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=short", "-p", "no:cacheprovider", str(tmp_path)]
     run = subprocess.run([*IN_THE_BACKGROUND, *command], capture_output=True, text=True, timeout=100, check=False)
     told = [line.split() for line in run.stdout.splitlines() if "::test_" in line]
     summary = {f"{words[0]} {words[1].rpartition('::test_')[2]}" for words in told}
@@ -70,3 +70,4 @@ def test_a_test_that_hangs_fails_and_the_others_run(tmp_path: Path) -> None:
         "PASSED comes_after_them", "PASSED ignores_no_signal[2]", "PASSED ignores_no_signal[1]",
     }  # fmt: skip
     assert "TookTooLong" in run.stdout
+    assert "test_hanging.py:12 test_waits_for_ever > " in run.stdout
