@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -118,8 +118,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     watch = Stopwatch()
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        if watch.within(most_s):
-            return  # the machine is slow; it is looked again soon
+        if _reporting or watch.within(most_s):
+            return  # it is looked again soon
         signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
         faulthandler.dump_traceback(sys.__stderr__ or 2)
         print(tasks_of_the_loop(), file=sys.__stderr__)
@@ -132,6 +132,19 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+_reporting: list[pytest.Item] = []
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Stop no test while its report is made, which takes long on a slow machine: that would end the whole run."""
+    _reporting.append(item)
+    try:
+        return (yield)
+    finally:
+        _reporting.clear()
 
 
 @pytest.fixture(scope="session")
