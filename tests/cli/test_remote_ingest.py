@@ -190,6 +190,11 @@ async def test_ctrl_c_pauses_at_the_service_and_the_same_command_goes_on(
         with fail_soon(30):
             await embedder.until_called()
         process.send_signal(signal.SIGINT)
+
+        async def is_asked() -> bool:
+            return (await service.flow.status("k")).requested == "pause"
+
+        await until(is_asked)
         embedder.gate.set()
         done = await anyio.to_thread.run_sync(ended, process)
     assert done.returncode == 3, done.stderr

@@ -112,10 +112,12 @@ async def test_nothing_is_read_any_more_when_nobody_asks(
     def reading() -> bool:
         return any("StreamHub" in repr(task) for task in asyncio.all_tasks())
 
-    monkeypatch.setattr(stream_hub, "POLLING_MEMORY_S", 0.1)
+    monkeypatch.setattr(stream_hub, "POLLING_MEMORY_S", 600)
     await _completed(service, "waf", source)
     await service.http.get(f"{KB}/waf/status")
     assert reading()
+    monkeypatch.setattr(stream_hub, "POLLING_MEMORY_S", 0.0)
+    await service.http.get(f"{KB}/waf/status")
     with fail_soon(5):
         while reading():  # noqa: ASYNC110  # it tells nobody
             await anyio.sleep(0.01)
