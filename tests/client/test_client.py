@@ -1,19 +1,22 @@
 """The client of the library against a real service."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from phaseflow.client import Client, HistoryLost, ServiceError, ServiceUnreachable
 from phaseflow.domain.errors import (
+    DocumentNotFound,
     InvalidRequest,
     JobConflict,
     JobNotFound,
     KnowledgeBaseNotFound,
     SourceNotAllowed,
 )
+from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.settings import FolderSource, Settings
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import JobPhase
@@ -132,6 +135,45 @@ async def test_errors_are_those_of_the_library_with_what_they_carry(client: Clie
     with pytest.raises(JobConflict) as conflict:
         await client.start("waf")
     assert (conflict.value.status, conflict.value.allowed_actions) == ("paused", ["resume", "cancel"])
+
+
+HALF, NAN = "half \ud800", float("nan")
+UNUSABLE: dict[str, Callable[[Any], Awaitable[object]]] = {
+    "a text": lambda face: face.add("kb", [{"uri": "a", "text": HALF}]),
+    "metadata": lambda face: face.set_metadata("kb", "a", {"n": NAN}),
+    "a query": lambda face: face.search("kb", HALF),
+    "a score": lambda face: face.search("kb", "a", min_score=NAN),
+    "a part of names": lambda face: face.documents("kb", q=HALF),
+    "a document": lambda face: face.document("kb", HALF),
+    "a knowledge base": lambda face: face.status(HALF),
+    "no name": lambda face: face.status(""),
+    "a path": lambda face: face.delete_kb("no/../x"),
+    "a name to make": lambda face: face.start(""),
+    "a name to push to": lambda face: face.add("no/../x", [{"uri": "a", "text": "a"}]),
+    "a phase to hold": lambda face: face.start("kb", hold=["bogus"]),
+}
+
+
+async def test_what_no_request_can_carry_is_refused_as_the_library_does(service: Service, client: Client) -> None:
+    await service.flow.put_kb("kb", {"type": "upload"})
+    for what, call in UNUSABLE.items():
+        with pytest.raises((InvalidRequest, KnowledgeBaseNotFound)) as here:
+            await call(client)
+        with pytest.raises(type(here.value)) as there:
+            await call(service.flow)
+        assert (what, getattr(here.value, "field", None)) == (what, getattr(there.value, "field", None))
+    with pytest.raises(InvalidRequest) as of_files:
+        await client.upload("kb", [("a", b"")], metadata={"n": NAN})
+    assert of_files.value.field == "metadata.n"
+
+
+async def test_a_document_is_deleted_by_its_uri_and_by_its_id(service: Service, client: Client) -> None:
+    await client.add("kb", [{"uri": "a/b", "text": "a"}, {"uri": "c", "text": "c"}])
+    await client.delete_document("kb", "a/b")
+    await client.delete_document("kb", document_id("kb", "c"))
+    assert (await service.flow.documents("kb")).items == []
+    with pytest.raises(DocumentNotFound, match="'a/b'"):
+        await client.delete_document("kb", "a/b")
 
 
 async def test_a_service_that_asks_for_a_token_is_told_it(tmp_path: Path) -> None:

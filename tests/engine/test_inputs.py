@@ -65,7 +65,7 @@ OTHERS: dict[str, tuple[str, Call, list[Any]]] = {
     "start.settings": ("settings", lambda flow, value: flow.start("kb", settings=value), [5, "{}", [], [("a", 1)]]),
     "put_kb.settings": ("settings", lambda flow, value: flow.put_kb("kb", None, value), [5, "{}", []]),
     "start.hold": ("hold", lambda flow, value: flow.start("kb", hold=value), [None, 5, "embedding", {"loading": 1}]),
-    "start.hold.0": ("phase", lambda flow, value: flow.start("kb", hold=[value]), [None, 5, "sleeping", []]),
+    "start.hold.0": ("hold.0", lambda flow, value: flow.start("kb", hold=[value]), [None, 5, "sleeping", []]),
     "start.full": ("full", lambda flow, value: flow.start("kb", full=value), [None, 1, "no", []]),
     "pause.phase": ("phase", lambda flow, value: flow.pause("kb", value), [5, "sleeping", []]),
     "act.action": ("action", lambda flow, value: flow.act(value, "kb"), [None, 5, "sleep", "start", []]),

@@ -622,6 +622,26 @@ async def test_a_page_that_is_pushed_as_text_is_unicode_whatever_it_declares(
     assert (await flow.search("kb", "letter"))[0].text == "The letter é."
 
 
+async def test_a_text_that_is_given_as_plain_is_plain_whatever_its_name(flow: PhaseFlow) -> None:
+    text = "---\nauthor: Ann\n---\n# Head\n\n<b>bold</b> &amp; letter"
+    uris, types = ["a", "a.md", "a.html", "a.csv", "a.eml", "b.md"], ["text/plain"] * 5 + ["text/plain; charset=utf-8"]
+    given = zip(uris, types, strict=True)
+    await flow.add("kb", [NewDocument(uri=uri, text=text, media_type=media_type) for uri, media_type in given])
+    await over(flow)
+    for uri in uris:
+        document = await flow.document("kb", uri)
+        assert (document.media_type, document.metadata) == ("text/plain", {})
+        assert await flow.document_text("kb", uri) == text
+
+
+async def test_a_text_that_is_given_as_plain_is_plain_however_it_begins(flow: PhaseFlow) -> None:
+    texts = {"a": "%PDF-1.4", "a.pdf": "%PDF-1.4", "b": "{\\rtf1}", "c.xls": "<html>", "c": "MIME-Version: 1.0"}
+    texts = {uri: f"{begins} is the first letter" for uri, begins in texts.items()}
+    await flow.add("kb", [NewDocument(uri=uri, text=text, media_type="text/plain") for uri, text in texts.items()])
+    await over(flow)
+    assert {uri: await flow.document_text("kb", uri) for uri in texts} == texts
+
+
 async def test_the_words_of_a_pdf_can_be_pushed_under_its_name(flow: PhaseFlow) -> None:
     plain = NewDocument(uri="b.pdf", text="The letter b.", media_type="text/plain")
     await flow.add("kb", [NewDocument(uri="a.pdf", text="The letter a."), plain])

@@ -19,6 +19,7 @@ from phaseflow import (
     UploadTooLarge,
 )
 from phaseflow.domain.errors import StoreUnavailable
+from phaseflow.domain.identifiers import document_id
 from tests.engine.components import CountingEmbedder
 from tests.stopwatch import fail_soon
 
@@ -118,6 +119,18 @@ async def test_an_unknown_document_or_knowledge_base_is_not_found(flow: PhaseFlo
     with pytest.raises(KnowledgeBaseNotFound):
         await flow.remove_document("other", "a.md")
     assert (await flow.status("waf")).job_id == before
+
+
+async def test_a_name_in_the_form_of_an_id_takes_out_the_document_of_that_name(flow: PhaseFlow) -> None:
+    await _done(await flow.add_documents("waf", [A]))
+    other = document_id("waf", "a.md")
+    await _done(await flow.add_documents("waf", [(other, b"Another one.")]))
+    await flow.remove_document("waf", other)
+    assert await _uris(flow) == {"a.md"}
+    with pytest.raises(DocumentNotFound):
+        await flow.remove_document("waf", other)
+    await flow.delete_document("waf", other)
+    assert await _uris(flow) == set()
 
 
 async def test_no_files_are_no_upload(flow: PhaseFlow) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from phaseflow.client.calls import ServiceCall, ServiceFeed
 from phaseflow.client.connection import Connection, job_path, part
 from phaseflow.client.definitions import definition
-from phaseflow.client.document_calls import DocumentCalls, document_path, kb_path, naming
+from phaseflow.client.document_calls import DocumentCalls, document_path, kb_path, naming, new_kb_path
 from phaseflow.client.errors import HistoryLost, check_empty
 from phaseflow.domain.choices import FolderListing
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
@@ -62,7 +62,7 @@ class Calls(DocumentCalls):
         """Make a new job. A path is one on the server's machine."""
         body: dict[str, Any] = {"full": full, "hold": [str(phase) for phase in hold], "allow_deletes": allow_deletes}
         body |= definition(source, sources, settings)
-        return await self._ask(JobStatusResponse, "POST", f"{kb_path(kb_id)}/start", json=body)
+        return await self._ask(JobStatusResponse, "POST", f"{new_kb_path(kb_id)}/start", json=body)
 
     @ServiceCall
     async def vacuum(self) -> Vacuumed:
@@ -124,7 +124,7 @@ class Calls(DocumentCalls):
         sources: Mapping[str, Source | str | Path] | None = None,
     ) -> KnowledgeBase:
         """Create a knowledge base or change it."""
-        return await self._ask(KnowledgeBase, "PUT", kb_path(kb_id), json=definition(source, sources, settings))
+        return await self._ask(KnowledgeBase, "PUT", new_kb_path(kb_id), json=definition(source, sources, settings))
 
     @ServiceCall
     async def delete_kb(self, kb_id: str) -> None:

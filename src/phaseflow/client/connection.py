@@ -1,6 +1,7 @@
 """The connection of a client to its service: requests, their refusals as errors, and the feed."""
 
-from collections.abc import AsyncGenerator
+import math
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,8 +16,8 @@ from phaseflow.client.errors import ForeignAnswer, ServiceError, ServiceUnreacha
 from phaseflow.client.events import FIRST_WAIT_S, LONGEST_WAIT_S, follow
 from phaseflow.client.renewals import Renewals
 from phaseflow.components.certificates import trusted
-from phaseflow.domain.errors import BackupFailed, EngineStopped, PhaseflowError
-from phaseflow.domain.identifiers import check_token
+from phaseflow.domain.errors import BackupFailed, EngineStopped, InvalidRequest, PhaseflowError
+from phaseflow.domain.identifiers import check_token, check_whole
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.validation import first_fault
 from phaseflow.store.private_files import made_whole
@@ -77,7 +78,10 @@ class Connection:
         return response.text
 
     async def send(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        """Send a request. Raises ServiceUnreachable and what the answer stands for."""
+        """Send a request. Raises InvalidRequest, ServiceUnreachable and what the answer stands for."""
+        for field, value in options.get("params", {}).items():
+            check_sendable(field, value)
+        check_sendable("", options.get("json"))
         try:
             response = await self._http.request(method, path, **options)
         except httpx2.TransportError as error:
@@ -133,5 +137,22 @@ def job_path(job_id: str) -> str:
 
 
 def part(name: str) -> str:
-    """A name as one part of a path."""
+    """A name as one part of a path. Raises InvalidRequest."""
+    check_sendable("name", name)
     return quote(name, safe="")
+
+
+def check_sendable(field: str, value: object) -> None:
+    """Raise InvalidRequest, as the library does, for what no JSON can carry: half a character, or no finite number."""
+    match value:
+        case str():
+            check_whole(field, value)
+        case float() if not math.isfinite(value):
+            raise InvalidRequest(field, f"{value} is no number that can be sent; give a finite one")
+        case Mapping():
+            for name, each in value.items():
+                check_sendable(field, name)
+                check_sendable(f"{field}.{name}".lstrip("."), each)
+        case list() | tuple():
+            for number, each in enumerate(value):
+                check_sendable(f"{field}.{number}", each)

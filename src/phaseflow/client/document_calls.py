@@ -12,11 +12,11 @@ from typing import Any, BinaryIO, TypeVar
 from pydantic import BaseModel
 
 from phaseflow.client.calls import ServiceCall
-from phaseflow.client.connection import part
+from phaseflow.client.connection import check_sendable
 from phaseflow.components.given_files import opened
 from phaseflow.domain.documents import DocumentInfo, DocumentRetried, DocumentsChanged, PushedDocument
-from phaseflow.domain.errors import DocumentNotFound
-from phaseflow.domain.identifiers import DOCUMENT_ID, document_id
+from phaseflow.domain.errors import DocumentNotFound, KnowledgeBaseNotFound
+from phaseflow.domain.identifiers import DOCUMENT_ID, KB_ID, check_kb_id, document_id
 from phaseflow.domain.new_document import NewDocument
 from phaseflow.domain.status import Page
 
@@ -36,16 +36,17 @@ class DocumentCalls:
     async def add(self, kb_id: str, documents: Iterable[NewDocument | Mapping[str, Any]]) -> DocumentsChanged:
         """Push texts into a knowledge base, which is created if needed, whatever its job does."""
         body = {"documents": [_json_of(each) for each in documents]}
-        return await self._ask(DocumentsChanged, "POST", f"{kb_path(kb_id)}/documents", json=body)
+        return await self._ask(DocumentsChanged, "POST", f"{new_kb_path(kb_id)}/documents", json=body)
 
     @ServiceCall
     async def upload(
         self, kb_id: str, paths: Iterable[Given], metadata: Mapping[str, Any] | None = None
     ) -> DocumentsChanged:
         """Push files of this machine, or (name, bytes), into a knowledge base, which is created if needed."""
+        check_sendable("metadata", metadata)
         said = {} if metadata is None else {"data": {"metadata": json.dumps(dict(metadata))}}
         with _files_of(paths) as files:
-            return await self._ask(DocumentsChanged, "POST", f"{kb_path(kb_id)}/documents", files=files, **said)
+            return await self._ask(DocumentsChanged, "POST", f"{new_kb_path(kb_id)}/documents", files=files, **said)
 
     @ServiceCall
     async def push_files(
@@ -55,7 +56,7 @@ class DocumentCalls:
         said: list[Any] = [] if origin is None else [("origin", (None, origin))]
         for uri, data in files:
             said += [("uri", (None, uri)), ("files", ("file", data))]
-        return await self._ask(DocumentsChanged, "POST", f"{kb_path(kb_id)}/documents", files=said)
+        return await self._ask(DocumentsChanged, "POST", f"{new_kb_path(kb_id)}/documents", files=said)
 
     @ServiceCall
     async def pushed_documents(
@@ -69,7 +70,8 @@ class DocumentCalls:
     @ServiceCall
     async def delete_document(self, kb_id: str, document: str) -> DocumentsChanged:
         """Take a pushed document out, by its uri or id."""
-        return await self._ask(DocumentsChanged, "DELETE", f"{kb_path(kb_id)}/documents", params={"uri": document})
+        with naming(kb_id, document):
+            return await self._ask(DocumentsChanged, "DELETE", document_path(kb_id, document))
 
     @ServiceCall
     async def retry_document(self, kb_id: str, document: str) -> DocumentRetried:
@@ -101,12 +103,21 @@ def naming(kb_id: str, name: str) -> Iterator[None]:
 
 
 def kb_path(kb_id: str) -> str:
-    """The path of a knowledge base."""
-    return f"api/ingestion/kb/{part(kb_id)}"
+    """The path of a knowledge base. Raises KnowledgeBaseNotFound for a name that none can have."""
+    check_sendable("kb_id", kb_id)
+    if not re.fullmatch(KB_ID, kb_id):
+        raise KnowledgeBaseNotFound(kb_id)
+    return f"api/ingestion/kb/{kb_id}"
+
+
+def new_kb_path(kb_id: str) -> str:
+    """The same where it is made when there is none. Raises InvalidRequest."""
+    return kb_path(check_kb_id(kb_id))
 
 
 def document_path(kb_id: str, name: str) -> str:
     """The path of a document, by its uri or id."""
+    check_sendable("document", name)
     known = name if re.fullmatch(DOCUMENT_ID, name) else document_id(kb_id, name)
     return f"{kb_path(kb_id)}/documents/{known}"
 

@@ -62,6 +62,13 @@ def check_job_id(job_id: str) -> str:
     return job_id
 
 
+def check_whole(field: str, text: str) -> str:
+    """A text that can be stored and sent, or InvalidRequest."""
+    if _HALF_A_CHARACTER.search(text):
+        raise InvalidRequest(field, f"{text[:100]!r} holds half a character; give whole ones")
+    return text
+
+
 def whole_characters(text: str) -> str:
     """The same length, with U+FFFD for halves of characters: UTF-8 does not have them, and so neither does a file."""
     return _HALF_A_CHARACTER.sub("\ufffd", text)

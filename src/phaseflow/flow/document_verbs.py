@@ -70,8 +70,11 @@ class DocumentVerbs:
 
         return await self._change(kb_id, document, change)
 
-    async def delete(self, kb_id: str, document: str) -> _DocumentChange:
-        """Take out one that was pushed, or whose source is gone. Raises HeldBySource for any other."""
+    async def delete(self, kb_id: str, document: str, *, by_uri: bool = False) -> _DocumentChange:
+        """Take out one that was pushed, or whose source is gone. Raises HeldBySource for any other.
+
+        ``by_uri``: ``document`` is a uri, even if it has the form of another one's id.
+        """
 
         def change(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> str | None:
             if known.source in Catalogue(tx, key).holders():
@@ -81,15 +84,18 @@ class DocumentVerbs:
             Catalogue(tx, key).remove(known.uri)
             return None if gone is None else gone.file
 
-        return await self._change(kb_id, document, change, takes_out=True)
+        return await self._change(kb_id, document, change, takes_out=True, by_uri=by_uri)
 
-    async def _change(self, kb_id: str, document: str, change: Change, *, takes_out: bool = False) -> _DocumentChange:
+    async def _change(
+        self, kb_id: str, document: str, change: Change, *, takes_out: bool = False, by_uri: bool = False
+    ) -> _DocumentChange:
         check_kb_id(kb_id)
         name = as_text("document", document)
 
         def write(tx: Transaction, at: datetime) -> tuple[str, str | None]:
             kb = KnowledgeBases(tx).get(kb_id)
-            known = Catalogue(tx, kb.key).find(name)
+            catalogue = Catalogue(tx, kb.key)
+            known = catalogue.named(name) if by_uri else catalogue.find(name)
             if known is None:
                 raise DocumentNotFound(kb_id, name)
             return known.uri, change(tx, kb.key, known, at)
@@ -115,7 +121,7 @@ class DocumentVerbs:
         def write(tx: Transaction, at: datetime) -> None:
             key = KnowledgeBases(tx).get(kb_id).key
             for uri in uris:
-                known = Catalogue(tx, key).find(uri)
+                known = Catalogue(tx, key).named(uri)
                 if known is not None:
                     change(tx, key, known, at)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.identifiers import check_whole
 from phaseflow.domain.remote_sources import protocol_of
 from phaseflow.domain.settings import (
     DEFAULT_SOURCE,
@@ -102,12 +103,12 @@ def as_sources(source: SourceLike | None, sources: Mapping[str, SourceLike] | No
         raise _invalid("sources", error) from error
 
 
-def as_phase(name: JobPhase | str) -> JobPhase:
+def as_phase(name: JobPhase | str, field: str = "phase") -> JobPhase:
     """A phase by its name."""
     try:
         return JobPhase(name)
     except ValueError:
-        raise InvalidRequest("phase", f"{name!r} is none of {', '.join(PHASES)}") from None
+        raise InvalidRequest(field, f"{name!r} is none of {', '.join(PHASES)}") from None
 
 
 def as_action(name: Action | str) -> Action:
@@ -120,7 +121,8 @@ def as_action(name: Action | str) -> Action:
 
 def as_phases(names: Iterable[JobPhase | str]) -> list[JobPhase]:
     """Phases to hold, by their names."""
-    return [as_phase(name) for name in _several("hold", "a list of phases", names)]
+    several = _several("hold", "a list of phases", names)
+    return [as_phase(name, f"hold.{number}") for number, name in enumerate(several)]
 
 
 def as_files(files: Iterable[File]) -> Iterable[File]:
@@ -161,11 +163,7 @@ def as_text(field: str, value: str) -> str:
     """Text that can be stored."""
     if not isinstance(value, str):
         raise _wrong(field, "a string", value)
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise InvalidRequest(field, f"{value[:100]!r} holds half a character; give whole ones") from None
-    return value
+    return check_whole(field, value)
 
 
 def as_count(field: str, value: int, least: int, most: int | None = None) -> int:

@@ -261,8 +261,8 @@ class PhaseFlow(Queries):
         return (await self.document_verbs.delete(kb_id, document))[0]
 
     async def remove_document(self, kb_id: str, uri: str) -> Job | None:
-        """The same as ``delete_document``; the newest job of the knowledge base, None when it has never run."""
-        job_id = (await self.document_verbs.delete(kb_id, inputs.as_text("uri", uri)))[1]
+        """The same by the uri alone; the newest job of the knowledge base, None when it has never run."""
+        job_id = (await self.document_verbs.delete(kb_id, inputs.as_text("uri", uri), by_uri=True))[1]
         return None if job_id is None else self._control.job(job_id, kb_id)
 
     async def set_metadata(self, kb_id: str, document: str, metadata: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from phaseflow.domain.documents import DocumentInfo, DocumentRetried, DocumentsChanged, retried
 from phaseflow.domain.errors import DocumentNotFound, HeldBySource, KnowledgeBaseNotFound, UploadTooLarge
+from phaseflow.domain.status import JobStatusResponse
 from phaseflow.flow.documents import Taken
 from phaseflow.http import requests
 from phaseflow.http.documents import DOCUMENT, DOCUMENTS
@@ -53,16 +54,18 @@ async def _answered(call: RequestContext[requests.KbPath, None], taken: Taken) -
 
 
 async def _delete_document(call: RequestContext[requests.DocumentQuery, None]) -> JsonResult:
-    return await _deleted(call, call.at.kb_id, call.at.uri)
+    job = await call.state.flow.remove_document(call.at.kb_id, call.at.uri)
+    return _deleted(None if job is None else await job.status())
 
 
 async def _delete_document_by_id(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
-    return await _deleted(call, call.at.kb_id, call.at.document_id)
+    flow, kb_id = call.state.flow, call.at.kb_id
+    await flow.delete_document(kb_id, call.at.document_id)
+    return _deleted(await flow.newest_status(kb_id))
 
 
-async def _deleted(call: RequestContext[Any, None], kb_id: str, document: str) -> JsonResult:
-    job = await call.state.flow.remove_document(kb_id, document)
-    return JsonResult(DocumentsChanged(documents=[], job=None if job is None else await job.status()), 202)
+def _deleted(job: JobStatusResponse | None) -> JsonResult:
+    return JsonResult(DocumentsChanged(documents=[], job=job), 202)
 
 
 async def _retry_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:

@@ -60,7 +60,12 @@ class Catalogue:
         """One document by its id, or by its uri."""
         row = self.tx.row(
             f"SELECT {_COLUMNS} FROM catalogue WHERE kb_id = ?1 AND document_id = ?2", self.kb_key, id_or_uri
-        ) or self.tx.row(f"SELECT {_COLUMNS} FROM catalogue WHERE kb_id = ?1 AND uri = ?2", self.kb_key, id_or_uri)
+        )
+        return self.named(id_or_uri) if row is None else _known(row)
+
+    def named(self, uri: str) -> KnownDocument | None:
+        """One document by its uri alone, which may have the form of another one's id."""
+        row = self.tx.row(f"SELECT {_COLUMNS} FROM catalogue WHERE kb_id = ?1 AND uri = ?2", self.kb_key, uri)
         return None if row is None else _known(row)
 
     def holders(self) -> set[str]:

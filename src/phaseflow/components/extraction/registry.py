@@ -66,7 +66,7 @@ _MAIL = (b"mime-version:", b"return-path:", b"delivered-to:", b"received: from "
 """The first line of mails as servers keep them. One that was only written may begin like a note."""
 _MAILBOX = re.compile(rb"from \S[^\r\n]* \d\d?:\d\d[^\r\n]*\r?\n(?:>?from |[a-z][\w-]*:)")
 _MARKUP_HEAD = 512
-_IS_UNICODE = "; charset=utf-8"
+_IS_UNICODE, _GIVEN_PLAIN = "; charset=utf-8", "text/plain; as=given"
 # A page, XML and source code that declare a charset, the shifts of encodings in seven bits, and RTF, whose bytes are
 # those of a code page.
 _DECLARATIONS = re.compile(r"charset|coding|~\{|\x1b\$|\A\s*\{\\rtf", re.I)
@@ -80,8 +80,8 @@ def extract(
 
     The format follows from ``declared_type`` (a media type; parameters are passed over), else from the extension of
     ``name``, else from the content; but a PDF is read as a PDF, and a page called ``.xls`` as a page, whatever the
-    name. ``declared_charset`` is what an HTTP header says. An empty document has the text ``""``. Blocking; call it in
-    a worker thread, or where ``needs_worker`` says so in a worker process.
+    name, unless the type comes from ``as_given``. ``declared_charset`` is what an HTTP header says. An empty document
+    has the text ``""``. Blocking; call it in a worker thread, or where ``needs_worker`` says so in a worker process.
 
     Raises DocumentError: ``unsupported_format`` and ``missing_extra`` (not counted against the error budget),
     ``decode_error``, ``too_complex``, ``too_large``, ``malformed``, ``encrypted``, ``no_text_layer``,
@@ -90,7 +90,7 @@ def extract(
     if not data:
         return Extracted("", Raw(data, name).base_name, PLAIN)
     extension, declared = _extension(name), _media_type(declared_type)
-    named = _format(data, name, extension, declared)
+    named = _chosen(data, name, declared_type)
     found = named.extractor(Raw(data, name, declared_charset))
     text, parts = found.text, found.parts
     if (clean := without_blobs(text)) is not text:
@@ -117,7 +117,7 @@ def needs_worker(data: bytes, name: str, *, declared_type: str | None = None) ->
     """
     if not data:
         return False
-    found = _format(data, name, _extension(name), _media_type(declared_type))
+    found = _chosen(data, name, declared_type)
     return found.is_binary or found.is_risky or len(data) > LARGE
 
 
@@ -131,6 +131,18 @@ def type_of_text(uri: str, text: str) -> str | None:
     if _is_no_text(text[:_PDF_HEAD].encode(), uri):
         return PLAIN + _IS_UNICODE
     return _IS_UNICODE if _DECLARATIONS.search(text, 0, FAR) else None
+
+
+def as_given(media_type: str | None, name: str) -> str | None:
+    """Return the type to declare for a text that was kept with this one: plain text is then plain, whatever its name.
+
+    Servers call whatever they do not know so, and the name knows better; whoever gives a text with its type knows it.
+    """
+    if _media_type(media_type) != PLAIN:
+        return media_type
+    named = _KNOWN.get(_extension(name))
+    is_ours = media_type == PLAIN + _IS_UNICODE and (named is None or named.is_binary)  # of ``type_of_text``
+    return media_type if is_ours else _GIVEN_PLAIN
 
 
 def _is_no_text(data: bytes, name: str) -> bool:
@@ -173,6 +185,12 @@ _DECLARED = {media_type: each for each in FORMATS for media_type in each.media_t
 _REFUSED = {extension: name for name, extensions in UNSUPPORTED.items() for extension in extensions}
 _MISLEADING = frozenset(("text/plain", "application/octet-stream", "application/zip"))
 """Servers send these for whatever they do not know: the extension knows better."""
+
+
+def _chosen(data: bytes, name: str, declared_type: str | None) -> Format:
+    if declared_type == _GIVEN_PLAIN:
+        return _KNOWN["txt"]
+    return _format(data, name, _extension(name), _media_type(declared_type))
 
 
 def _format(data: bytes, name: str, extension: str, declared: str) -> Format:

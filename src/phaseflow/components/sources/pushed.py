@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import anyio.to_thread
 
-from phaseflow.components.extraction.registry import extract
+from phaseflow.components.extraction.registry import as_given, extract
 from phaseflow.components.extraction.types import Extracted
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
 from phaseflow.components.uploads import Uploads
@@ -83,7 +83,7 @@ class PushLoader:
         if found is not None:
             return found
         return await self.workers.extract(
-            data, kept.uri, declared_charset=_charset(kept), declared_type=kept.media_type
+            data, kept.uri, declared_charset=_charset(kept), declared_type=as_given(kept.media_type, kept.uri)
         )
 
 
@@ -93,9 +93,9 @@ async def _in_thread(work: Callable[[], T]) -> T:
 
 def _read_text(workers: AnyPool, data: bytes, kept: Pushed) -> Extracted | None:
     """None for what belongs in a worker."""
-    if workers.takes(data, kept.uri, declared_type=kept.media_type):
+    if workers.takes(data, kept.uri, declared_type=as_given(kept.media_type, kept.uri)):
         return None
-    return extract(data, kept.uri, declared_charset=_charset(kept), declared_type=kept.media_type)
+    return extract(data, kept.uri, declared_charset=_charset(kept), declared_type=as_given(kept.media_type, kept.uri))
 
 
 def _charset(kept: Pushed) -> str | None:
