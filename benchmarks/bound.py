@@ -73,7 +73,7 @@ def copied(database: Path, table: str) -> Callable[[sqlite3.Connection], None]:
 
 
 ROUNDS = 5
-LIBRARIES = "import anyio, asyncio, numpy, pydantic, semantic_text_splitter, sqlite3"
+LIBRARIES = "import aiosqlite, anyio, asyncio, numpy, pydantic, semantic_text_splitter, sqlite3"
 IDLE = """
 import asyncio, sys
 from phaseflow import PhaseFlow

@@ -169,7 +169,7 @@ def started(folder: Path, work: Path, options: argparse.Namespace) -> Iterator[R
         "`phaseflow search`": ([phaseflow, "search", "bench", "how do I back up data?", "--db", str(database)], 0.25),
         "`import phaseflow`": ([sys.executable, "-c", "import phaseflow"], 0.05),
     }
-    libraries = "import anyio, asyncio, click, pydantic, sqlite3"
+    libraries = "import aiosqlite, anyio, asyncio, click, pydantic, sqlite3"
     alone = {wanted: processor([sys.executable, "-c", wanted]) for wanted in (libraries, f"{libraries}, numpy")}
     for name, (command, goal) in commands.items():
         needed = f"{libraries}, numpy" if "search" in name else libraries

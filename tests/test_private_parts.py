@@ -2,10 +2,13 @@
 
 import ast
 import inspect
+import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import httpcore2
 import httpx2
 import pytest
@@ -15,9 +18,10 @@ import phaseflow
 from phaseflow.components.embedders.guarded import GuardedTransport
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.http.connection import _ANSWERING, Connection
+from phaseflow.store.connection import open_connection
 
 ROOT = Path(phaseflow.__file__).parent
-TAKEN: dict[str, set[str]] = {}
+TAKEN = {"store/connection.py": {"_connector", "_thread", "_tx"}}
 """Private attributes of a library's class that a class of ours reads. Those of uvicorn have no underscore."""
 
 
@@ -61,6 +65,20 @@ def test_private_attributes_of_others_stand_where_they_are_known() -> None:
         if "self._" in (source := path.read_text("utf-8")) and (names := set(_inherited_private(ast.parse(source))))
     }
     assert found == TAKEN
+
+
+async def test_a_whole_transaction_is_one_trip_to_the_thread_of_its_connection(tmp_path: Path) -> None:
+    """Breaks when aiosqlite changes how it runs a call in its thread: nothing can be read or written then."""
+
+    def work(bare: sqlite3.Connection) -> tuple[str, int]:
+        bare.execute("CREATE TABLE t (x)")
+        bare.execute("INSERT INTO t VALUES (1)")
+        return threading.current_thread().name, bare.execute("SELECT count(*) FROM t").fetchone()[0]
+
+    (tmp_path / "kb.db").touch()
+    async with open_connection(tmp_path / "kb.db", "rw") as connection:
+        assert isinstance(connection, aiosqlite.Connection)
+        assert await connection.call(work) == ("phaseflow-sqlite", 1)
 
 
 @pytest.mark.parametrize("module", [httptools_impl, h11_impl])

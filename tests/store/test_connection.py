@@ -119,7 +119,7 @@ def test_one_that_is_still_being_opened_is_left_to_its_thread(stalled: Stalled, 
             tasks.start_soon(connection.open)
             assert await anyio.to_thread.run_sync(stalled.began.wait, 60)
             tasks.cancel_scope.cancel()
-        await connection.close(StopDeadline())
+        await connection.leave(StopDeadline())
 
     asyncio.run(main())
     stalled.go_on()
@@ -127,17 +127,6 @@ def test_one_that_is_still_being_opened_is_left_to_its_thread(stalled: Stalled, 
     assert raised == []
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         opened[0].interrupt()
-
-
-async def test_a_whole_transaction_is_one_trip_to_the_thread_of_its_connection(tmp_path: Path) -> None:
-    def work(bare: sqlite3.Connection) -> tuple[str, int]:
-        bare.execute("CREATE TABLE t (x)")
-        bare.execute("INSERT INTO t VALUES (1)")
-        return threading.current_thread().name, bare.execute("SELECT count(*) FROM t").fetchone()[0]
-
-    (tmp_path / "kb.db").touch()
-    async with open_connection(tmp_path / "kb.db", "rw") as connection:
-        assert await connection.call(work) == ("phaseflow-sqlite", 1)
 
 
 @pytest.mark.parametrize(

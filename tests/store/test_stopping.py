@@ -112,4 +112,4 @@ async def test_the_end_of_a_transaction_is_not_interrupted() -> None:
         assert not opened[0].interrupts
         assert await connection.call(lambda bare: not bare.in_transaction)
     finally:
-        await connection.close(StopDeadline())
+        await connection.leave(StopDeadline())

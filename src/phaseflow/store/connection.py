@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
-from typing import Any, TypeVar
+from typing import TypeVar
+
+import aiosqlite
 
 from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreUnavailable
 from phaseflow.domain.globs import glob
@@ -26,20 +26,20 @@ WRITER_BUSY_S = 0.2
 """The same for the writer, which looks in between whether the engine stops."""
 
 
-class Connection:
-    """A connection with a thread of its own, which runs whole functions, one after another.
+class Connection(aiosqlite.Connection):
+    """A connection that takes a whole transaction at once, and whose thread may outlive the event loop.
 
-    A transaction of ten statements is one trip: ten would each go through the event loop and wait for the interpreter
-    lock (measured: a third of the writer's time). Opened once, and closed once by whoever has opened it: its thread is
-    no daemon, so that the interpreter does not end in the middle of a commit.
+    aiosqlite runs single statements in its thread; a transaction of ten would make ten trips, each through the event
+    loop and the interpreter lock (measured: a third of the writer's time). And it answers to the loop of the caller,
+    which may be closed by then: a stop that had to give up on a disk that stands still ended in a traceback. Both go
+    by what it keeps for itself, so ``tests/test_private_parts.py`` says what breaks when that changes. Opened once, and
+    closed once by whoever has opened it.
     """
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
-        self._connect = connect
-        self._bare: sqlite3.Connection | None = None
-        self._calls: SimpleQueue[tuple[LoopAnswer[Any], Callable[[], Any]] | None] = SimpleQueue()
+        super().__init__(connect, 64)
         self._is_closed = False
-        self._thread = Thread(target=self._serve, name="phaseflow-sqlite")
+        self._thread.name = "phaseflow-sqlite"
 
     async def open(self) -> None:
         """Start the thread and connect. Raises what connecting raises. Cancelling leaves it to the thread."""
@@ -51,50 +51,50 @@ class Connection:
 
         Cancelling does not stop it: what comes next waits for its end.
         """
-        if self._bare is None or self._is_closed:
+        if self._connection is None or self._is_closed:
             raise EngineStopped("the database was closed")
-        return await self._answered(partial(work, self._bare))
+        return await self._answered(partial(work, self._connection))
 
-    async def close(self, ending: StopDeadline) -> None:
+    async def leave(self, ending: StopDeadline) -> None:
         """Take no more calls, and wait until those on their way are done and the file is closed.
 
         What still runs there at the deadline is interrupted. What cannot be is left to the thread, which closes the
         file after it, even when the loop is no more, and prints nothing.
         """
-        if self._bare is None:  # it could not be opened, or is still being opened: then the thread closes it
+        if self._connection is None:  # it could not be opened, or is still being opened: then the thread closes it
             self._end().cancel()
             return
         with ending.limit(CLOSE_S):
             with ending.limit(PARTS_S) as patience:
                 await self.call(lambda _: None)
-            if patience.cancelled_caught:
-                self._bare.interrupt()
+            if patience.cancelled_caught and self._connection is not None:
+                self._connection.interrupt()
             await self._end()
 
     def _end(self) -> "asyncio.Future[None]":
         self._is_closed = True
-        answer = LoopAnswer[None]()
-        self._calls.put((answer, self._close))
-        self._calls.put(None)
-        return answer.future
+        return self._asked(self._close)
 
     async def _answered(self, call: Callable[[], T]) -> T:
-        answer = LoopAnswer[T]()
-        self._calls.put((answer, call))
-        return await answer.future
+        return await self._asked(call)
 
-    def _serve(self) -> None:
-        while (asked := self._calls.get()) is not None:
-            answer, call = asked
+    def _asked(self, call: Callable[[], T]) -> "asyncio.Future[T]":
+        answer = LoopAnswer[T]()
+
+        def run() -> None:
             answer.of(call)()
-            del asked, answer, call  # and what they hold, before the wait for the next
+
+        self._tx.put_nowait((None, run))  # None: aiosqlite's thread answers to no loop by itself
+        return answer.future
 
     def _open(self) -> None:
-        self._bare = self._connect()
+        self._connection = self._connector()
 
     def _close(self) -> None:
-        if self._bare is not None:
-            self._bare.close()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self.stop()  # in its thread, which has no loop: it ends after this, and answers to nobody
 
 
 @asynccontextmanager
@@ -122,7 +122,7 @@ async def _opened(path: Path, uri: str, pragmas: tuple[str, ...], ending: StopDe
             raise explained(error, path) from error
         yield connection
     finally:
-        await connection.close(ending)
+        await connection.leave(ending)
 
 
 def _connect(uri: str, pragmas: tuple[str, ...]) -> sqlite3.Connection:
