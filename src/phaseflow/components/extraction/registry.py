@@ -59,8 +59,7 @@ _AROUND_WORKBOOKS = tuple(
 )
 """Documents of others may hold a workbook."""
 _HTML_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body")
-_XML = b"<?xml"
-_XHTML = b"<html"
+_XML, _XHTML = b"<?xml", b"<html"
 _CONTENT_LINES = {b"begin:vcard": "vcf", b"begin:vcalendar": "ics"}
 _MAIL = (b"mime-version:", b"return-path:", b"delivered-to:", b"received: from ", b"x-mozilla-status:")
 """The first line of mails as servers keep them. One that was only written may begin like a note."""
@@ -287,8 +286,6 @@ def _by_columns(named: Format, data: bytes) -> Format | None:
 
 
 _OPEN_ZIP = "unpack it, have ZIP archives of a folder opened (--archives, or archives: true in the source)"
-
-
 _RECOGNISED = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
