@@ -52,4 +52,4 @@ def pytest_configure() -> None:
         return await run_sync(late(work), *given, **options)
 
     setattr(Connection, "call", late_call)  # noqa: B010  # mypy lets nobody assign to a method
-    setattr(anyio.to_thread, "run_sync", late_run)  # noqa: B010
+    setattr(anyio.to_thread, "run_sync", late_run)  # noqa: B010  # as above
