@@ -20,9 +20,10 @@ from phaseflow.domain.errors import ComponentUnavailable, DocumentError, Transie
 from phaseflow.domain.settings import SOURCE
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished, until
-from tests.stopwatch import fail_soon
+from tests.stopwatch import fail_soon, slowness
 
-TOTAL_S = 0.3
+TOTAL_S = 0.3 * min(10.0, slowness())
+"""What one page may take: a page that does not hang answers within it, also on a busy machine."""
 DRIP_S = 0.02
 LONG_S = 20.0
 """What would last for ever has not ended by then, however busy the machine is."""
