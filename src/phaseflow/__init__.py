@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from phaseflow.domain.errors import NotADatabase as NotADatabase
     from phaseflow.domain.errors import NoText as NoText
     from phaseflow.domain.errors import PhaseflowError as PhaseflowError
+    from phaseflow.domain.errors import PreconditionFailed as PreconditionFailed
     from phaseflow.domain.errors import RateLimited as RateLimited
     from phaseflow.domain.errors import SourceNotAllowed as SourceNotAllowed
     from phaseflow.domain.errors import StoreUnavailable as StoreUnavailable
@@ -72,7 +73,8 @@ _HOMES = {
         "BackupFailed", "Busy", "ComponentUnavailable", "DatabaseHeld", "DocumentError", "DocumentNotFound",
         "EmbedderDown", "EngineStopped", "HeldBySource", "IndexUnavailable", "InvalidRequest", "InvalidTransition",
         "JobConflict", "JobNotFound", "KnowledgeBaseNotFound", "NewerDatabase", "NoText", "NotADatabase",
-        "PhaseflowError", "RateLimited", "SourceNotAllowed", "StoreUnavailable", "TransientError", "UploadTooLarge",
+        "PhaseflowError", "PreconditionFailed", "RateLimited", "SourceNotAllowed", "StoreUnavailable", "TransientError",
+        "UploadTooLarge",
     ),
     "phaseflow.domain.ingestion": ("IngestionState",),
     "phaseflow.domain.new_document": ("NewDocument",),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,11 @@ from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.parameters import KB, NAME
 from phaseflow.cli.place import Place, anywhere, changing
 from phaseflow.cli.terminal import answer_text, say
+
+if TYPE_CHECKING:
+    from phaseflow.client import Client
+    from phaseflow.domain.documents import DocumentInfo
+    from phaseflow.flow import PhaseFlow
 
 
 def as_metadata(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> dict[str, Any] | None:
@@ -75,14 +80,26 @@ def shown_value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+async def _set(flow: "PhaseFlow | Client", kb_id: str, document_id: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """Change these names, and no other that somebody else changes at the same time; all there are then."""
+    from phaseflow.flow.on_newest import on_newest
+
+    def changed(seen: "DocumentInfo") -> dict[str, Any]:
+        return {key: value for key, value in {**seen.metadata, **changes}.items() if value is not None}
+
+    async def write(seen: "DocumentInfo") -> None:
+        await flow.set_metadata(kb_id, document_id, changed(seen), if_match=seen.etag)
+
+    return changed((await on_newest(lambda: flow.document(kb_id, document_id), write))[0])
+
+
 async def _metadata(place: Place, as_json: bool, kb_id: str, uri: str, changes: dict[str, Any]) -> Exit:
     async with place.reading() as reader:
         known = await reader.document(kb_id, uri)  # before the engine is opened: what is not there changes nothing
     shown = dict(known.metadata)
     if changes:
-        shown = {key: value for key, value in {**shown, **changes}.items() if value is not None}
         async with changing(place) as flow:
-            await flow.set_metadata(kb_id, known.id, shown)
+            shown = await _set(flow, kb_id, known.id, changes)
     if as_json:
         answer_text(json.dumps(shown, ensure_ascii=False))
         return Exit.COMPLETED

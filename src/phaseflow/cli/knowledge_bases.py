@@ -17,8 +17,10 @@ from phaseflow.domain.counting import counted
 from phaseflow.domain.vocabulary import Action, JobStatus
 
 if TYPE_CHECKING:
+    from phaseflow.client import Client
     from phaseflow.domain.settings import Settings
-    from phaseflow.domain.status import JobStatusResponse
+    from phaseflow.domain.status import JobStatusResponse, KnowledgeBase
+    from phaseflow.flow import PhaseFlow
 
 
 @click.command()
@@ -100,9 +102,9 @@ async def _settings(place: Place, as_json: bool, kb_id: str, pairs: Sequence[tup
     async with place.reading() as reader:
         kb = await reader.kb(kb_id)
     if pairs:
-        wanted = _changed(kb.settings, pairs)
+        _changed(kb.settings, pairs)  # before the engine is opened: what cannot be used changes nothing
         async with changing(place) as flow:
-            kb = await flow.put_kb(kb_id, None, wanted)
+            kb = await _put(flow, kb_id, pairs)
     if as_json:
         answer(kb.settings)
         return Exit.COMPLETED
@@ -117,6 +119,16 @@ async def _settings(place: Place, as_json: bool, kb_id: str, pairs: Sequence[tup
     if pairs and kb.job is not None and (keeps := _keeps_settings(kb.job)):
         say(keeps)
     return Exit.COMPLETED
+
+
+async def _put(flow: "PhaseFlow | Client", kb_id: str, pairs: Sequence[tuple[list[str], Any]]) -> "KnowledgeBase":
+    """Change these settings, and no other that somebody else changes at the same time."""
+    from phaseflow.flow.on_newest import on_newest
+
+    async def write(seen: "KnowledgeBase") -> "KnowledgeBase":
+        return await flow.put_kb(kb_id, None, _changed(seen.settings, pairs), if_match=seen.etag)
+
+    return (await on_newest(lambda: flow.kb(kb_id), write))[1]
 
 
 def _how_to_begin(kb_id: str, job: "JobStatusResponse | None") -> str:

@@ -9,12 +9,14 @@ import httpx2
 from pydantic import BaseModel
 
 from phaseflow.client.calls import ServiceCall, ServiceFeed
+from phaseflow.client.conditions import conditions
 from phaseflow.client.connection import Connection, job_path, part
 from phaseflow.client.definitions import definition
 from phaseflow.client.document_calls import DocumentCalls, document_path, kb_path, naming, new_kb_path
 from phaseflow.client.errors import HistoryLost, check_empty
 from phaseflow.domain.choices import FolderListing
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
+from phaseflow.domain.etags import Etags
 from phaseflow.domain.filters import read_filter
 from phaseflow.domain.settings import AnySource, Settings
 from phaseflow.domain.status import (
@@ -122,9 +124,13 @@ class Calls(DocumentCalls):
         settings: Settings | None = None,
         *,
         sources: Mapping[str, Source | str | Path] | None = None,
+        if_match: Etags | None = None,
+        if_none_match: Etags | None = None,
     ) -> KnowledgeBase:
-        """Create a knowledge base or change it."""
-        return await self._ask(KnowledgeBase, "PUT", new_kb_path(kb_id), json=definition(source, sources, settings))
+        """Create a knowledge base or change it: while its ``etag`` is still ``if_match``, or it is not there yet
+        (``if_none_match="*"``), else PreconditionFailed."""
+        wanted, headers = definition(source, sources, settings), conditions(if_match, if_none_match)
+        return await self._ask(KnowledgeBase, "PUT", new_kb_path(kb_id), json=wanted, headers=headers)
 
     @ServiceCall
     async def delete_kb(self, kb_id: str) -> None:

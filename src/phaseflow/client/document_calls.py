@@ -12,10 +12,12 @@ from typing import Any, BinaryIO, TypeVar
 from pydantic import BaseModel
 
 from phaseflow.client.calls import ServiceCall
+from phaseflow.client.conditions import conditions
 from phaseflow.client.connection import check_sendable
 from phaseflow.components.given_files import opened
 from phaseflow.domain.documents import DocumentInfo, DocumentRetried, DocumentsChanged, PushedDocument
 from phaseflow.domain.errors import DocumentNotFound, KnowledgeBaseNotFound
+from phaseflow.domain.etags import Etags
 from phaseflow.domain.identifiers import DOCUMENT_ID, KB_ID, check_kb_id, document_id
 from phaseflow.domain.new_document import NewDocument
 from phaseflow.domain.status import Page
@@ -86,11 +88,19 @@ class DocumentCalls:
             return await self._ask(DocumentInfo, "POST", f"{document_path(kb_id, document)}/skip")
 
     @ServiceCall
-    async def set_metadata(self, kb_id: str, document: str, metadata: Mapping[str, Any]) -> DocumentInfo:
-        """Replace the metadata of a document."""
-        body = {"metadata": dict(metadata)}
+    async def set_metadata(
+        self,
+        kb_id: str,
+        document: str,
+        metadata: Mapping[str, Any],
+        *,
+        if_match: Etags | None = None,
+        if_none_match: Etags | None = None,
+    ) -> DocumentInfo:
+        """Replace the metadata of a document: while its ``etag`` is still ``if_match``, else PreconditionFailed."""
+        body, headers = {"metadata": dict(metadata)}, conditions(if_match, if_none_match)
         with naming(kb_id, document):
-            return await self._ask(DocumentInfo, "PATCH", document_path(kb_id, document), json=body)
+            return await self._ask(DocumentInfo, "PATCH", document_path(kb_id, document), json=body, headers=headers)
 
 
 @contextmanager

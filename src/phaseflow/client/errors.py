@@ -72,7 +72,7 @@ _KINDS: dict[str, type[PhaseflowError]] = {
         errors.InvalidRequest, errors.SourceNotAllowed, errors.StoreUnavailable, errors.EngineStopped,
         errors.Busy,
         errors.DocumentNotFound, errors.NoText, errors.HeldBySource, errors.UploadTooLarge, errors.WebhookNotFound,
-        errors.IndexUnavailable,
+        errors.IndexUnavailable, errors.PreconditionFailed,
     )
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from phaseflow.domain.etags import etag_of
 from phaseflow.domain.status import Count, JobStatusResponse, Timestamp, Value
 from phaseflow.domain.vocabulary import DocumentStatus, JobPhase, JobStatus
 
@@ -42,6 +43,11 @@ class DocumentInfo(Value):
     created_at: Timestamp
     updated_at: Timestamp
     indexed_at: Timestamp | None
+
+    @property
+    def etag(self) -> str:
+        """Names its metadata, which are what can be edited: another one after each change to them."""
+        return etag_of([self.id, self.metadata])
 
 
 class DocumentRetried(DocumentInfo):

@@ -1,14 +1,15 @@
 """The values that leave the library, with the fields of the public contract: status, transitions, failures, lists."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from operator import not_
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from phaseflow.domain.etags import etag_of
 from phaseflow.domain.indexed_with import IndexedWith, StaleSetting
-from phaseflow.domain.settings import Settings, Source
+from phaseflow.domain.settings import SOURCES, Settings, Source
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus, SearchMode, WaitingOn
 
 
@@ -167,6 +168,20 @@ class KnowledgeBase(Value):
     updated_at: Timestamp
     job: JobStatusResponse | None
     sync: SyncState | None = None
+
+    @property
+    def etag(self) -> str:
+        """Names its definition, which is what can be edited: another one after each change to sources or settings.
+
+        Neither jobs nor documents change it. One that was deleted and made anew has another one.
+        """
+        return definition_etag(self.kb_id, self.created_at, self.sources, self.settings)
+
+
+def definition_etag(kb_id: str, created_at: datetime, sources: Mapping[str, Source], settings: Settings) -> str:
+    """The ``etag`` of a knowledge base, by what is shown of its definition."""
+    shown = SOURCES.dump_python(dict(sources), mode="json")
+    return etag_of([kb_id, timestamp(created_at), shown, settings.model_dump(mode="json")])
 
 
 class Vacuumed(Value):

@@ -4,7 +4,9 @@ from datetime import datetime
 
 from phaseflow.components.uploads import Uploads, disk
 from phaseflow.domain.errors import InvalidRequest, KnowledgeBaseNotFound
+from phaseflow.domain.etags import Precondition
 from phaseflow.domain.settings import DEFAULT_SOURCE, SOURCES, Settings, UploadSource
+from phaseflow.flow.kb_view import etag_of_kb
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.pushed import PushedDocuments
 from phaseflow.store.transaction import Transaction
@@ -49,11 +51,22 @@ class Definitions:
             KnowledgeBases(tx).put(kb_id, _UPLOAD, self.settings_json(None, None), at)
         return KnowledgeBases(tx).get(kb_id)
 
-    def put(self, tx: Transaction, kb_id: str, sources: str | None, settings: Settings | None, at: datetime) -> None:
-        """Create or change a knowledge base. Raises KnowledgeBaseNotFound without a source on an unknown one."""
+    def put(
+        self,
+        tx: Transaction,
+        kb_id: str,
+        sources: str | None,
+        settings: Settings | None,
+        at: datetime,
+        precondition: Precondition,
+    ) -> None:
+        """Create or change a knowledge base. Raises KnowledgeBaseNotFound without a source on an unknown one,
+        PreconditionFailed where it is not as it has to be."""
         kb = KnowledgeBases(tx).find(kb_id)
         if kb is None and sources is None:
             raise KnowledgeBaseNotFound(kb_id)
+        if not precondition.is_empty:
+            precondition.check(f"knowledge base {kb_id!r}", etag_of_kb(kb))
         KnowledgeBases(tx).put(kb_id, sources, self.settings_json(settings, kb), at)
 
     def remove(self, tx: Transaction, kb_id: str) -> str:

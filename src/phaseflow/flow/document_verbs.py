@@ -12,11 +12,12 @@ from typing import Any
 import anyio.to_thread
 
 from phaseflow.domain.errors import DocumentNotFound, HeldBySource
+from phaseflow.domain.etags import Precondition
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.new_document import check_metadata
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import as_text
-from phaseflow.store import passages, taken_out
+from phaseflow.store import document_status, passages, taken_out
 from phaseflow.store.catalogue import Catalogue, KnownDocument
 from phaseflow.store.failures import Failures
 from phaseflow.store.inbox import Inbox
@@ -61,11 +62,17 @@ class DocumentVerbs:
         """Leave out each that there is, in one transaction; give a bounded number of them."""
         await self._change_each(kb_id, uris, _skip, takes_out=True)
 
-    async def set_metadata(self, kb_id: str, document: str, metadata: Mapping[str, Any]) -> _DocumentChange:
-        """Replace its metadata."""
+    async def set_metadata(
+        self, kb_id: str, document: str, metadata: Mapping[str, Any], precondition: Precondition
+    ) -> _DocumentChange:
+        """Replace its metadata. Raises PreconditionFailed where they are not as they have to be."""
         given = json.dumps(check_metadata(metadata))
 
         def change(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
+            if not precondition.is_empty:
+                seen = document_status.view(tx, key, KnowledgeBases(tx).get(kb_id).index_version)
+                shown = document_status.some(tx, seen, [known.uri])[known.uri]
+                precondition.check(f"document {known.uri!r}", shown.etag)
             Catalogue(tx, key).set_metadata(known.uri, given, replaces=True, at=at)
 
         return await self._change(kb_id, document, change)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from phaseflow.domain.indexed_with import CustomComponent, IndexedWith, StaleSetting, stale
 from phaseflow.domain.settings import DEFAULT_SOURCE, SOURCES, FolderSource, Settings, as_given
-from phaseflow.domain.status import KnowledgeBase
+from phaseflow.domain.status import KnowledgeBase, definition_etag
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.inputs import Source
 from phaseflow.flow.readings import Composed, Readings
@@ -29,10 +29,8 @@ class KbView:
     def compose(self, tx: Transaction, record: KnowledgeBaseRecord, composed: Composed) -> KnowledgeBase:
         """One knowledge base; ``composed`` makes the status of its newest job."""
         latest = Jobs(tx).latest(record.id)
-        stored = {} if record.sources is None else SOURCES.validate_json(record.sources)
-        sources = {name: _as_given(source) for name, source in stored.items()}
+        sources, settings = _sources(record), Settings.model_validate_json(record.settings)
         documents, chunks = document_counts.searchable(tx, record.key, record.index_version)
-        settings = Settings.model_validate_json(record.settings)
         live = None
         if documents and record.live_settings is not None:
             live = IndexedWith.model_validate_json(record.live_settings)
@@ -59,6 +57,19 @@ class KbView:
         own = {"chunker", "chunk_size", "chunk_overlap"} if live.chunker is not None else set()
         own |= {"embedder"} if isinstance(live.embedder, CustomComponent) else set()
         return [each for each in found if each.setting not in own]
+
+
+def etag_of_kb(record: KnowledgeBaseRecord | None) -> str | None:
+    """The ``etag`` of a knowledge base as it is shown; None where there is none."""
+    if record is None:
+        return None
+    settings = Settings.model_validate_json(record.settings).marked(chosen_by_client=False)
+    return definition_etag(record.id, record.created_at, _sources(record), settings)
+
+
+def _sources(record: KnowledgeBaseRecord) -> dict[str, Source]:
+    stored = {} if record.sources is None else SOURCES.validate_json(record.sources)
+    return {name: _as_given(source) for name, source in stored.items()}
 
 
 def _as_given(source: Source) -> Source:

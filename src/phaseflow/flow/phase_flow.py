@@ -9,6 +9,7 @@ from phaseflow.actors.context import Policies
 from phaseflow.components.protocols import Chunker, Index, Loader, TextSplitter
 from phaseflow.components.upload_batch import UploadBatch
 from phaseflow.components.uploads import UploadLimits, Uploads
+from phaseflow.domain.etags import Etags, Precondition
 from phaseflow.domain.new_document import NewDocument
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, Transition, Vacuumed
@@ -144,16 +145,10 @@ class PhaseFlow(Queries):
         return KbNotes(self._engine.hub)
 
     async def start(
-        self,
-        kb_id: str,
-        source: inputs.SourceLike | None = None,
-        *,
-        sources: Mapping[str, inputs.SourceLike] | None = None,
-        full: bool = False,
-        hold: Iterable[JobPhase | str] = (),
-        settings: inputs.SettingsLike | None = None,
-        allow_deletes: bool = False,
-    ) -> Job:
+        self, kb_id: str, source: inputs.SourceLike | None = None, *,
+        sources: Mapping[str, inputs.SourceLike] | None = None, full: bool = False,
+        hold: Iterable[JobPhase | str] = (), settings: inputs.SettingsLike | None = None, allow_deletes: bool = False,
+    ) -> Job:  # fmt: skip
         """Make a new job, which runs once a slot is free. A source creates the knowledge base or changes it: it becomes
         the only one, named ``default``; ``sources`` are several, by name. The job reads all of them.
 
@@ -167,15 +162,15 @@ class PhaseFlow(Queries):
         )
 
     async def put_kb(
-        self,
-        kb_id: str,
-        source: inputs.SourceLike | None = None,
-        settings: inputs.SettingsLike | None = None,
-        *,
+        self, kb_id: str, source: inputs.SourceLike | None = None, settings: inputs.SettingsLike | None = None, *,
         sources: Mapping[str, inputs.SourceLike] | None = None,
-    ) -> KnowledgeBase:
-        """Create a knowledge base or change it. A running job keeps the sources and settings it started with."""
-        await self._starting.put_kb(kb_id, source, settings, sources)
+        if_match: Etags | None = None, if_none_match: Etags | None = None,
+    ) -> KnowledgeBase:  # fmt: skip
+        """Create a knowledge base or change it. A running job keeps the sources and settings it started with.
+
+        ``if_match``: the ``etag`` that it must have, else PreconditionFailed; ``if_none_match="*"``: it must be new.
+        """
+        await self._starting.put_kb(kb_id, source, settings, sources, Precondition(if_match, if_none_match))
         return await self.kb(kb_id)
 
     async def pause(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:
@@ -265,12 +260,17 @@ class PhaseFlow(Queries):
         job_id = (await self.document_verbs.delete(kb_id, inputs.as_text("uri", uri), by_uri=True))[1]
         return None if job_id is None else self._control.job(job_id, kb_id)
 
-    async def set_metadata(self, kb_id: str, document: str, metadata: Mapping[str, Any]) -> str:
+    async def set_metadata(
+        self, kb_id: str, document: str, metadata: Mapping[str, Any], *,
+        if_match: Etags | None = None, if_none_match: Etags | None = None,
+    ) -> str:  # fmt: skip
         """Replace the metadata of a document, also what was found in it. Nothing is loaded or embedded again.
 
-        Raises InvalidRequest, naming the field: at most 64 names and 16 KB; texts, numbers, booleans, lists of texts.
+        ``if_match``: the ``etag`` of what was read; PreconditionFailed where that has changed since. Raises
+        InvalidRequest, naming the field: at most 64 names and 16 KB; texts, numbers, booleans, lists of texts.
         """
-        return (await self.document_verbs.set_metadata(kb_id, document, metadata))[0]
+        wanted = Precondition(if_match, if_none_match)
+        return (await self.document_verbs.set_metadata(kb_id, document, metadata, wanted))[0]
 
     async def delete_kb(self, kb_id: str) -> None:
         """Delete a knowledge base and free its name. Raises JobConflict while a job is not over."""

@@ -8,6 +8,7 @@ from functools import partial
 from phaseflow.components.sources.changed_files import ChangedFiles
 from phaseflow.components.sources.prefixed import source_uris
 from phaseflow.domain import tracing
+from phaseflow.domain.etags import Precondition
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
@@ -90,6 +91,7 @@ class Starting:
         source: inputs.SourceLike | None,
         settings: inputs.SettingsLike | None,
         sources: Mapping[str, inputs.SourceLike] | None,
+        precondition: Precondition,
     ) -> None:
         """Create a knowledge base or change it."""
         check_kb_id(kb_id)
@@ -97,7 +99,7 @@ class Starting:
         chosen, at = inputs.as_settings(settings), hub.clock.now()
         await self._check_stored(kb_id, chosen)
         await hub.database.write(
-            lambda tx: self._engine.definitions.put(tx, kb_id, given, chosen, at),
+            lambda tx: self._engine.definitions.put(tx, kb_id, given, chosen, at, precondition),
             durable=True,
             then=lambda _: hub.feed.touch(kb_id),
         )

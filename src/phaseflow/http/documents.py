@@ -55,7 +55,7 @@ ENDPOINTS = [
     Endpoint("GET", f"{KB}/pushed", "What is kept of the documents that were pushed, by uri", _list_pushed,
              {200: Page[PushedDocument]}, requests.PushedList, problems=(KnowledgeBaseNotFound,)),
     Endpoint("GET", DOCUMENT, "One document", _get_document, {200: DocumentInfo}, requests.DocumentPath,
-             problems=_NO_DOCUMENT),
+             problems=_NO_DOCUMENT, is_tagged=True),
     Endpoint("GET", f"{DOCUMENT}/text", "The text that was extracted from a document", _get_document_text, {200: TEXT},
              requests.DocumentPath, problems=(*_NO_DOCUMENT, NoText)),
     Endpoint("GET", f"{DOCUMENT}/chunks", "The passages of a document", _list_document_chunks,

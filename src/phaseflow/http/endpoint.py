@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from phaseflow.domain.documents import DocumentsChanged
+from phaseflow.domain.documents import DocumentInfo, DocumentsChanged
 from phaseflow.domain.errors import InvalidRequest, PhaseflowError
 from phaseflow.domain.status import JobStatusResponse, KnowledgeBase, Page
 from phaseflow.domain.validation import first_fault
@@ -28,6 +28,7 @@ MULTIPART = "multipart/form-data"
 _API = "/api/"
 _SHOWN = 64
 """Characters of an unknown name."""
+_TAGGED = KnowledgeBase | DocumentInfo
 _BOUND = {"kb_id": "kb", "job_id": "job"}
 """Parameters of the path that stand in the log, under the names they have there."""
 
@@ -78,7 +79,8 @@ class Endpoint:
     """One method of one path.
 
     ``answers`` says what each good status carries: a model, events, nothing, or text of a media type. ``problems`` are
-    the errors it may answer besides those that any endpoint may. ``takes_files``: the handler reads the body itself,
+    the errors it may answer besides those that any endpoint may. ``is_tagged``: its answers have the ``ETag`` of what
+    they show. ``takes_files``: the handler reads the body itself,
     parts of a form named ``files``, or JSON (``body``). ``public``: no token is asked for.
     """
 
@@ -92,6 +94,7 @@ class Endpoint:
     body_required: bool = False
     takes_form: bool = False
     takes_files: bool = False
+    is_tagged: bool = False
     problems: Sequence[type[PhaseflowError]] = field(default=())
     public: bool = False
 
@@ -119,7 +122,8 @@ class Endpoint:
             call.bind_job(answer.value.job_id)
         for kb_id in _told(answer.value):
             state.hub.invalidate(kb_id)
-        return Response(answer.value.model_dump_json(), answer.status, media_type=JSON)
+        headers = {"ETag": f'"{answer.value.etag}"'} if isinstance(answer.value, _TAGGED) and self.is_tagged else None
+        return Response(answer.value.model_dump_json(), answer.status, headers, JSON)
 
     @property
     def is_strict(self) -> bool:
@@ -149,9 +153,10 @@ class Endpoint:
                 raise InvalidRequest(name, "is given more than once; give it once")
 
     def _headers(self, request: Request) -> dict[str, str]:
-        """The blanks round a value are no part of it (RFC 9110, 5.5); the server leaves those behind it on."""
+        """The blanks round a value are no part of it (RFC 9110, 5.5); the server leaves those behind it on. One header
+        on several lines is one list (5.3)."""
         given = request.headers
-        return {name: given[name].strip(" \t") for name in self.parameters.headers if name in given}
+        return {name: ", ".join(given.getlist(name)).strip(" \t") for name in self.parameters.headers if name in given}
 
     async def _checked_body(self, state: AppState, request: Request) -> BaseModel | None:
         if self.body is None or self.takes_files:

@@ -14,6 +14,7 @@ from phaseflow.domain.errors import (
     JobNotFound,
     KnowledgeBaseNotFound,
     PhaseflowError,
+    PreconditionFailed,
     SourceNotAllowed,
 )
 from phaseflow.domain.status import (
@@ -29,6 +30,7 @@ from phaseflow.http import requests
 from phaseflow.http.app_state import AppState
 from phaseflow.http.endpoint import JSON, Endpoint, JsonResult, Parameters, RequestContext
 from phaseflow.http.event_id import EventId
+from phaseflow.http.preconditions import KbChange
 from phaseflow.http.problems import LimitReached
 from phaseflow.http.stream import EVENTS, EventStream
 
@@ -64,11 +66,14 @@ async def _get_kb(call: RequestContext[requests.KbPath, None]) -> JsonResult:
     return JsonResult(await call.state.flow.kb(call.at.kb_id))
 
 
-async def _put_kb(call: RequestContext[requests.KbPath, requests.KnowledgeBaseBody]) -> JsonResult:
+async def _put_kb(call: RequestContext[KbChange, requests.KnowledgeBaseBody]) -> JsonResult:
     await check_room(call)
-    return JsonResult(
-        await call.state.flow.put_kb(call.at.kb_id, call.body.source, call.body.settings, sources=call.body.sources)
-    )
+    at, body = call.at, call.body
+    kb = await call.state.flow.put_kb(
+        at.kb_id, body.source, body.settings, sources=body.sources,
+        if_match=at.if_match, if_none_match=at.if_none_match,
+    )  # fmt: skip
+    return JsonResult(kb)
 
 
 async def _delete_kb(call: RequestContext[requests.KbPath, None]) -> JsonResult:
@@ -218,11 +223,12 @@ ENDPOINTS = [
     _read(KBS, "All knowledge bases, each with its latest job", _list_kbs, Page[KnowledgeBase], requests.KbList),
     Endpoint("GET", "/api/ingestion/revisions", "Which knowledge bases there are, and which may have changed",
              _revisions, {200: Revisions}),
-    _read(KB, "One knowledge base", _get_kb, KnowledgeBase, requests.KbPath, _NO_KB),
+    Endpoint("GET", KB, "One knowledge base", _get_kb, {200: KnowledgeBase}, requests.KbPath, problems=_NO_KB,
+             is_tagged=True),
     Endpoint(
-        "PUT", KB, "Create or change a knowledge base", _put_kb, {200: KnowledgeBase}, requests.KbPath,
+        "PUT", KB, "Create or change a knowledge base", _put_kb, {200: KnowledgeBase}, KbChange,
         requests.KnowledgeBaseBody, body_required=True,
-        problems=(KnowledgeBaseNotFound, SourceNotAllowed, InvalidRequest, LimitReached),
+        problems=(KnowledgeBaseNotFound, PreconditionFailed, SourceNotAllowed, InvalidRequest, LimitReached),
     ),
     Endpoint(
         "DELETE", KB, "Delete a knowledge base with its index and history", _delete_kb, {204: None}, requests.KbPath,

@@ -57,6 +57,15 @@ def document(endpoints: Sequence[Endpoint], prefix: str, *, cookie: str | None) 
 
 _ABOUT = "Document ingestion in four durable phases whose status never lies."
 
+_TAG: _Json = {
+    "headers": {
+        "ETag": {
+            "description": "Names what can be edited of this, for If-Match.",
+            "required": True,
+            "schema": {"type": "string"},
+        }
+    }
+}
 _FILES: _Json = {
     "type": "object",
     "properties": {
@@ -169,7 +178,7 @@ def _without_null(schema: _Json) -> _Json:
 def _answers(endpoint: Endpoint, schemas: _Schemas) -> _Json:
     answers: _Json = {}
     for status, kind in endpoint.answers.items():
-        answers[str(status)] = {"description": endpoint.summary}
+        answers[str(status)] = {"description": endpoint.summary} | (_TAG if endpoint.is_tagged else {})
         if isinstance(kind, str):
             schema = {"type": "object"} if kind == JSON else {"type": "string"}
             answers[str(status)]["content"] = {kind.split(";")[0]: {"schema": schema}}

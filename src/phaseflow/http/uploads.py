@@ -9,7 +9,13 @@ import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from phaseflow.domain.documents import DocumentInfo, DocumentRetried, DocumentsChanged, retried
-from phaseflow.domain.errors import DocumentNotFound, HeldBySource, KnowledgeBaseNotFound, UploadTooLarge
+from phaseflow.domain.errors import (
+    DocumentNotFound,
+    HeldBySource,
+    KnowledgeBaseNotFound,
+    PreconditionFailed,
+    UploadTooLarge,
+)
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.flow.documents import Taken
 from phaseflow.http import requests
@@ -18,6 +24,7 @@ from phaseflow.http.endpoint import JSON, Endpoint, JsonResult, RequestContext, 
 from phaseflow.http.ingestion import check_room
 from phaseflow.http.limits import Limits
 from phaseflow.http.multipart import FileParts, boundary_of
+from phaseflow.http.preconditions import DocumentChange
 from phaseflow.http.problems import BodyInterrupted, BodyTooLarge, LimitReached, NotReady
 
 
@@ -78,12 +85,15 @@ async def _skip_document(call: RequestContext[requests.DocumentPath, None]) -> J
     return await _changed(call, await call.state.flow.skip_document(call.at.kb_id, call.at.document_id), 202)
 
 
-async def _set_metadata(call: RequestContext[requests.DocumentPath, requests.MetadataBody]) -> JsonResult:
-    flow, at = call.state.flow, call.at
-    return await _changed(call, await flow.set_metadata(at.kb_id, at.document_id, call.body.metadata), 200)
+async def _set_metadata(call: RequestContext[DocumentChange, requests.MetadataBody]) -> JsonResult:
+    at = call.at
+    uri = await call.state.flow.set_metadata(
+        at.kb_id, at.document_id, call.body.metadata, if_match=at.if_match, if_none_match=at.if_none_match
+    )
+    return await _changed(call, uri, 200)
 
 
-async def _changed(call: RequestContext[requests.DocumentPath, Any], uri: str, status: int) -> JsonResult:
+async def _changed(call: RequestContext[Any, Any], uri: str, status: int) -> JsonResult:
     return JsonResult(await call.state.flow.document(call.at.kb_id, uri), status)
 
 
@@ -135,8 +145,8 @@ ENDPOINTS = [
     ),
     Endpoint(
         "PATCH", DOCUMENT, "Replace the metadata of a document; nothing is embedded again", _set_metadata,
-        {200: DocumentInfo}, requests.DocumentPath, requests.MetadataBody, body_required=True,
-        problems=_NO_DOCUMENT,
+        {200: DocumentInfo}, DocumentChange, requests.MetadataBody, body_required=True,
+        problems=(*_NO_DOCUMENT, PreconditionFailed), is_tagged=True,
     ),
     Endpoint(
         "POST", f"{DOCUMENT}/retry", "Load a document anew, even if it is unchanged", _retry_document,

@@ -10,6 +10,7 @@ PhaseflowError
 ├── WebhookNotFound
 ├── FileNotKept              no such file among those that belong to no knowledge base
 ├── HeldBySource             a document that a source holds, not one that was pushed; nothing was changed
+├── PreconditionFailed       what a change was bound to was changed meanwhile; nothing was changed
 ├── InvalidRequest           a value that cannot be used; names the field
 ├── UploadTooLarge           a file, or all of a knowledge base, larger than is taken; nothing was stored
 ├── SourceNotAllowed         a folder or address outside what was allowed
@@ -67,6 +68,7 @@ from phaseflow.domain.errors.requests import KnowledgeBaseNotFound as KnowledgeB
 from phaseflow.domain.errors.requests import MissingExtra as MissingExtra
 from phaseflow.domain.errors.requests import NoText as NoText
 from phaseflow.domain.errors.requests import PhaseflowError as PhaseflowError
+from phaseflow.domain.errors.requests import PreconditionFailed as PreconditionFailed
 from phaseflow.domain.errors.requests import SourceNotAllowed as SourceNotAllowed
 from phaseflow.domain.errors.requests import UploadTooLarge as UploadTooLarge
 from phaseflow.domain.errors.requests import WebhookNotFound as WebhookNotFound

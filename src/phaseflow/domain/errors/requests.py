@@ -79,6 +79,12 @@ class NoText(DocumentNotFound):
             self.args = (f"nothing was extracted from {uri!r} yet; its status says why",)
 
 
+class PreconditionFailed(PhaseflowError):
+    """What a change was bound to (``if_match``, ``if_none_match``) does not hold. Nothing was changed."""
+
+    code = "precondition_failed"
+
+
 class WebhookNotFound(PhaseflowError):
     """No webhook of that name."""
 

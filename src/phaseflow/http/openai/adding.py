@@ -13,6 +13,7 @@ from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import KnowledgeBase
 from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.flow import PhaseFlow
+from phaseflow.flow.on_newest import on_newest
 from phaseflow.http.app_state import AppState
 from phaseflow.http.ingestion import check_room_for
 from phaseflow.http.openai.errors import NotOffered
@@ -35,7 +36,7 @@ async def add_files(state: AppState, kb_id: str, files: Sequence[StoreFileBody])
     given = [
         None if file.attributes is None else json.dumps(check_metadata(file.attributes, "attributes")) for file in files
     ]
-    await _apply_chunking(flow, await flow.kb(kb_id), files)
+    await on_newest(lambda: flow.kb(kb_id), lambda kb: _apply_chunking(flow, kb, files))
     await check_room_for(state, kb_id, makes_job=False)
     uris = [f"{file.id}/{file.name}" for file in kept]
     # Looked up before they are pushed: a push of the same loads nothing again, but who adds a file that has failed, or
@@ -96,4 +97,4 @@ async def _apply_chunking(flow: PhaseFlow, kb: KnowledgeBase, files: Sequence[St
             " or create another vector store with this strategy"
         )
     settings = Settings.model_validate(kb.settings.model_dump() | sizes_of(different[0]))
-    await flow.put_kb(kb.kb_id, settings=settings)
+    await flow.put_kb(kb.kb_id, settings=settings, if_match=kb.etag)
