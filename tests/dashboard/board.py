@@ -1,13 +1,13 @@
 """The dashboard as one sees it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.stopwatch import patience
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request
+    from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, Route
 
 PATIENCE_S = 10
 NO_ANSWER = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
@@ -17,6 +17,19 @@ NO_ANSWER = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION
 def be_patient(page: "Page") -> None:
     """Have it wait as long as a busy machine may need."""
     page.set_default_timeout(1000 * patience(PATIENCE_S))
+
+
+async def before_saving(page: "Page", method: str, act: Callable[[], Any]) -> None:
+    """Let somebody else act while the first request of this method is on its way to the server."""
+
+    waiting = [act]
+
+    async def held(route: "Route") -> None:
+        if waiting and route.request.method == method:
+            waiting.pop()()
+        await route.continue_()
+
+    await page.route("**/api/ingestion/kb/**", held)
 
 
 class Board:

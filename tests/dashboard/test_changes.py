@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.dashboard.board import Board
+from tests.dashboard.board import Board, before_saving
 from tests.dashboard.service import Service
 from tests.dashboard.test_documents import TOLD, chip, indexed, open_one, sent, shown
 
@@ -65,6 +65,25 @@ async def test_metadata_that_others_have_set_are_in_the_form_and_are_not_overwri
     await form.get_by_role("button", name="Save").click()
     await form.wait_for(state="hidden")
     assert one(service, "docs", uri)["metadata"] == {"author": "Edsger", "year": 1952}
+
+
+async def test_metadata_that_others_set_while_the_form_is_being_saved_are_not_overwritten(
+    board: Board, service: Service
+) -> None:
+    await indexed(board, service, 1)
+    uri = "reliability-000.md"
+    path = f"kb/docs/documents/{one(service, 'docs', uri)['id']}"
+    await open_one(board, uri)
+    await board.page.get_by_role("button", name="Metadata").click()
+    form = board.page.locator("form.metadata")
+    await form.locator("input").first.fill("author")
+    await form.locator("textarea").first.fill("Edsger")
+    await before_saving(board.page, "PATCH", lambda: service.call("PATCH", path, {"metadata": {"author": "Grace"}}))
+    await form.get_by_role("button", name="Save").click()
+    await board.until(form.locator(".meanwhile"), "was changed meanwhile, so nothing was saved.")
+    assert one(service, "docs", uri)["metadata"] == {"author": "Grace"}
+    await form.get_by_role("button", name="Show the new values").click()
+    await board.expect(form.locator("textarea").first).to_have_value("Grace")
 
 
 async def test_the_limits_of_metadata_are_told_before_they_are_sent(board: Board, service: Service) -> None:

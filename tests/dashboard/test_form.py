@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.embedding_server import EmbeddingServer
-from tests.dashboard.board import Board
+from tests.dashboard.board import Board, before_saving
 from tests.dashboard.service import Service, write_documents
 from tests.dashboard.test_verbs import remote
 
@@ -258,3 +258,42 @@ async def test_a_form_makes_nothing_of_what_is_gone_and_takes_nothing_that_is_th
     await board.until(page.locator("#e-name"), "There is a knowledge base taken already.")
     assert {one["kb_id"] for one in service.call("GET", "kb")["items"]} == {"third", "taken"}
     assert service.call("GET", "kb/taken")["source"]["path"] == "docs"
+
+
+async def test_a_change_that_comes_while_the_form_is_being_saved_is_not_overwritten(
+    board: Board, service: Service
+) -> None:
+    write_documents(service.here / "docs", 1)
+    service.put("docs", "docs")
+    page, form = board.page, board.page.locator("#kb-form")
+    await opened(board, "kb/docs")
+    # What the page does after it has looked, and before it has saved.
+    await before_saving(page, "PUT", lambda: service.call("PUT", "kb/docs", {"settings": {"chunk_size": 400}}))
+    await form.locator("#f-every").fill("6h")
+    await form.get_by_role("button", name="Save").click()
+    await board.until(form.locator(".meanwhile"), "docs was changed meanwhile, so nothing was saved.")
+    kb = service.call("GET", "kb/docs")
+    assert (kb["settings"]["chunk_size"], "sync" in kb["settings"]) == (400, False)
+    await page.keyboard.press("Enter")
+    await board.expect(form.locator("#f-chunk-size")).to_have_value("400")
+    await form.locator("#f-every").fill("6h")
+    await saved(board)
+    kb = service.call("GET", "kb/docs")
+    assert (kb["settings"]["chunk_size"], kb["settings"]["sync"]["every"]) == (400, "6h")
+
+
+async def test_two_who_make_a_knowledge_base_of_one_name_do_not_overwrite_each_other(
+    board: Board, service: Service
+) -> None:
+    page, form = board.page, board.page.locator("#kb-form")
+    await opened(board)
+    await form.locator("#f-name").fill("docs")
+    await form.get_by_text("Files you send").click()
+    await before_saving(
+        page,
+        "PUT",
+        lambda: service.call("PUT", "kb/docs", {"source": {"type": "upload"}, "settings": {"chunk_size": 400}}),
+    )
+    await form.get_by_role("button", name="Create").click()
+    await board.until(form.locator("#e-name"), "There is a knowledge base docs already.")
+    assert service.call("GET", "kb/docs")["settings"]["chunk_size"] == 400

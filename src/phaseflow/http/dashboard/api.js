@@ -2,63 +2,15 @@
  * The HTTP API as functions. Each takes the address of the server as its last argument; left out, it is the server
  * that these files came from. Each rejects with ApiError.
  *
- * @import {Failure, DocumentChunk, DocumentFilter, DocumentInfo, DocumentRetried, DocumentVerb, EmbedderAnswer, EmbeddingServers, Filter, FolderListing, IngestionJob, JobPhase, KnowledgeBase, Page, Problem,
+ * @import {Failure, DocumentChunk, DocumentFilter, DocumentInfo, DocumentRetried, DocumentVerb, EmbedderAnswer, EmbeddingServers, Filter, FolderListing, IngestionJob, JobPhase, KnowledgeBase, Page,
  *   SearchMode, SearchResults, Settings, Source, StartOrder, Transition, Verb} from "./phaseflow.d.ts"
  */
 
-import { problemWords, refusalWords } from "./problem-words.js";
+import { all, ApiError, ask, page, problemOf, silence, unchanged } from "./request.js";
+
+export { ApiError };
 
 export const HERE = new URL("..", import.meta.url).href;
-const MOST = 1000;
-
-/** A refusal, in the words of the server. `code` is stable; `field` is the dotted path of a value it cannot use. */
-export class ApiError extends Error {
-  /**
-   * @param {Problem} problem
-   * @param {number} status of HTTP; 0 when there was no answer
-   */
-  constructor(problem, status) {
-    super(refusalWords(problem));
-    this.name = "ApiError";
-    this.status = status;
-    this.code = problem.code;
-    this.field = problem.field ?? null;
-    /** What is wrong with the field, without its name. */
-    this.problem = problemWords(problem);
-    this.allowedActions = problem.allowed_actions ?? [];
-  }
-}
-
-/**
- * @param {string} base
- * @param {string} method
- * @param {string} path
- * @param {object} [body]
- * @returns {Promise<any>}
- */
-async function ask(base, method, path, body) {
-  const isJson = body !== undefined && !(body instanceof FormData);
-  const headers = isJson ? { "Content-Type": "application/json" } : undefined;
-  const content = isJson ? JSON.stringify(body) : /** @type {FormData | undefined} */ (body);
-  const sent = fetch(new URL(path, base), { method, headers, body: content, cache: "no-store" });
-  const answer = await sent.catch(silence);
-  if (answer.ok) return answer.status === 204 ? null : answer.json();
-  throw new ApiError(await problemOf(answer), answer.status);
-}
-
-/** @returns {never} */
-function silence() {
-  throw new ApiError({ title: "", code: "unreachable", detail: "The server does not answer. Is it running?" }, 0);
-}
-
-/**
- * @param {Response} answer
- * @returns {Promise<Problem>}
- */
-async function problemOf(answer) {
-  const unsaid = { title: "", code: "http_error", detail: `The server answered ${answer.status}. Its log says why.` };
-  return answer.json().catch(() => unsaid);
-}
 
 /**
  * @param {string} kbId
@@ -121,12 +73,15 @@ export const getKb = (kbId, base = HERE) => ask(base, "GET", kbPath(kbId));
 export const checkKb = (kbId, base = HERE) => page(base, kbPath(kbId, "/jobs"), 1, null).then(() => null);
 
 /**
- * Create or change a knowledge base. What is left out stays.
+ * Create or change a knowledge base. What is left out stays. Given what was `seen` of it (null: that there is none), it
+ * rejects with `precondition_failed` if that has been changed since.
  * @param {string} kbId
  * @param {{source?: Source, sources?: Record<string, Source>, settings?: Settings}} wanted
+ * @param {string} [base]
+ * @param {KnowledgeBase | null} [seen]
  * @returns {Promise<KnowledgeBase>}
  */
-export const putKb = (kbId, wanted, base = HERE) => ask(base, "PUT", kbPath(kbId), wanted);
+export const putKb = (kbId, wanted, base = HERE, seen = undefined) => ask(base, "PUT", kbPath(kbId), wanted, unchanged(seen));
 
 /**
  * Send files to a knowledge base, which is created if there is none of that name. A job makes them searchable.
@@ -245,13 +200,17 @@ export const documentChunks = (kbId, id, cursor = null, base = HERE) => page(bas
 export const actOnDocument = (kbId, id, verb, base = HERE) => ask(base, "POST", documentPath(kbId, id, `/${verb}`));
 
 /**
- * Replace what is said about a document; nothing is embedded again.
+ * Replace what is said about a document; nothing is embedded again. Given what was `seen` of it, it rejects with
+ * `precondition_failed` if that has been changed since.
  * @param {string} kbId
  * @param {string} id
  * @param {DocumentInfo["metadata"]} metadata
+ * @param {string} [base]
+ * @param {DocumentInfo} [seen]
  * @returns {Promise<DocumentInfo>}
  */
-export const setMetadata = (kbId, id, metadata, base = HERE) => ask(base, "PATCH", documentPath(kbId, id), { metadata });
+export const setMetadata = (kbId, id, metadata, base = HERE, seen = undefined) =>
+  ask(base, "PATCH", documentPath(kbId, id), { metadata }, unchanged(seen));
 
 /**
  * A page of the jobs, newest first.
@@ -293,32 +252,3 @@ export const tryEmbedder = (embedder, kb_id, base = HERE) => ask(base, "POST", "
 
 /** @returns {Promise<null>} */
 export const logout = (base = HERE) => ask(base, "POST", "logout");
-
-/**
- * @param {string} base
- * @param {string} path
- * @param {number} limit
- * @param {string | null} cursor
- * @param {Record<string, string | undefined>} [others] what is empty is left out
- */
-function page(base, path, limit, cursor, others = {}) {
-  const query = new URLSearchParams({ limit: String(limit), ...(cursor === null ? {} : { cursor }) });
-  for (const [name, value] of Object.entries(others)) if (value) query.set(name, value);
-  return ask(base, "GET", `${path}?${query}`);
-}
-
-/**
- * @param {string} base
- * @param {string} path
- */
-async function all(base, path) {
-  const items = [];
-  /** @type {string | null} */
-  let cursor = null;
-  do {
-    const part = await page(base, path, MOST, cursor);
-    items.push(...part.items);
-    cursor = part.next_cursor;
-  } while (cursor !== null);
-  return items;
-}

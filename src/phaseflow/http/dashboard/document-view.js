@@ -44,8 +44,8 @@ export class DocumentView {
       remove: this.button("delete", "Remove", () => this.askToRemove(), "danger"),
     };
     this.edit = this.button("edit", "Metadata", () => void this.change());
-    this.form = new MetadataForm(() => this.fresh(), async (metadata) => {
-      this.show(await api.setMetadata(this.kbId, this.id, metadata, this.store.base));
+    this.form = new MetadataForm(() => this.fresh(), async (metadata, seen) => {
+      this.show(await api.setMetadata(this.kbId, this.id, metadata, this.store.base, seen));
       setText(this.told, "The metadata are saved, and count in search at once.");
     }, () => this.edit.focus());
     this.told = el("p", { class: "told", role: "status" });

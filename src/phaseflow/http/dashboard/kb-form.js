@@ -8,12 +8,12 @@
 import * as api from "./api.js";
 import { setAttribute, setText } from "./dom.js";
 import { EmbedderFields } from "./embedder-fields.js";
+import { FieldErrors } from "./field-errors.js";
 import { itemOf, placeOf, refusedPlace } from "./form-places.js";
-import { definitionText, MeanwhileLine } from "./meanwhile.js";
+import { definitionText, MeanwhileLine, unlessChanged } from "./meanwhile.js";
 import { DEFAULT, freeName, NAME, SourceFields } from "./source-fields.js";
 import { capital } from "./words.js";
 
-const MORE = new Set(["chunk_size", "chunk_overlap", "base_url", "model", "server", "languages", "index_server"]);
 const EVERY = /^[1-9][0-9]{0,8}[smhd]$/;
 
 /** @param {string} name */
@@ -37,8 +37,9 @@ export class KbForm {
     this.made = 0;
     this.isBusy = false;
     this.embedder = new EmbedderFields(this.form, store.base);
+    this.errors = new FieldErrors(this.form);
     this.meanwhile = new MeanwhileLine();
-    this.errorOf("form")?.before(this.meanwhile.node);
+    this.errors.placeOf("form")?.before(this.meanwhile.node);
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.send();
@@ -137,7 +138,7 @@ export class KbForm {
 
   /** @param {HTMLInputElement} field */
   entered(field) {
-    this.clear(field.name);
+    this.errors.clear(field.name);
     if (["base_url", "model", "server"].includes(field.name)) this.embedder.forget();
     if (field.name.startsWith("source")) this.arrange();
   }
@@ -147,16 +148,14 @@ export class KbForm {
     this.clearAll();
     const mistakes = this.mistakes();
     if (mistakes.length) {
-      for (const [name, text] of mistakes) this.say(name, text);
-      this.point(mistakes[0][0]);
+      for (const [name, text] of mistakes) this.errors.say(name, text);
+      this.errors.point(mistakes[0][0]);
       return;
     }
     const kbId = this.value("name").trim();
     this.busy(true);
     try {
-      if (!(await this.isStill(kbId))) return;
-      const kb = await api.putKb(kbId, this.definition(), this.store.base);
-      this.store.show(kb);
+      if (!(await this.save(kbId))) return;
       this.dialog.close();
       this.done(kbId);
       await this.start(kbId);
@@ -169,21 +168,30 @@ export class KbForm {
   }
 
   /**
-   * Whether the service still has what the form was filled from; if not, say so.
+   * Whether it was saved: only while the service still has what the form was filled from. If it has not, that is said.
    * @param {string} kbId
    */
-  async isStill(kbId) {
+  async save(kbId) {
     const now = await this.store.fresh(kbId);
-    if (this.changed && now && definitionText(now) === definitionText(this.changed)) return true;
-    if (!this.changed && !now) return true;
+    const isStill = this.changed ? now !== null && definitionText(now) === definitionText(this.changed) : now === null;
+    const kb = isStill ? await unlessChanged(api.putKb(kbId, this.definition(), this.store.base, now)) : null;
+    if (kb) this.store.show(kb);
+    else this.tellChange(kbId, isStill ? await this.store.fresh(kbId) : now);
+    return kb !== null;
+  }
+
+  /**
+   * @param {string} kbId
+   * @param {KnowledgeBase | null} now
+   */
+  tellChange(kbId, now) {
     if (this.changed) {
       this.meanwhile.say(kbId, now && (() => this.open(now)));
       (now ? this.meanwhile.button : this.field("name")).focus();
     } else {
-      this.say("name", taken(kbId));
-      this.point("name");
+      this.errors.say("name", taken(kbId));
+      this.errors.point("name");
     }
-    return false;
   }
 
   /** @param {string} kbId */
@@ -238,45 +246,13 @@ export class KbForm {
     const isSource = error.code === "source_not_allowed" && !error.field;
     const name = isSource ? refusedPlace(error.message, this.sources, this.settings().embedder) : placeOf(path, this.sources, this.form);
     const one = itemOf(path, this.sources);
-    this.say(name, one ? `“${one}” ${error.problem}` : capital(error.problem));
-    this.point(name);
-  }
-
-  /** @param {string} name with the suffix of its source */
-  errorOf(name) {
-    return this.form.querySelector(name === "form" ? "[data-error=form]" : `#e-${name.replaceAll("_", "-")}`);
-  }
-
-  /**
-   * @param {string} name
-   * @param {string} text
-   */
-  say(name, text) {
-    const place = this.errorOf(name);
-    if (!place) return;
-    setText(place, text);
-    setAttribute(place, "hidden", false);
-    if (name !== "form") setAttribute(this.field(name), "aria-invalid", "true");
-  }
-
-  /** @param {string} name */
-  point(name) {
-    const more = this.form.querySelector("details");
-    if (more && MORE.has(name)) more.open = true;
-    if (name !== "form") this.field(name).focus();
-  }
-
-  /** @param {string} name */
-  clear(name) {
-    const place = this.errorOf(name);
-    if (place) setAttribute(place, "hidden", true);
-    if (name !== "form") this.form.querySelector(`[name="${name}"]`)?.removeAttribute("aria-invalid");
+    this.errors.say(name, one ? `“${one}” ${error.problem}` : capital(error.problem));
+    this.errors.point(name);
   }
 
   clearAll() {
     this.meanwhile.hide();
-    for (const place of this.form.querySelectorAll("[data-error]")) setAttribute(place, "hidden", true);
-    for (const field of this.form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+    this.errors.clearAll();
   }
 
   /** @param {boolean} isBusy */

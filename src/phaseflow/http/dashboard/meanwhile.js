@@ -4,11 +4,26 @@
  * @import {KnowledgeBase} from "./phaseflow.d.ts"
  */
 
+import { ApiError } from "./api.js";
 import { el, setText } from "./dom.js";
 import { icon } from "./icons.js";
 
 /** What the form for a knowledge base shows, as one text that can be compared. @param {KnowledgeBase} kb */
 export const definitionText = ({ source, sources, settings }) => JSON.stringify([source, sources, settings]);
+
+/**
+ * What the service has saved; null when it refused because of a change that came in between.
+ * @template Saved
+ * @param {Promise<Saved>} saving
+ */
+export async function unlessChanged(saving) {
+  try {
+    return await saving;
+  } catch (error) {
+    if (error instanceof ApiError && error.code === "precondition_failed") return null;
+    throw error;
+  }
+}
 
 /** One sentence, and a button that shows what is there now. */
 export class MeanwhileLine {

@@ -6,7 +6,7 @@
 
 import { el, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
-import { MeanwhileLine } from "./meanwhile.js";
+import { MeanwhileLine, unlessChanged } from "./meanwhile.js";
 import { capital, count } from "./words.js";
 
 /** What the server keeps at most (INGESTION_API.md, Sending texts). */
@@ -25,7 +25,8 @@ const written = (value) => (Array.isArray(value) ? value.join("\n") : typeof val
 export class MetadataForm {
   /**
    * @param {() => Promise<DocumentInfo>} read the document as it is now
-   * @param {(metadata: Record<string, MetadataValue>) => Promise<void>} save both reject with what the server says
+   * @param {(metadata: Record<string, MetadataValue>, seen: DocumentInfo) => Promise<void>} save only while it is still
+   *   what was seen; both reject with what the server says
    * @param {() => void} closed
    */
   constructor(read, save, closed) {
@@ -128,12 +129,11 @@ export class MetadataForm {
     this.isBusy = true;
     this.meanwhile.hide();
     try {
-      const now = await this.read();
-      if (JSON.stringify(now.metadata) === this.filledFrom) {
-        await this.save(value);
-        this.close();
-        return;
-      }
+      const seen = await this.read();
+      const isStill = JSON.stringify(seen.metadata) === this.filledFrom;
+      const saved = isStill ? await unlessChanged(this.save(value, seen).then(() => true)) : null;
+      if (saved) return this.close();
+      const now = isStill ? await this.read() : seen;
       this.meanwhile.say(now.title || now.uri, () => this.open(now));
       this.meanwhile.button.focus();
     } catch (error) {

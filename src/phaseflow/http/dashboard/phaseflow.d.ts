@@ -167,6 +167,8 @@ export interface KnowledgeBase {
   job: IngestionJob | null;
   /** How it keeps in step with its sources; null when jobs start on request only. */
   sync?: { next_at: string | null; watching: string[]; error: string | null } | null;
+  /** Names its sources and settings, where it was read by itself. */
+  etag?: string;
 }
 
 export interface Transition {
@@ -214,6 +216,8 @@ export interface DocumentInfo {
   created_at: string;
   updated_at: string;
   indexed_at: string | null;
+  /** Names its metadata, where it was read by itself. */
+  etag?: string;
 }
 
 /** The answer to a retry. `message`: what it waits for, if for anything. */
