@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from phaseflow import PhaseFlow
-from tests.http.service import Service, serving, until
+from phaseflow import FolderSource, PhaseFlow
+from phaseflow.components.sources.watching import watch_folder
+from phaseflow.domain.status import SyncState
+from tests.http.service import Service, documents, serving, until
 
 
 @pytest.fixture
@@ -52,3 +54,49 @@ async def test_a_revision_grows_with_whatever_a_knowledge_base_shows(service: Se
     await grown(await service.http.delete(f"{kb}/documents", params={"uri": "a"}))
     await service.http.delete("/api/ingestion/kb/beside")
     assert set(await revisions(service)) == {"sent"}
+
+
+async def test_a_revision_grows_when_a_folder_is_watched_and_when_it_cannot_be_any_more(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("watchfiles")
+    tries: list[object] = []
+
+    def watch(*given: Any) -> None:
+        tries.append(given)
+        watch_folder(*given)
+
+    monkeypatch.setattr("phaseflow.flow.source_sync.watch_folder", watch)
+    folder = documents(tmp_path / "docs", 1)
+    # A job that waits, so that no other moves it.
+    await service.flow.start("docs", FolderSource(str(folder)), hold=["loading"])
+    await service.flow.put_kb("docs", settings={"sync": {"watch": True}})
+    before = await revisions(service)
+
+    async def sync() -> SyncState:
+        found = (await service.flow.kb("docs")).sync
+        assert found is not None
+        return found
+
+    async def has_grown() -> bool:
+        return (await revisions(service))["docs"] > before["docs"]
+
+    async def is_watched() -> bool:
+        return (await sync()).watching == ["default"]
+
+    async def is_gone() -> bool:
+        return (await sync()).error is not None
+
+    async def is_tried_again() -> bool:
+        return len(tries) > 1
+
+    await until(is_watched)
+    await until(has_grown)
+    before = await revisions(service)
+    folder.rename(tmp_path / "elsewhere")
+    await until(is_gone)
+    await until(has_grown)
+    before = await revisions(service)
+    tries.clear()
+    await until(is_tried_again)
+    assert await revisions(service) == before  # nothing is told of what is as it was, however often it is looked

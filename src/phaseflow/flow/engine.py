@@ -217,7 +217,8 @@ class Engine:
             )
             sync = None
             if self._slots and self._only is None:  # else this engine does what it was told to, and nothing by itself
-                sync = SourceSync(database, hub.clock, in_step, [self.path, self.uploads.root])
+                own = [self.path, self.uploads.root]
+                sync = SourceSync(database, hub.clock, in_step, own, partial(hub.feed.touch, progress_only=True))
             keeper = IndexKeeper(database, hub.clock, self.components.indexes, self._only)
             background = Background(hub, self.components.access, self.keep_vectors, sync, keeper)
             self.interrupted = await scheduler.recover_orphans(go_on=self._auto_resume)

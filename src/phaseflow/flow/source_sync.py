@@ -1,8 +1,8 @@
 """Keeps knowledge bases in step with their sources: jobs start when they are due, and when a watched folder changes."""
 
 import time
-from collections import deque
-from collections.abc import Collection, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -38,6 +38,11 @@ _BUSY_ASKS = 30
 CALM_S = 30.0
 """After so many jobs that list, or that read what has changed, in a minute, changes are collected for so long:
 something writes all the time."""
+
+
+_Shown = tuple[frozenset[tuple[str, str | None]], str | None]
+"""What is shown of a knowledge base: its folders that are watched or cannot be, and why no job could be started."""
+_NOTHING: _Shown = (frozenset(), None)
 
 
 class InStep(Protocol):
@@ -103,14 +108,19 @@ class _Kept:
 class SourceSync:
     """Runs beside the jobs. A knowledge base with a job that is open, paused or not, is left alone.
 
-    ``own``: files whose changes are the engine's.
+    ``own``: files whose changes are the engine's. ``tell`` is called with the name of one that is shown otherwise now:
+    another of its folders is watched, or something else is wrong.
     """
 
-    def __init__(self, database: Database, clock: Clock, in_step: InStep, own: Collection[Path]) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, in_step: InStep, own: Collection[Path], tell: Callable[[str], None]
+    ) -> None:
         self._database = database
         self._clock = clock
         self._in_step = in_step
         self._own = own
+        self._tell = tell
+        self._told: dict[str, _Shown] = {}
         self._watches: dict[tuple[str, str], _Watch] = {}
         self._kept: dict[str, _Kept] = {}
         self._woken = anyio.Event()
@@ -171,6 +181,20 @@ class SourceSync:
             del self._kept[gone]
         for kb in found:
             await self._start_if_due(kb, settings[kb.key])
+        self._tell_changes(found)
+
+    def _tell_changes(self, found: list[Synced]) -> None:
+        """Say whose ``state`` is another one than at the last look; before the first, nothing was watched or wrong."""
+        watched = defaultdict[str, set[tuple[str, str | None]]](set)
+        for (key, name), watch in self._watches.items():
+            if watch.has_begun or watch.error is not None:
+                watched[key].add((name, watch.error))
+        before, self._told = self._told, {}
+        for kb in found:
+            kept = self._kept.get(kb.key)
+            shown = self._told[kb.key] = (frozenset(watched.get(kb.key, ())), kept.error if kept else None)
+            if shown != before.get(kb.key, _NOTHING):
+                self._tell(kb.name)
 
     def _watch(self, tasks: TaskGroup, found: list[Synced], settings: dict[str, SyncSettings]) -> None:
         wanted = {

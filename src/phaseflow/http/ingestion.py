@@ -45,8 +45,8 @@ _VERB = (KnowledgeBaseNotFound, JobNotFound, JobConflict, InvalidTransition)
 
 
 class Revisions(BaseModel):
-    """A number for each knowledge base there is. It grows whenever its definition, its counts or its newest job may
-    have changed, and begins anew when the service is started."""
+    """A number for each knowledge base there is. It grows whenever its definition, its counts, its newest job or how
+    it keeps in step may have changed, and begins anew when the service is started."""
 
     revisions: dict[str, int]
 
