@@ -58,7 +58,7 @@ export class Controls {
    */
   showOne(button, verb, isShown, underway) {
     // Until the server has answered this page, what it allows is of before.
-    const isSent = this.store.isSent(this.kbId, this.phase) && (underway === "cancel" || verb !== "cancel");
+    const isSent = this.store.verbs.isSent(this.kbId, this.phase) && (underway === "cancel" || verb !== "cancel");
     const waits = underway !== null && (underway === verb || isSent);
     const isAsking = button.hasAttribute("data-asking");
     const word = underway === verb ? doingWord(verb) : isAsking ? "Cancel it?" : verbWord(verb);
@@ -99,7 +99,7 @@ export class Controls {
     if (button.getAttribute("aria-disabled") === "true" || (verb === "cancel" && isDouble)) return;
     if (verb === "cancel" && !button.hasAttribute("data-asking")) return this.startAsking(button);
     this.stopAsking(button);
-    void this.store.act(verb, this.kbId, this.phase);
+    void this.store.verbs.act(verb, this.kbId, this.phase);
   }
 
   /** @param {HTMLButtonElement} button */
@@ -114,6 +114,6 @@ export class Controls {
     clearTimeout(this.asking);
     if (!button.hasAttribute("data-asking")) return;
     setAttribute(button, "data-asking", false);
-    this.showOne(button, "cancel", !button.hidden, this.store.verbOf(this.kbId, this.phase));
+    this.showOne(button, "cancel", !button.hidden, this.store.verbs.verbOf(this.kbId, this.phase));
   }
 }

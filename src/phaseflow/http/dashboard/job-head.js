@@ -27,7 +27,7 @@ export class JobHead {
     this.failed = el("span", { class: "failed" });
     this.again = this.fullStart();
     this.controls = new Controls(store, kbId, null, this.again);
-    this.refusal = new RefusalLine(() => store.forgive(kbId));
+    this.refusal = new RefusalLine(() => store.verbs.forgive(kbId));
     this.node = el("header", { class: "head" },
       el("div", { class: "state" }, this.mark, this.word, this.percent),
       el("div", { class: "told" }, this.message, this.failed, this.left), this.controls.node);
@@ -42,14 +42,14 @@ export class JobHead {
     const status = job?.status ?? "never";
     setAttribute(this.node, "data-status", status);
     setIcon(this.mark, status);
-    setText(this.word, !isReadonly && this.store.verbOf(this.kbId) === "pause" ? "Pausing…" : missing ? "Not found" : statusWord(status));
+    setText(this.word, !isReadonly && this.store.verbs.verbOf(this.kbId) === "pause" ? "Pausing…" : missing ? "Not found" : statusWord(status));
     setText(this.percent, job ? `${Math.floor(job.progress)} %` : "");
     setText(this.message, job ? job.message : missing || this.nothingYet());
     setText(this.failed, job?.metrics.documents_failed ? `${counted(job.metrics.documents_failed, "document")} failed` : "");
     setText(this.left, job ? ending(job) : "");
-    this.controls.show(isReadonly ? [] : this.allowed(job), isReadonly ? null : this.store.verbOf(this.kbId));
+    this.controls.show(isReadonly ? [] : this.allowed(job), isReadonly ? null : this.store.verbs.verbOf(this.kbId));
     if (job === null) this.again.hidden = true;
-    this.refusal.show(isReadonly ? undefined : this.store.refusals.get(this.kbId));
+    this.refusal.show(isReadonly ? undefined : this.store.verbs.refusals.get(this.kbId));
   }
 
   /** Start without trust in sizes and times of change: what a job reads that is not the first. */
@@ -58,7 +58,7 @@ export class JobHead {
       type: "button", class: "quiet", "data-verb": "full", "aria-label": `Read all again, ${this.kbId}`, hidden: true,
       title: "Start a run that reads every document, also those that look unchanged", text: "Read all again",
     });
-    button.addEventListener("click", () => void this.store.act("start", this.kbId, null, { full: true }));
+    button.addEventListener("click", () => void this.store.verbs.act("start", this.kbId, null, { full: true }));
     return button;
   }
 

@@ -199,7 +199,7 @@ export class KbForm {
     if (this.part("begin").hidden || !this.field("start").checked) return;
     /** @type {JobPhase[]} */
     const hold = this.field("hold").checked ? ["embedding"] : [];
-    await this.store.act("start", kbId, null, { hold });
+    await this.store.verbs.act("start", kbId, null, { hold });
   }
 
   /** What can be seen to be wrong without asking. @returns {[string, string][]} */

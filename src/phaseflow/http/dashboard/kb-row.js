@@ -33,7 +33,7 @@ export class KbRow {
     this.when = el("time", { class: "when" });
     this.failed = el("span", { class: "failed" });
     this.controls = new Controls(store, kbId);
-    this.refusal = new RefusalLine(() => store.forgive(kbId));
+    this.refusal = new RefusalLine(() => store.verbs.forgive(kbId));
     this.opener = el("button", { type: "button", class: "opener", text: kbId, title: kbId });
     this.opener.addEventListener("click", select);
     this.node = el("li", { class: "row", "data-kb": kbId },
@@ -58,13 +58,13 @@ export class KbRow {
     setAttribute(this.told, "title", said);
     setText(this.failed, failedWords(Math.max(kb.counts.failed, job?.metrics.documents_failed ?? 0)));
     this.showWhen(job);
-    this.controls.show(job?.allowed_actions ?? FIRST, this.store.verbOf(this.kbId));
-    this.refusal.show(this.store.refusals.get(this.kbId));
+    this.controls.show(job?.allowed_actions ?? FIRST, this.store.verbs.verbOf(this.kbId));
+    this.refusal.show(this.store.verbs.refusals.get(this.kbId));
   }
 
   underwayWord() {
-    if (this.store.verbOf(this.kbId) === "pause") return "Pausing…";
-    return this.store.phasesUnderway(this.kbId).some((name) => this.store.verbOf(this.kbId, name) === "pause")
+    if (this.store.verbs.verbOf(this.kbId) === "pause") return "Pausing…";
+    return this.store.verbs.phasesUnderway(this.kbId).some((name) => this.store.verbs.verbOf(this.kbId, name) === "pause")
       ? "Pausing…" : null;
   }
 

@@ -65,7 +65,7 @@ export class PhaseStatusElement extends HTMLElement {
       const isGone = jobId === null && store.listed && !store.kbs.has(kbId);
       head.show(job, isReadonly, isGone ? `There is no knowledge base ${kbId}.` : this.missing);
       list.hidden = job === null;
-      if (job) rows.forEach((row, at) => row.show(job, job.phase_details[at], store.verbOf(kbId, row.name), isReadonly));
+      if (job) rows.forEach((row, at) => row.show(job, job.phase_details[at], store.verbs.verbOf(kbId, row.name), isReadonly));
       this.job = job;
       if (job) this.emit("phaseflow-status", job);
     };

@@ -1,20 +1,14 @@
 /**
- * What a page knows of one server: its knowledge bases, live, and the verbs that are under way. All elements of a page
- * share one store, so one stream. It is open while anything on the page looks at it.
+ * What a page knows of one server: its knowledge bases, live. All elements of a page share one store, so one stream. It
+ * is open while anything on the page looks at it.
  *
- * @import {Connection, IngestionJob, JobPhase, KnowledgeBase, Refusal, StartOrder, Transition, Verb}
- *   from "./phaseflow.d.ts"
+ * @import {Connection, IngestionJob, KnowledgeBase, Refusal, Transition} from "./phaseflow.d.ts"
  */
 
 import * as api from "./api.js";
 import { Lookout } from "./lookout.js";
 import { SeenFeed } from "./seen-feed.js";
-
-/**
- * @typedef {object} Underway
- * @property {Verb} verb
- * @property {boolean} answered
- */
+import { Verbs } from "./verbs.js";
 
 /** @typedef {{connection: Connection, list: null, kb: string, transition: Transition, ended: IngestionJob, reset: null, refused: Refusal}} Told */
 
@@ -44,10 +38,7 @@ export class Store {
     this.seenAt = null;
     /** Since when the page is hidden, and has no stream. @type {Date | null} */
     this.restsSince = null;
-    /** @type {Map<string, Underway>} */
-    this.underway = new Map();
-    /** @type {Map<string, string>} */
-    this.refusals = new Map();
+    this.verbs = new Verbs(this);
     /** @type {Map<string, number>} */
     this.heard = new Map();
     /** When the counts of a knowledge base were read. @type {Map<string, number>} */
@@ -230,7 +221,7 @@ export class Store {
     const isNew = !this.kbs.has(kb.kb_id);
     this.notice(this.kbs.get(kb.kb_id), kb);
     this.kbs.set(kb.kb_id, kb);
-    this.settle(kb);
+    this.verbs.settle(kb);
     this.tell(isNew ? "list" : "kb", /** @type {any} */ (isNew ? null : kb.kb_id));
   }
 
@@ -262,116 +253,14 @@ export class Store {
   }
 
   /**
-   * Carry out a verb and say what became of it. False when it was refused; `refusals` then says why.
-   * @param {Verb} verb
-   * @param {string} kbId
-   * @param {JobPhase | null} [phase]
-   * @param {StartOrder} [order]
-   */
-  async act(verb, kbId, phase = null, order = {}) {
-    const key = keyOf(kbId, phase);
-    const one = { verb, answered: false };
-    this.underway.set(key, one);
-    this.refusals.delete(kbId);
-    this.tell("kb", kbId);
-    const heard = this.heard.get(kbId);
-    try {
-      const job = await this.send(verb, kbId, phase, order);
-      one.answered = true;
-      const known = this.kbs.get(kbId);
-      if (known && this.heard.get(kbId) === heard) this.place({ ...known, job });
-      return true;
-    } catch (error) {
-      this.underway.delete(key);
-      this.refuse(error, { kb_id: kbId, verb, phase });
-      return false;
-    } finally {
-      const known = this.kbs.get(kbId);
-      if (known) this.settle(known);
-      this.tell("kb", kbId);
-    }
-  }
-
-  /**
-   * @param {Verb} verb
-   * @param {string} kbId
-   * @param {JobPhase | null} phase
-   * @param {StartOrder} order
-   */
-  send(verb, kbId, phase, order) {
-    if (verb === "start") return api.startIngestion(kbId, order, this.base);
-    if (verb === "pause") return api.pauseIngestion(kbId, phase, this.base);
-    if (verb === "resume") return api.resumeIngestion(kbId, phase, this.base);
-    return verb === "cancel" ? api.cancelIngestion(kbId, this.base) : api.retryIngestion(kbId, this.base);
-  }
-
-  /**
-   * @param {unknown} error
-   * @param {{kb_id: string, verb: Verb, phase: JobPhase | null}} asked
-   */
-  refuse(error, asked) {
-    this.failed(error);
-    const { code, message } = /** @type {api.ApiError} */ (error);
-    this.refusals.set(asked.kb_id, message);
-    this.tell("refused", { ...asked, code, detail: message });
-  }
-
-  /**
    * A knowledge base that has been deleted.
    * @param {string} kbId
    */
   forget(kbId) {
     this.shown.set(kbId, (this.shown.get(kbId) ?? 0) + 1);
     this.kbs.delete(kbId);
-    this.refusals.delete(kbId);
+    this.verbs.forget(kbId);
     this.tell("list", null);
-  }
-
-  /** @param {string} kbId */
-  forgive(kbId) {
-    if (this.refusals.delete(kbId)) this.tell("kb", kbId);
-  }
-
-  /**
-   * Forget verbs that have taken effect. A pause of a phase is answered before its batch in hand is done.
-   * @param {KnowledgeBase} kb
-   */
-  settle(kb) {
-    for (const phase of [null, ...(kb.job?.phase_details ?? [])]) {
-      const key = keyOf(kb.kb_id, phase?.name ?? null);
-      const one = this.underway.get(key);
-      const pausing = phase?.status === "running" && one?.verb === "pause" && kb.job?.requested === "pause";
-      if (one?.answered && !pausing) this.underway.delete(key);
-    }
-  }
-
-  /**
-   * The verb that is under way for a job, asked for here or elsewhere, or for one of its phases, asked for here; null
-   * when there is none.
-   * @param {string} kbId
-   * @param {JobPhase | null} [phase]
-   * @returns {Verb | null}
-   */
-  verbOf(kbId, phase = null) {
-    const one = this.underway.get(keyOf(kbId, phase));
-    if (one) return one.verb;
-    if (phase !== null || this.phasesUnderway(kbId).length > 0) return null;
-    return this.kbs.get(kbId)?.job?.requested ?? null;
-  }
-
-  /**
-   * A verb of this page is on its way to the server, which has not answered yet.
-   * @param {string} kbId
-   * @param {JobPhase | null} phase
-   */
-  isSent(kbId, phase) {
-    return this.underway.get(keyOf(kbId, phase))?.answered === false;
-  }
-
-  /** @param {string} kbId */
-  phasesUnderway(kbId) {
-    const job = this.kbs.get(kbId)?.job;
-    return (job?.phase_details ?? []).map((each) => each.name).filter((name) => this.underway.has(keyOf(kbId, name)));
   }
 }
 
@@ -380,9 +269,3 @@ export const isOver = (job) => job.status === "completed" || job.status === "fai
 
 /** An answer that there is no such knowledge base. @param {unknown} error */
 const isMissing = (error) => error instanceof api.ApiError && error.code === "kb_not_found";
-
-/**
- * @param {string} kbId
- * @param {JobPhase | null} phase
- */
-const keyOf = (kbId, phase) => `${kbId}/${phase ?? ""}`;
