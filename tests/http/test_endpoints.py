@@ -444,7 +444,7 @@ async def test_a_parameter_that_nobody_reads_is_refused(service: Service) -> Non
         ("/kb/waf/documents?state=failed", "takes limit, cursor, q, status, source", "state"),
         ("/kb?kb_id=waf", "takes limit, cursor", "kb_id"),
         ("/kb/waf?limit=1", "takes no parameters", "limit"),
-        ("/events?documents=true", "takes log_ids, last_event_id", "documents"),
+        ("/events?documents=true", "takes log_ids, last_event_id, documents_of", "documents"),
     ):
         answer = await service.http.get(f"/api/ingestion{path}")
         assert (answer.status_code, answer.json()["field"]) == (422, field)

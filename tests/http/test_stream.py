@@ -10,7 +10,7 @@ import anyio
 import httpx2
 import pytest
 
-from phaseflow.domain.settings import FolderSource
+from phaseflow.domain.settings import FolderSource, UploadSource
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits
 from phaseflow.http.stream_hub import progress_s
@@ -356,6 +356,54 @@ async def test_documents_that_change_are_told_where_it_is_asked_for_the_latest_o
         while (one := await untold.next()).data.get("status") != "completed":
             names.add(one.name)
         assert "document" not in names
+
+
+async def test_the_feed_of_all_tells_of_the_documents_of_one_beside_the_runs_of_all(
+    service: Service, tmp_path: Path
+) -> None:
+    docs = documents(tmp_path / "docs", 3)
+    for name in ("own", "other"):
+        await service.flow.put_kb(name, FolderSource(str(docs)))
+    async with stream(service.http, f"{ALL}?documents_of=own") as told:
+        await told.block()
+        for name in ("own", "other"):
+            await service.flow.start(name)
+        latest: dict[str, str] = {}
+        seen, last = set[str](), 0
+        with fail_soon(20):
+            while sorted(latest.values()) != ["indexed"] * 3 or len(seen) < 2:
+                event = await told.next()
+                if event.name == "document":
+                    assert event.id is None
+                    latest[event.data["id"]] = event.data["status"]
+                elif event.name == "transition" and event.data["to"] == "completed" and event.data["phase"] is None:
+                    seen.add(event.data["kb_id"])
+                last = event.id or last
+    assert latest.keys() == {one.id for one in (await service.flow.documents("own")).items}
+    assert seen == {"own", "other"}
+    await service.flow.skip_document("own", "0.md")
+    async with stream(service.http, f"{ALL}?documents_of=own&last_event_id={last}") as told:
+        with fail_soon(20):
+            while (event := await told.next()).name != "document" or event.data["status"] != "skipped":
+                assert event.name != "transition"  # it has them all
+
+
+async def test_the_feed_of_all_goes_on_when_those_whose_documents_it_tells_are_deleted_and_made_anew(
+    service: Service,
+) -> None:
+    refused = await service.http.get(f"{ALL}?documents_of=own")
+    assert (refused.status_code, refused.json()["code"]) == (404, "kb_not_found")
+    await service.flow.put_kb("own", UploadSource())
+    async with stream(service.http, f"{ALL}?documents_of=own") as told:
+        await told.block()
+        for text in ("# One", "# Two"):
+            await service.flow.add("own", [{"uri": "note", "text": text}])
+            with fail_soon(20):
+                while (event := await told.next()).name != "document" or event.data["status"] != "indexed":
+                    await anyio.lowlevel.checkpoint()
+            await (await service.flow.job("own")).wait()
+            await service.flow.delete_kb("own")
+            await service.flow.put_kb("own", UploadSource())
 
 
 async def test_at_most_so_many_documents_a_second_are_told(

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import anyio
 
-from phaseflow.domain.errors import PhaseflowError
+from phaseflow.domain.errors import KnowledgeBaseNotFound, PhaseflowError
 from phaseflow.flow import PhaseFlow
 
 PER_S = 20
@@ -88,9 +88,11 @@ class DocumentFeed:
         """Those that have changed since the last id of a client that comes back; ``reset`` where these are too many."""
         if self._missed_after is None:
             return
-        missed = await self._flow.documents_changed_after(
-            self._kb_id, self._missed_after, MOST_MISSED + 1, overlap_s=OVERLAP_S
-        )
+        missed: list[str] = []
+        with suppress(KnowledgeBaseNotFound):  # deleted meanwhile
+            missed = await self._flow.documents_changed_after(
+                self._kb_id, self._missed_after, MOST_MISSED + 1, overlap_s=OVERLAP_S
+            )
         if len(missed) > MOST_MISSED:
             await self._reset()
         else:
@@ -103,7 +105,10 @@ class DocumentFeed:
         await self._tell_events(b'event: reset\ndata: {"oldest": %d}\n\n' % (self.seq + 1))
 
     async def _tell(self, uris: Sequence[str]) -> None:
-        objects = await self._flow.documents_named(self._kb_id, uris)
+        try:
+            objects = await self._flow.documents_named(self._kb_id, uris)
+        except KnowledgeBaseNotFound:
+            return  # deleted meanwhile; the stream of others goes on, and tells of one that is made anew under its name
         if objects:
             await self._tell_events(
                 b"".join(b"event: document\ndata: %b\n\n" % one.model_dump_json().encode() for one in objects)

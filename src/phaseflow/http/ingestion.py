@@ -1,6 +1,5 @@
 """The endpoints of ``/api/ingestion``. Each hands its request to the engine and answers what that says."""
 
-from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel
@@ -29,10 +28,8 @@ from phaseflow.domain.vocabulary import Action
 from phaseflow.http import requests
 from phaseflow.http.app_state import AppState
 from phaseflow.http.endpoint import JSON, Endpoint, JsonResult, Parameters, RequestContext
-from phaseflow.http.event_id import EventId
 from phaseflow.http.preconditions import KbChange
 from phaseflow.http.problems import LimitReached
-from phaseflow.http.stream import EVENTS, EventStream
 
 KBS = "/api/ingestion/kb"
 KB = f"{KBS}/{{kb_id}}"
@@ -151,18 +148,6 @@ async def _list_transitions(call: RequestContext[requests.TransitionList, None])
     return JsonResult(await call.state.flow.transitions_of(call.at.job_id, call.at.limit, call.at.cursor))
 
 
-async def _events(call: RequestContext[requests.FeedQuery, None]) -> Response:
-    return EventStream(call.state, None, _last_event_id(call), with_log=call.at.log_ids)
-
-
-async def _kb_events(call: RequestContext[requests.KbFeedQuery, None]) -> Response:
-    with suppress(JobNotFound):  # it has never run: the stream opens and waits
-        await call.state.flow.status(call.at.kb_id)
-    return EventStream(
-        call.state, call.at.kb_id, _last_event_id(call), documents=call.at.documents, with_log=call.at.log_ids
-    )
-
-
 async def _act(call: RequestContext[requests.KbPath, None], action: Action) -> JsonResult:
     phase = call.at.phase if isinstance(call.at, requests.PhasePath) else None
     answered, changed = await call.state.flow.act(action, call.at.kb_id, phase)
@@ -193,11 +178,6 @@ async def check_room_for(state: AppState, kb_id: str, *, makes_job: bool = True)
         ) from None
     except JobNotFound:
         return
-
-
-def _last_event_id(call: RequestContext[requests.FeedQuery, None]) -> EventId | None:
-    found = (EventId.of(text) for text in (call.at.header_id, call.at.last_event_id))
-    return next((one for one in found if one is not None), None)
 
 
 def _verb(name: str, summary: str, handle: Any) -> Endpoint:
@@ -252,9 +232,6 @@ ENDPOINTS = [
         "POST", f"{KB}/search", "The same, asked as JSON", _search_by_body, {200: SearchResults}, requests.KbPath,
         requests.SearchBody, body_required=True, problems=_SEARCH,
     ),
-    _read(f"{KB}/events", "The live feed of one knowledge base", _kb_events, EVENTS, requests.KbFeedQuery,
-          (KnowledgeBaseNotFound, LimitReached)),
-    _read("/api/ingestion/events", "The live feed of all", _events, EVENTS, requests.FeedQuery, (LimitReached,)),
     _read(JOB, "One job, also one that is over", _get_job, JobStatusResponse, requests.JobPath, (JobNotFound,)),
     _read(f"{JOB}/transitions", "The log of a job", _list_transitions, Page[Transition], requests.TransitionList,
           (JobNotFound,)),

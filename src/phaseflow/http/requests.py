@@ -1,6 +1,6 @@
 """What clients send: the parameters and bodies of the endpoints, as models."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -39,8 +39,6 @@ _TextCursor = Annotated[
         description="`next_cursor` of the page before; left out at the beginning.",
     ),
 ]
-
-_LAST_EVENT_ID = "Last-Event-ID"
 
 
 class KbPath(Parameters):
@@ -187,28 +185,6 @@ class FolderQuery(Parameters):
     path: Annotated[
         str | None, Field(min_length=1, max_length=8192, description="As a source names it; left out: where to begin.")
     ] = None
-
-
-class FeedQuery(Parameters):
-    """Where to go on in the live feed."""
-
-    headers: ClassVar[frozenset[str]] = frozenset({_LAST_EVENT_ID})
-    header_id: Annotated[
-        str | None,
-        Field(alias=_LAST_EVENT_ID, description="`last_event_id`, as browsers send it by themselves; goes before it."),
-    ] = None
-    log_ids: Annotated[
-        bool, Field(description="Whether ids say which log they come from: then those of another are told apart.")
-    ] = False
-    last_event_id: Annotated[
-        str | None, Field(description="The last id received; 0 replays all. Anything but a number counts as none.")
-    ] = None
-
-
-class KbFeedQuery(FeedQuery, KbPath):
-    """The live feed of one knowledge base."""
-
-    documents: Annotated[bool, Field(description="Whether documents are told of, too: event `document`.")] = False
 
 
 class _Body(BaseModel):

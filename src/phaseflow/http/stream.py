@@ -46,7 +46,7 @@ class EventStream(Response):
 
     Ends when the client leaves or logs out, when it takes nothing for as long as the limits say, when its knowledge
     base is deleted, or when the server stops. Whatever ends it, the client loses nothing: it asks again with its
-    last id. With ``documents`` (of one knowledge base) the objects of documents that changed come in between, the
+    last id. With ``documents_of`` the objects of that knowledge base's documents that changed come in between, the
     latest of each, at most 20 a second. ``with_log``: its ids say which log they come from.
     """
 
@@ -56,13 +56,13 @@ class EventStream(Response):
         kb_id: str | None,
         last_event_id: EventId | None,
         *,
-        documents: bool = False,
+        documents_of: str | None = None,
         with_log: bool = False,
     ) -> None:
         self._state = state
         self._kb_id = kb_id
         self._last_event_id = last_event_id
-        self._documents = documents
+        self._documents_of = documents_of
         self._with_log = with_log or (last_event_id is not None and last_event_id.log is not None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +91,7 @@ class EventStream(Response):
             try:
                 await hub.ready()
                 telling = _Telling(hub, subscriber, self._kb_id, send, with_log=self._with_log)
-                if self._documents or receive is not None:
+                if self._documents_of is not None or receive is not None:
                     await self._serve_with_tasks(receive, telling)
                 else:  # as most are: a group and its tasks would be a third of what a stream takes
                     await telling.run(self._last_event_id)
@@ -104,8 +104,8 @@ class EventStream(Response):
         async with anyio.create_task_group() as tasks:
             if receive is not None:
                 tasks.start_soon(_watch, receive, telling.subscriber.scope)
-            if self._documents and self._kb_id is not None:
-                documents = DocumentFeed(self._state.flow, self._kb_id, telling.tell)
+            if self._documents_of is not None:
+                documents = DocumentFeed(self._state.flow, self._documents_of, telling.tell)
                 telling.documents = documents
                 tasks.start_soon(documents.run)
             await telling.run(self._last_event_id)
