@@ -106,7 +106,7 @@ async def test_statuses_and_their_counts_follow_a_run(
     await board.go("kb/docs/documents")
     await board.until(chip(board, "processing"), "3")
     await board.until(board.page.locator(ROWS).nth(1), "embedding")
-    streams = [url for url in board.streams if "documents=true" in url]
+    streams = [url for url in board.streams if "documents_of=docs" in url]
     embedding.gate.set()
     await board.until(chip(board, "indexed"), "3")
     await board.until(chip(board, "failed"), "1")

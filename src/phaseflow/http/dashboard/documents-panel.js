@@ -16,7 +16,6 @@ import { DocumentView } from "./document-view.js";
 import { allDocuments, noneOf } from "./document-words.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { addressOf } from "./place.js";
-import { SeenFeed } from "./seen-feed.js";
 import { isOver } from "./store.js";
 import { capital, count, counted } from "./words.js";
 
@@ -59,10 +58,6 @@ export class DocumentsPanel {
     this.view = null;
     this.filters = new DocumentFilters(store, kbId, () => this.refilter());
     this.bulk = new DocumentBulk(store, kbId, ask, () => this.filters.value());
-    this.stream = new SeenFeed({
-      base: store.base, kb: kbId, documents: true, document: (one) => this.hear(one), reset: () => this.relist(),
-      refused: () => void store.lookout.look(),
-    });
     this.told = el("p", { class: "told", role: "status", text: "Loading…" });
     this.body = el("tbody");
     this.table = el("table", { hidden: true },
@@ -76,7 +71,10 @@ export class DocumentsPanel {
     this.draw = () => this.drawChanged();
     this.reread = () => void this.read();
     this.recount = () => void this.store.reread(this.kbId);
-    this.leaveStore = store.watch({ kb: (one) => one === kbId && this.look(), list: () => this.look() });
+    this.leaveStore = store.watch({
+      kb: (one) => one === kbId && this.look(), list: () => this.look(),
+      document: (one) => this.hear(one), reset: () => this.isOpen && this.relist(),
+    });
   }
 
   /**
@@ -103,7 +101,7 @@ export class DocumentsPanel {
     if (wasOpen && address === this.address) return;
     this.address = address;
     this.isOpen = true;
-    if (!wasOpen) this.stream.open();
+    if (!wasOpen) this.store.tellDocumentsOf(this.kbId);
     if (!wasOpen) void this.filters.learn();
     const [id, range = ""] = place.rest;
     if (id) return this.openOne(id, range);
@@ -138,7 +136,7 @@ export class DocumentsPanel {
   close() {
     if (!this.isOpen) return;
     this.isOpen = false;
-    this.stream.close();
+    if (this.store.documentsOf === this.kbId) this.store.tellDocumentsOf(null);
     for (const timer of this.due.values()) clearTimeout(timer);
     this.due.clear();
     this.changed.clear();
@@ -165,6 +163,7 @@ export class DocumentsPanel {
 
   /** @param {DocumentInfo} one */
   hear(one) {
+    if (!this.isOpen || this.store.documentsOf !== this.kbId) return;
     this.changed.set(one.id, one);
     this.soon(this.draw, DRAW_EVERY_MS);
     this.soon(this.recount, COUNT_EVERY_MS);
@@ -191,6 +190,7 @@ export class DocumentsPanel {
   look() {
     if (!this.isOpen) return;
     const kb = this.kb();
+    if (kb) this.store.tellDocumentsOf(this.kbId);
     this.filters.show();
     const state = JSON.stringify([kb?.counts, kb?.job?.job_id, kb?.job && isOver(kb.job)]);
     if (state !== this.seen && this.seen) this.soon(this.reread, READ_EVERY_MS);

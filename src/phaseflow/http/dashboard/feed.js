@@ -29,6 +29,7 @@ const PASSING = new Set([408, 425, 429]);
  * @property {string} [base] address of the service, ending in `/`; default: where this file came from
  * @property {string | null} [kb] one knowledge base; default: all
  * @property {boolean} [documents] with `kb`: its documents, too
+ * @property {string | null} [documentsOf] without `kb`: the knowledge base whose documents are reported, too
  * @property {string | null} [after] the id behind which to begin, such as a `lastId` that was kept; `"0"` replays everything;
  *   default: from now on
  * @property {Record<string, string>} [headers] such as `Authorization`. The cookie of `/login` is sent anyway
@@ -46,16 +47,18 @@ const PASSING = new Set([408, 425, 429]);
  */
 export class Feed {
   /** @param {FeedOptions} options */
-  constructor({ base = HERE, kb = null, documents = false, after = null, headers = {}, ...listeners }) {
+  constructor({ base = HERE, kb = null, documents = false, documentsOf = null, after = null, headers = {}, ...listeners }) {
     const path = kb === null ? "api/ingestion/events" : `api/ingestion/kb/${encodeURIComponent(kb)}/events`;
     this.url = new URL(path, base);
     this.url.searchParams.set("log_ids", "true");
     if (documents) this.url.searchParams.set("documents", "true");
+    if (documentsOf !== null) this.url.searchParams.set("documents_of", documentsOf);
     this.headers = headers;
     /** @type {Partial<FeedOptions>} */
     this.listeners = listeners;
     /** The id of the last event that was heard. Kept, and given as `after`, it continues without a gap. @type {string | null} */
     this.lastId = after;
+    this.lastSeq = 0;
     this.wait_ms = FIRST_WAIT_MS;
     /** Ends the connection that is open, or the wait for the next. @type {AbortController | null} */
     this.leaving = null;
@@ -68,6 +71,17 @@ export class Feed {
     this.close();
     const leaving = (this.leaving = new AbortController());
     void this.run(leaving);
+  }
+
+  /**
+   * Report the documents of another knowledge base, or of none. A feed that is open goes on behind `lastId`.
+   * @param {string | null} kbId
+   */
+  tellDocumentsOf(kbId) {
+    if (this.url.searchParams.get("documents_of") === kbId) return;
+    if (kbId === null) this.url.searchParams.delete("documents_of");
+    else this.url.searchParams.set("documents_of", kbId);
+    if (this.leaving) this.open();
   }
 
   /** End the connection and do not reconnect. Nothing is heard any more. */
@@ -161,7 +175,13 @@ export class Feed {
   /** @param {{name: string, data: string, id: string | null}} event */
   hear({ name, data, id }) {
     if (id !== null) this.lastId = id;
-    if (data) this.tell(/** @type {any} */ (name), JSON.parse(data));
+    if (!data) return;
+    const value = JSON.parse(data);
+    if (name === "reset") this.lastSeq = value.oldest - 1;
+    // While a client is told which documents it has missed, events have no id: after a break they come again.
+    if (name === "transition" && value.seq <= this.lastSeq) return;
+    if (name === "transition") this.lastSeq = value.seq;
+    this.tell(/** @type {any} */ (name), value);
   }
 
   /**

@@ -2,7 +2,7 @@
  * What a page knows of one server: its knowledge bases, live. All elements of a page share one store, so one stream. It
  * is open while anything on the page looks at it.
  *
- * @import {Connection, IngestionJob, KnowledgeBase, Refusal, Transition} from "./phaseflow.d.ts"
+ * @import {Connection, DocumentInfo, IngestionJob, KnowledgeBase, Refusal, Transition} from "./phaseflow.d.ts"
  */
 
 import * as api from "./api.js";
@@ -10,7 +10,7 @@ import { Lookout } from "./lookout.js";
 import { SeenFeed } from "./seen-feed.js";
 import { Verbs } from "./verbs.js";
 
-/** @typedef {{connection: Connection, list: null, kb: string, transition: Transition, ended: IngestionJob, reset: null, refused: Refusal}} Told */
+/** @typedef {{connection: Connection, list: null, kb: string, transition: Transition, ended: IngestionJob, document: DocumentInfo, reset: null, refused: Refusal}} Told */
 
 /** While a job runs its statuses bring the counts of what can be searched up to date, at most so often. */
 const COUNTS_AGE_MS = 5000;
@@ -47,14 +47,17 @@ export class Store {
     this.shown = new Map();
     this.lookout = new Lookout(this);
     this.watchers = 0;
+    /** The knowledge base whose documents are told of. @type {string | null} */
+    this.documentsOf = null;
     this.events = new EventTarget();
     this.stream = new SeenFeed({
       base,
       status: (job) => this.take(job),
       transition: (transition) => this.tell("transition", transition),
+      document: (one) => this.tell("document", one),
       reset: () => this.tell("reset", null),
       connection: (connection) => this.connected(connection),
-      refused: ({ code }) => (code === "unauthorized" ? this.lock() : this.connected("lost")),
+      refused: ({ code }) => this.declined(code),
     }, {
       rests: () => (this.restsSince = this.connection === "live" ? new Date() : null),
       wakes: () => this.connected("connecting"),
@@ -166,6 +169,25 @@ export class Store {
     if (!(error instanceof api.ApiError)) throw error;
     if (error.code === "unauthorized") this.lock();
     if (isMissing(error)) void this.lookout.look();
+  }
+
+  /** The server will not serve the stream. @param {string} code */
+  declined(code) {
+    if (code === "unauthorized") return this.lock();
+    if (code !== "kb_not_found") return this.connected("lost");
+    // That whose documents are told is gone, and nothing else is wrong.
+    this.tellDocumentsOf(null);
+    this.stream.open();
+    void this.lookout.look();
+  }
+
+  /**
+   * Tell of the documents of one knowledge base, too, or of none: a page shows those of one at a time.
+   * @param {string | null} kbId
+   */
+  tellDocumentsOf(kbId) {
+    this.documentsOf = kbId;
+    this.stream.feed.tellDocumentsOf(kbId);
   }
 
   /** The server wants its token: nothing is asked any more until `open`. */
