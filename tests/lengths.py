@@ -1,7 +1,7 @@
 """How long a module may be, and how short: ``./tasks check`` runs this, and prints what is wrong.
 
-A module is a noun under 300 lines. One of a few lines that a single neighbour uses is a part of that neighbour: it
-costs a reader a jump and a name, and buys nothing.
+A module, of the dashboard too, is a noun under 300 lines. One of a few lines that a single neighbour uses is a part of
+that neighbour: it costs a reader a jump and a name, and buys nothing.
 """
 
 import ast
@@ -29,7 +29,9 @@ def complaints(source: Path = SOURCE, may_be_short: dict[str, str] = MAY_BE_SHOR
     """What is wrong with the lengths of the modules below a folder."""
     lengths = {path: len(path.read_text("utf-8").splitlines()) for path in sorted(source.rglob("*.py"))}
     users = _users(source, list(lengths))
-    found = [f"{_name(source, p)}: {n} lines, at most {CEILING}" for p, n in lengths.items() if n > CEILING]
+    scripts = {path: len(path.read_text("utf-8").splitlines()) for path in sorted(source.rglob("*.js"))}
+    long = [path for path, length in (lengths | scripts).items() if length > CEILING]
+    found = [f"{_name(source, path)}: {(lengths | scripts)[path]} lines, at most {CEILING}" for path in long]
     for path, length in lengths.items():
         name = _name(source, path)
         if path.name.startswith("__") or length >= FLOOR or name in may_be_short:

@@ -22,6 +22,13 @@ def test_a_module_that_is_too_long_is_named(tmp_path: Path) -> None:
     assert complaints(tree, {}) == [f"house.long: {CEILING + 1} lines, at most {CEILING}"]
 
 
+def test_a_script_that_is_too_long_is_named(tmp_path: Path) -> None:
+    tree = _tree(tmp_path)
+    for name, length in {"long": CEILING + 1, "full": CEILING, "short": 1}.items():
+        (tree / "house" / f"{name}.js").write_text("let x;\n" * length)
+    assert complaints(tree, {}) == [f"house.long: {CEILING + 1} lines, at most {CEILING}"]
+
+
 def test_a_crumb_with_one_user_is_named_with_it(tmp_path: Path) -> None:
     tree = _tree(
         tmp_path,
