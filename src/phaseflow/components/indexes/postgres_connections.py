@@ -186,13 +186,14 @@ class PostgresConnections:
         """Not by cancelling the task: psycopg would ask the server to cancel, and wait for its answer."""
         with suppress(OSError, self._psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:
             wire.shutdown(socket.SHUT_RDWR)
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([task], timeout=_CUT_S)
+        try:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([task], timeout=_CUT_S)
+        finally:  # the cancel of a task comes through a shield, the second time that a loop is asked to end, say
             if not task.done():
                 task.cancel()
-            elif not task.cancelled():
-                task.exception()  # seen; nobody waits for it
-            await self.close(connection)
+            task.add_done_callback(_seen)
+            await self.close(connection)  # never waits: it must not be used again while its statement runs
 
     def _told(self, error: "Error", state: str | None) -> ComponentError:
         if state is None:
@@ -205,3 +206,9 @@ class PostgresConnections:
         if state.startswith(_DATA):
             return DocumentError(f"{self} cannot store it: {said}", code="index_error")
         return IndexUnavailable(f"{self} says: {said} ({state})")
+
+
+def _seen(task: "asyncio.Future[Any]") -> None:
+    """Nobody waits for it any more, and asyncio would print what it raised."""
+    if not task.cancelled():
+        task.exception()
