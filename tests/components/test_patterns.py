@@ -56,6 +56,7 @@ IN_FUNCTIONS = {
     "identifiers.check_job_id",
     "identifiers.check_kb_id",
     "page._named",
+    "preconditions._etags",
     "client_rules._shown",
     "remote_sources.links_of",
     "remote_sources.protocol_of",

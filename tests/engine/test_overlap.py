@@ -9,6 +9,7 @@ import pytest
 
 from phaseflow import JobStatus, PhaseFlow
 from phaseflow.actors import release
+from phaseflow.actors.chunking import ChunkingActor
 from phaseflow.actors.handoff import READ_DOCUMENTS
 from phaseflow.actors.loading import LoadingActor
 from phaseflow.actors.reading_window import BATCH
@@ -24,22 +25,31 @@ def no_failpoint_is_left() -> Iterator[None]:
     failpoints.clear()
 
 
-async def test_documents_are_cut_while_those_before_them_are_stored(tmp_path: Path, database: Path) -> None:
-    cut, is_ahead, was_ahead = list[str](), threading.Event(), list[bool]()
+async def test_documents_are_cut_while_those_before_them_are_stored(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut, is_cut, stored, was_ahead = list[str](), threading.Condition(), list[int](), list[bool]()
+    plain = ChunkingActor._store_part
 
     class Chunker:
         fingerprint = "whole"
 
         def spans(self, text: str, media_type: str) -> Sequence[tuple[int, int]]:
-            cut.append(text)
-            if len(cut) > READ_DOCUMENTS:
-                is_ahead.set()
+            with is_cut:
+                cut.append(text)
+                is_cut.notify_all()
             return [(0, len(text))]
+
+    async def store(self: ChunkingActor, part: Sequence[Any], first: int) -> None:
+        stored.append(len(part))
+        await plain(self, part, first)
 
     def writing() -> None:
         if not was_ahead:
-            was_ahead.append(is_ahead.wait(60))
+            with is_cut:
+                was_ahead.append(is_cut.wait_for(lambda: len(cut) > stored[0], 60))
 
+    monkeypatch.setattr(ChunkingActor, "_store_part", store)
     write_folder(tmp_path / "many", 2 * READ_DOCUMENTS + 1)
     failpoints.install("chunking.writing", writing)
     async with PhaseFlow(database, embedder=CountingEmbedder(), chunker=Chunker()) as flow:

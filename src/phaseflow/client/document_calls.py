@@ -16,9 +16,9 @@ from phaseflow.client.conditions import conditions
 from phaseflow.client.connection import check_sendable
 from phaseflow.components.given_files import opened
 from phaseflow.domain.documents import DocumentInfo, DocumentRetried, DocumentsChanged, PushedDocument
-from phaseflow.domain.errors import DocumentNotFound, KnowledgeBaseNotFound
+from phaseflow.domain.errors import DocumentNotFound, InvalidRequest, KnowledgeBaseNotFound
 from phaseflow.domain.etags import Etags
-from phaseflow.domain.identifiers import DOCUMENT_ID, KB_ID, check_kb_id, document_id
+from phaseflow.domain.identifiers import DOCUMENT_ID, check_kb_id, document_id
 from phaseflow.domain.new_document import NewDocument
 from phaseflow.domain.status import Page
 
@@ -115,9 +115,10 @@ def naming(kb_id: str, name: str) -> Iterator[None]:
 def kb_path(kb_id: str) -> str:
     """The path of a knowledge base. Raises KnowledgeBaseNotFound for a name that none can have."""
     check_sendable("kb_id", kb_id)
-    if not re.fullmatch(KB_ID, kb_id):
-        raise KnowledgeBaseNotFound(kb_id)
-    return f"api/ingestion/kb/{kb_id}"
+    try:
+        return f"api/ingestion/kb/{check_kb_id(kb_id)}"
+    except InvalidRequest:
+        raise KnowledgeBaseNotFound(kb_id) from None
 
 
 def new_kb_path(kb_id: str) -> str:
