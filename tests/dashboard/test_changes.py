@@ -121,6 +121,7 @@ async def test_those_that_a_filter_fits_are_skipped_and_taken_back_in(board: Boa
     await page.locator("#asking").get_by_role("button", name="Take all back in").click()
     await board.until(page.locator(".bulk"), "2 documents will be loaded anew")
     await board.until(chip(board, "indexed"), "12")
+    assert "2 documents will be loaded anew" in await page.locator(".bulk").inner_text()  # though the list is empty now
 
 
 async def test_what_was_sent_is_removed_together(board: Board, service: Service) -> None:

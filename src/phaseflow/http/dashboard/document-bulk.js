@@ -40,6 +40,8 @@ export class DocumentBulk {
     /** What the documents wait for that have been retried. */
     this.waitsFor = "";
     this.told = el("span", { class: "told", role: "status" });
+    /** The filter for which it was said. */
+    this.toldFor = "";
     this.buttons = {
       retry: this.button("retry", "Retry all", () => (this.filter().status === "failed" ? this.act("retry") : this.askTo("retry"))),
       skip: this.button("cancelled", "Skip all", () => this.askTo("skip")),
@@ -65,15 +67,19 @@ export class DocumentBulk {
     return node;
   }
 
-  /** @param {boolean} hasAny */
+  /**
+   * What was done is told for as long as the same is asked for, also once that leaves nothing in the list.
+   * @param {boolean} hasAny
+   */
   show(hasAny) {
-    this.node.hidden = !this.isBusy && !hasAny;
-    if (this.node.hidden) setText(this.told, "");
+    if (!this.isBusy && this.toldFor !== JSON.stringify(this.filter())) setText(this.told, "");
+    this.node.hidden = !this.isBusy && !hasAny && this.told.textContent === "";
+    for (const button of Object.values(this.buttons)) button.hidden = !hasAny;
     const { status, source } = this.filter();
     const kb = this.store.kbs.get(this.kbId);
     setText(/** @type {Element} */ (this.buttons.retry.lastElementChild), this.retryWord());
-    this.buttons.skip.hidden = status === "skipped";
-    this.buttons.remove.hidden = source !== "push" && kb?.source?.type !== "upload";
+    this.buttons.skip.hidden ||= status === "skipped";
+    this.buttons.remove.hidden ||= source !== "push" && kb?.source?.type !== "upload";
   }
 
   retryWord() {
@@ -172,6 +178,7 @@ export class DocumentBulk {
   /** @param {() => Promise<string>} work */
   async busy(work) {
     this.isBusy = true;
+    this.toldFor = JSON.stringify(this.filter());
     this.isStopped = false;
     this.lock(true);
     try {
