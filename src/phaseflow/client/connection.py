@@ -148,7 +148,7 @@ def check_sendable(field: str, value: object) -> None:
         case str():
             check_whole(field, value)
         case float() if not math.isfinite(value):
-            raise InvalidRequest(field, f"{value} is no number that can be sent; give a finite one")
+            raise InvalidRequest(field, f"{value} cannot be sent; give a finite number")
         case Mapping():
             for name, each in value.items():
                 check_sendable(field, name)
