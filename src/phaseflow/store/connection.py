@@ -84,7 +84,7 @@ class Connection(aiosqlite.Connection):
         def run() -> None:
             answer.of(call)()
 
-        self._tx.put_nowait((None, run))  # None: aiosqlite's thread answers to no loop by itself
+        self._tx.put_nowait((None, run))  # None: aiosqlite's thread leaves the answer to us
         return answer.future
 
     def _open(self) -> None:

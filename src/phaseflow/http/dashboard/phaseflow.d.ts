@@ -167,7 +167,7 @@ export interface KnowledgeBase {
   job: IngestionJob | null;
   /** How it keeps in step with its sources; null when jobs start on request only. */
   sync?: { next_at: string | null; watching: string[]; error: string | null } | null;
-  /** Names its sources and settings, where it was read by itself. */
+  /** Names its sources and settings, where it was read alone. */
   etag?: string;
 }
 
@@ -216,7 +216,7 @@ export interface DocumentInfo {
   created_at: string;
   updated_at: string;
   indexed_at: string | null;
-  /** Names its metadata, where it was read by itself. */
+  /** Names its metadata, where it was read alone. */
   etag?: string;
 }
 
