@@ -1,14 +1,18 @@
 """The running time of a phase, as a client sees it, never goes back: not at a pause, nor when the wall clock jumps."""
 
+import json
 import random
+import sqlite3
 import time
+from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from phaseflow import PhaseTracker
@@ -81,3 +85,15 @@ def test_what_is_stored_at_the_end_of_a_stretch_is_what_was_shown(gaps: list[flo
     assert shown == sorted(shown)
     ran = sum(timedelta(seconds=gap).total_seconds() for gap in gaps[::2])
     assert shown[-1] == pytest.approx(ran, abs=0.01)
+
+
+@given(ran=st.integers(0, 10**12), more=st.integers(0, 10**12))
+@example(ran=179_538, more=27_962)
+def test_a_time_reads_from_the_database_as_it_was_shown(ran: int, more: int) -> None:
+    """States are read as JSON, into which SQLite writes numbers of 15 digits. ``ran`` and ``more`` are microseconds."""
+    phase = replace(PhaseState(JobPhase.LOADING).start(T0), active_s=ran / 1e6)
+    shown = phase.active_seconds(T0 + timedelta(microseconds=more))
+    with closing(sqlite3.connect(":memory:")) as database:
+        (written,) = database.execute("SELECT json_array(?)", (shown,)).fetchone()
+    (read,) = json.loads(written)
+    assert round(read, 3) == round(shown, 3)

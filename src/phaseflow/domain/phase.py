@@ -140,10 +140,12 @@ class PhaseState:
         return self.items_processed + self.items_failed
 
     def active_seconds(self, now: datetime) -> float:
-        """Seconds spent running up to ``now``; paused time is not in it."""
+        """Seconds spent running up to ``now``, in whole microseconds; paused time is not in it."""
         if self.running_since is None:
             return self.active_s
-        return self.active_s + max(0.0, (now - self.running_since).total_seconds())
+        # SQLite writes 15 digits of a number into JSON, in which states are read. What a sum of binary fractions has
+        # beyond microseconds would be shown now and gone then: 0.2075 and a little is 0.208, and 0.2075 is 0.207.
+        return round(self.active_s + max(0.0, (now - self.running_since).total_seconds()), 6)
 
     def measured(self, before: Self, now: datetime) -> Self:
         """The same state, come from ``before``, with the running time that ``now`` says has passed or begins.
