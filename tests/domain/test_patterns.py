@@ -10,7 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 import phaseflow
 from phaseflow.domain.validation import first_fault
-from phaseflow.http import requests
+from phaseflow.http.requests import JobId, KbId, NumberCursor
+from phaseflow.http.search import Question
 
 
 def _nodes() -> list[ast.AST]:
@@ -42,10 +43,10 @@ def test_every_pattern_of_a_field_has_words() -> None:
 @pytest.mark.parametrize(
     ("field", "given", "said"),
     [
-        (requests.Question, " ", "must hold more than blanks"),
-        (requests.KbId, "No Name", "must be 1 to 63 lower-case letters"),
-        (requests.JobId, ".hidden", "must be 1 to 200 characters"),
-        (requests.NumberCursor, "seven", "must be the `next_cursor` of the page before"),
+        (Question, " ", "must hold more than blanks"),
+        (KbId, "No Name", "must be 1 to 63 lower-case letters"),
+        (JobId, ".hidden", "must be 1 to 200 characters"),
+        (NumberCursor, "seven", "must be the `next_cursor` of the page before"),
     ],
 )
 def test_a_value_that_does_not_match_is_told_what_it_has_to_be(field: Any, given: str, said: str) -> None:

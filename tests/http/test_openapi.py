@@ -43,6 +43,12 @@ def test_every_reference_leads_to_a_schema(described: dict[str, Any]) -> None:
     assert names <= described["components"]["schemas"].keys()
 
 
+def test_a_model_that_only_its_module_uses_is_shown_without_the_underscore(described: dict[str, Any]) -> None:
+    schemas = described["components"]["schemas"]
+    assert {"StartBody", "KnowledgeBaseBody", "Conflict", "Health"} <= schemas.keys()
+    assert [name for name, schema in schemas.items() if "_" in (name[0], schema.get("title", name)[0])] == []
+
+
 def test_only_what_is_public_asks_for_no_token(described: dict[str, Any]) -> None:
     for endpoint in ENDPOINTS:
         operation = described["paths"][endpoint.path][endpoint.method.lower()]

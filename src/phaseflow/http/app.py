@@ -29,6 +29,7 @@ from phaseflow.http import (
     operations,
     pages,
     reports,
+    search,
     uploads,
     webhooks,
 )
@@ -48,8 +49,9 @@ from phaseflow.http.stream_hub import StreamHub
 from phaseflow.supervisor.janitor import KEEP_DAYS
 
 ENDPOINTS = [
-    *ingestion.ENDPOINTS, *feeds.ENDPOINTS, *documents.ENDPOINTS, *uploads.ENDPOINTS, *reports.ENDPOINTS,
-    *webhooks.ENDPOINTS, *choices.ENDPOINTS, *operations.ENDPOINTS, *backups.ENDPOINTS, *pages.ENDPOINTS,
+    *ingestion.ENDPOINTS, *search.ENDPOINTS, *feeds.ENDPOINTS, *documents.ENDPOINTS, *uploads.ENDPOINTS,
+    *reports.ENDPOINTS, *webhooks.ENDPOINTS, *choices.ENDPOINTS, *operations.ENDPOINTS, *backups.ENDPOINTS,
+    *pages.ENDPOINTS,
 ]  # fmt: skip
 _TAKING_FILES = [(e.method, compile_path(e.path)[0]) for e in [*ENDPOINTS, *openai.ENDPOINTS] if e.takes_files]
 _PUBLIC = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.public)

@@ -18,7 +18,7 @@ from phaseflow.http.stream import EVENTS, EventStream
 _LAST_EVENT_ID = "Last-Event-ID"
 
 
-class FeedQuery(Parameters):
+class _FeedQuery(Parameters):
     """Where to go on in the live feed."""
 
     headers: ClassVar[frozenset[str]] = frozenset({_LAST_EVENT_ID})
@@ -34,7 +34,7 @@ class FeedQuery(Parameters):
     ] = None
 
 
-class AllFeedQuery(FeedQuery):
+class _AllFeedQuery(_FeedQuery):
     """The live feed of all knowledge bases."""
 
     documents_of: Annotated[
@@ -42,20 +42,20 @@ class AllFeedQuery(FeedQuery):
     ] = None
 
 
-class KbFeedQuery(FeedQuery, KbPath):
+class _KbFeedQuery(_FeedQuery, KbPath):
     """The live feed of one knowledge base."""
 
     documents: Annotated[bool, Field(description="Whether documents are told of, too: event `document`.")] = False
 
 
-async def _events(call: RequestContext[AllFeedQuery, None]) -> Response:
+async def _events(call: RequestContext[_AllFeedQuery, None]) -> Response:
     at = call.at
     if at.documents_of is not None:
         await _check_known(call.state, at.documents_of)
     return EventStream(call.state, None, _last_event_id(call), documents_of=at.documents_of, with_log=at.log_ids)
 
 
-async def _kb_events(call: RequestContext[KbFeedQuery, None]) -> Response:
+async def _kb_events(call: RequestContext[_KbFeedQuery, None]) -> Response:
     at = call.at
     await _check_known(call.state, at.kb_id)
     documents_of = at.kb_id if at.documents else None
@@ -67,15 +67,15 @@ async def _check_known(state: AppState, kb_id: str) -> None:
         await state.flow.status(kb_id)
 
 
-def _last_event_id(call: RequestContext[FeedQuery, None]) -> EventId | None:
+def _last_event_id(call: RequestContext[_FeedQuery, None]) -> EventId | None:
     found = (EventId.of(text) for text in (call.at.header_id, call.at.last_event_id))
     return next((one for one in found if one is not None), None)
 
 
 _PROBLEMS = (KnowledgeBaseNotFound, LimitReached)
 ENDPOINTS = [
-    Endpoint("GET", f"{KB}/events", "The live feed of one knowledge base", _kb_events, {200: EVENTS}, KbFeedQuery,
+    Endpoint("GET", f"{KB}/events", "The live feed of one knowledge base", _kb_events, {200: EVENTS}, _KbFeedQuery,
              problems=_PROBLEMS),
-    Endpoint("GET", "/api/ingestion/events", "The live feed of all", _events, {200: EVENTS}, AllFeedQuery,
+    Endpoint("GET", "/api/ingestion/events", "The live feed of all", _events, {200: EVENTS}, _AllFeedQuery,
              problems=_PROBLEMS),
 ]  # fmt: skip

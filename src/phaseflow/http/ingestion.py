@@ -16,20 +16,20 @@ from phaseflow.domain.errors import (
     PreconditionFailed,
     SourceNotAllowed,
 )
+from phaseflow.domain.settings import Source, Sources
 from phaseflow.domain.status import (
     Failure,
     JobStatusResponse,
     KnowledgeBase,
     Page,
-    SearchResults,
     Transition,
 )
-from phaseflow.domain.vocabulary import Action
-from phaseflow.http import requests
+from phaseflow.domain.vocabulary import Action, JobPhase
 from phaseflow.http.app_state import AppState
 from phaseflow.http.endpoint import JSON, Endpoint, JsonResult, Parameters, RequestContext
-from phaseflow.http.preconditions import KbChange
+from phaseflow.http.preconditions import Conditional
 from phaseflow.http.problems import LimitReached
+from phaseflow.http.requests import Body, ClientSettings, JobPath, KbPath, Limit, NumberCursor, TextCursor
 
 KBS = "/api/ingestion/kb"
 KB = f"{KBS}/{{kb_id}}"
@@ -41,7 +41,7 @@ _NO_JOB = (KnowledgeBaseNotFound, JobNotFound)
 _VERB = (KnowledgeBaseNotFound, JobNotFound, JobConflict, InvalidTransition)
 
 
-class Revisions(BaseModel):
+class _Revisions(BaseModel):
     """A number for each knowledge base there is. It grows whenever its definition, its counts, its newest job or how
     it keeps in step may have changed, and begins anew when the service is started."""
 
@@ -52,18 +52,40 @@ async def _revisions(call: RequestContext[Parameters, None]) -> JsonResult:
     flow = call.state.flow
     names = await flow.notes.kbs_by_age(None, _MOST_NAMES, newest_first=False)
     feed = flow.tracker.feed
-    return JsonResult(Revisions(revisions={name: feed.revision(name) for name in names}))
+    return JsonResult(_Revisions(revisions={name: feed.revision(name) for name in names}))
 
 
-async def _list_kbs(call: RequestContext[requests.KbList, None]) -> JsonResult:
+class _KbList(Parameters):
+    """A page of the knowledge bases."""
+
+    limit: Limit = 100
+    cursor: TextCursor = None
+
+
+async def _list_kbs(call: RequestContext[_KbList, None]) -> JsonResult:
     return JsonResult(await call.state.flow.kbs(call.at.limit, call.at.cursor))
 
 
-async def _get_kb(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+async def _get_kb(call: RequestContext[KbPath, None]) -> JsonResult:
     return JsonResult(await call.state.flow.kb(call.at.kb_id))
 
 
-async def _put_kb(call: RequestContext[KbChange, requests.KnowledgeBaseBody]) -> JsonResult:
+class _KnowledgeBaseBody(Body):
+    """What a knowledge base is to be. Without sources or settings, those it has stay.
+
+    ``source`` is short for one source named ``default``.
+    """
+
+    source: Source | None = None
+    sources: Sources | None = None
+    settings: ClientSettings | None = None
+
+
+class _KbChange(Conditional, KbPath):
+    """One knowledge base, if it is as it has to be."""
+
+
+async def _put_kb(call: RequestContext[_KbChange, _KnowledgeBaseBody]) -> JsonResult:
     await check_room(call)
     at, body = call.at, call.body
     kb = await call.state.flow.put_kb(
@@ -73,13 +95,28 @@ async def _put_kb(call: RequestContext[KbChange, requests.KnowledgeBaseBody]) ->
     return JsonResult(kb)
 
 
-async def _delete_kb(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+async def _delete_kb(call: RequestContext[KbPath, None]) -> JsonResult:
     await call.state.flow.delete_kb(call.at.kb_id)
     return JsonResult(None, 204)
 
 
-async def _start(call: RequestContext[requests.KbPath, requests.StartBody | None]) -> JsonResult:
-    body = call.body or requests.StartBody()
+class _StartBody(Body):
+    """How a job begins. ``full`` reads every document again; ``hold`` names phases that begin paused.
+
+    ``allow_deletes`` takes out even most of a source without a pause before. ``source`` is short for one source named
+    ``default``.
+    """
+
+    source: Source | None = None
+    sources: Sources | None = None
+    settings: ClientSettings | None = None
+    full: bool = False
+    hold: tuple[JobPhase, ...] = ()
+    allow_deletes: bool = False
+
+
+async def _start(call: RequestContext[KbPath, _StartBody | None]) -> JsonResult:
+    body = call.body or _StartBody()
     await check_room(call)
     job = await call.state.flow.start(
         call.at.kb_id,
@@ -93,23 +130,23 @@ async def _start(call: RequestContext[requests.KbPath, requests.StartBody | None
     return JsonResult(await job.status(), 202)
 
 
-async def _pause(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+async def _pause(call: RequestContext[KbPath, None]) -> JsonResult:
     return await _act(call, Action.PAUSE)
 
 
-async def _resume(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+async def _resume(call: RequestContext[KbPath, None]) -> JsonResult:
     return await _act(call, Action.RESUME)
 
 
-async def _cancel(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+async def _cancel(call: RequestContext[KbPath, None]) -> JsonResult:
     return await _act(call, Action.CANCEL)
 
 
-async def _retry(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+async def _retry(call: RequestContext[KbPath, None]) -> JsonResult:
     return await _act(call, Action.RETRY)
 
 
-async def _status(call: RequestContext[requests.KbPath, None]) -> JsonResult | Response:
+async def _status(call: RequestContext[KbPath, None]) -> JsonResult | Response:
     shown = await call.state.hub.status(call.at.kb_id)
     if shown is None:
         return JsonResult(await call.state.flow.status(call.at.kb_id))
@@ -117,44 +154,56 @@ async def _status(call: RequestContext[requests.KbPath, None]) -> JsonResult | R
     return Response(shown.json, media_type=JSON)
 
 
-async def _list_jobs(call: RequestContext[requests.JobList, None]) -> JsonResult:
+class _JobList(KbPath):
+    """A page of the jobs of a knowledge base."""
+
+    limit: Limit = 100
+    cursor: NumberCursor = None
+
+
+async def _list_jobs(call: RequestContext[_JobList, None]) -> JsonResult:
     return JsonResult(await call.state.flow.jobs(call.at.kb_id, call.at.limit, call.at.cursor))
 
 
-async def _list_failures(call: RequestContext[requests.FailureList, None]) -> JsonResult:
+class _FailureList(KbPath):
+    """A page of the failures of a knowledge base."""
+
+    limit: Limit = 100
+    cursor: TextCursor = None
+
+
+async def _list_failures(call: RequestContext[_FailureList, None]) -> JsonResult:
     return JsonResult(await call.state.flow.failures(call.at.kb_id, call.at.limit, call.at.cursor))
 
 
-async def _search(call: RequestContext[requests.SearchQuery, None]) -> JsonResult:
-    return await _found(call, call.at)
-
-
-async def _search_by_body(call: RequestContext[requests.KbPath, requests.SearchBody]) -> JsonResult:
-    return await _found(call, call.body)
-
-
-async def _found(call: RequestContext[Any, Any], asked: requests.SearchQuery | requests.SearchBody) -> JsonResult:
-    found = await call.state.flow.search(
-        call.at.kb_id, asked.q, asked.limit, filter=asked.filter, mode=asked.mode, min_score=asked.min_score
-    )
-    return JsonResult(SearchResults.of(found))
-
-
-async def _get_job(call: RequestContext[requests.JobPath, None]) -> JsonResult:
+async def _get_job(call: RequestContext[JobPath, None]) -> JsonResult:
     return JsonResult(await call.state.flow.job_status(call.at.job_id))
 
 
-async def _list_transitions(call: RequestContext[requests.TransitionList, None]) -> JsonResult:
+class _TransitionList(JobPath):
+    """A page of the log of a job."""
+
+    limit: Limit = 100
+    cursor: NumberCursor = None
+
+
+async def _list_transitions(call: RequestContext[_TransitionList, None]) -> JsonResult:
     return JsonResult(await call.state.flow.transitions_of(call.at.job_id, call.at.limit, call.at.cursor))
 
 
-async def _act(call: RequestContext[requests.KbPath, None], action: Action) -> JsonResult:
-    phase = call.at.phase if isinstance(call.at, requests.PhasePath) else None
+class _PhasePath(KbPath):
+    """One phase of the newest job of a knowledge base."""
+
+    phase: JobPhase
+
+
+async def _act(call: RequestContext[KbPath, None], action: Action) -> JsonResult:
+    phase = call.at.phase if isinstance(call.at, _PhasePath) else None
     answered, changed = await call.state.flow.act(action, call.at.kb_id, phase)
     return JsonResult(answered, 202 if changed else 200)
 
 
-async def check_room(call: RequestContext[requests.KbPath, Any], *, makes_job: bool = True) -> None:
+async def check_room(call: RequestContext[KbPath, Any], *, makes_job: bool = True) -> None:
     """Raise LimitReached when this server takes no more jobs, or no new knowledge base."""
     await check_room_for(call.state, call.at.kb_id, makes_job=makes_job)
 
@@ -182,41 +231,40 @@ async def check_room_for(state: AppState, kb_id: str, *, makes_job: bool = True)
 
 def _verb(name: str, summary: str, handle: Any) -> Endpoint:
     good = {200: JobStatusResponse, 202: JobStatusResponse}
-    return Endpoint("POST", f"{KB}/{name}", summary, handle, good, requests.KbPath, problems=_VERB)
+    return Endpoint("POST", f"{KB}/{name}", summary, handle, good, KbPath, problems=_VERB)
 
 
 def _phase_verb(name: str, summary: str, handle: Any) -> Endpoint:
     good = {200: JobStatusResponse, 202: JobStatusResponse}
     path = f"{KB}/phases/{{phase}}/{name}"
-    return Endpoint("POST", path, summary, handle, good, requests.PhasePath, problems=_VERB)
+    return Endpoint("POST", path, summary, handle, good, _PhasePath, problems=_VERB)
 
 
 def _read(path: str, summary: str, handle: Any, answer: Any, parameters: Any, problems: Any = ()) -> Endpoint:
     return Endpoint("GET", path, summary, handle, {200: answer}, parameters, problems=problems)
 
 
-_SEARCH: tuple[type[PhaseflowError], ...] = (KnowledgeBaseNotFound, InvalidRequest)
 _STARTING: tuple[type[PhaseflowError], ...] = (
     KnowledgeBaseNotFound, JobConflict, SourceNotAllowed, InvalidRequest, LimitReached,
 )  # fmt: skip
 ENDPOINTS = [
-    _read(KBS, "All knowledge bases, each with its latest job", _list_kbs, Page[KnowledgeBase], requests.KbList),
+    _read(KBS, "All knowledge bases, each with its latest job", _list_kbs, Page[KnowledgeBase], _KbList),
     Endpoint("GET", "/api/ingestion/revisions", "Which knowledge bases there are, and which may have changed",
-             _revisions, {200: Revisions}),
-    Endpoint("GET", KB, "One knowledge base", _get_kb, {200: KnowledgeBase}, requests.KbPath, problems=_NO_KB,
+             _revisions, {200: _Revisions}),
+    Endpoint("GET", KB, "One knowledge base", _get_kb, {200: KnowledgeBase}, KbPath, problems=_NO_KB,
              is_tagged=True),
     Endpoint(
-        "PUT", KB, "Create or change a knowledge base", _put_kb, {200: KnowledgeBase}, KbChange,
-        requests.KnowledgeBaseBody, body_required=True,
+        "PUT", KB, "Create or change a knowledge base", _put_kb, {200: KnowledgeBase}, _KbChange,
+        _KnowledgeBaseBody, body_required=True,
         problems=(KnowledgeBaseNotFound, PreconditionFailed, SourceNotAllowed, InvalidRequest, LimitReached),
     ),
     Endpoint(
-        "DELETE", KB, "Delete a knowledge base with its index and history", _delete_kb, {204: None}, requests.KbPath,
+        "DELETE", KB, "Delete a knowledge base with its index and history", _delete_kb, {204: None}, KbPath,
         problems=(KnowledgeBaseNotFound, JobConflict),
     ),
     Endpoint(
         "POST", f"{KB}/start", "Start a job; a source creates the knowledge base", _start, {202: JobStatusResponse},
-        requests.KbPath, requests.StartBody, problems=_STARTING,
+        KbPath, _StartBody, problems=_STARTING,
     ),
     _verb("pause", "Pause the job after the batch in hand", _pause),
     _verb("resume", "Go on from exactly where it stood", _resume),
@@ -224,15 +272,10 @@ ENDPOINTS = [
     _verb("retry", "Go on with a failed job", _retry),
     _phase_verb("pause", "Pause one phase, or hold it before it starts", _pause),
     _phase_verb("resume", "Go on with one phase", _resume),
-    _read(f"{KB}/status", "The status of the latest job", _status, JobStatusResponse, requests.KbPath, _NO_JOB),
-    _read(f"{KB}/jobs", "The jobs, newest first", _list_jobs, Page[JobStatusResponse], requests.JobList, _NO_KB),
-    _read(f"{KB}/failures", "Documents that failed", _list_failures, Page[Failure], requests.FailureList, _NO_KB),
-    _read(f"{KB}/search", "The passages that answer best", _search, SearchResults, requests.SearchQuery, _SEARCH),
-    Endpoint(
-        "POST", f"{KB}/search", "The same, asked as JSON", _search_by_body, {200: SearchResults}, requests.KbPath,
-        requests.SearchBody, body_required=True, problems=_SEARCH,
-    ),
-    _read(JOB, "One job, also one that is over", _get_job, JobStatusResponse, requests.JobPath, (JobNotFound,)),
-    _read(f"{JOB}/transitions", "The log of a job", _list_transitions, Page[Transition], requests.TransitionList,
+    _read(f"{KB}/status", "The status of the latest job", _status, JobStatusResponse, KbPath, _NO_JOB),
+    _read(f"{KB}/jobs", "The jobs, newest first", _list_jobs, Page[JobStatusResponse], _JobList, _NO_KB),
+    _read(f"{KB}/failures", "Documents that failed", _list_failures, Page[Failure], _FailureList, _NO_KB),
+    _read(JOB, "One job, also one that is over", _get_job, JobStatusResponse, JobPath, (JobNotFound,)),
+    _read(f"{JOB}/transitions", "The log of a job", _list_transitions, Page[Transition], _TransitionList,
           (JobNotFound,)),
 ]  # fmt: skip

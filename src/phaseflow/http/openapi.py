@@ -114,7 +114,15 @@ class _Schemas:
 
 
 class _Generator(GenerateJsonSchema):
-    """Where a union is told apart by a tag, the tag is required, also where a model alone has a default for it."""
+    """Where a union is told apart by a tag, the tag is required, also where a model alone has a default for it. A
+    model that is private to the module of its endpoint is shown without the underscore, as handlers are."""
+
+    def normalize_name(self, name: str) -> str:
+        return super().normalize_name(name).lstrip("_")
+
+    def model_schema(self, schema: Any) -> _Json:
+        made = super().model_schema(schema)
+        return made | {"title": str(made["title"]).lstrip("_")} if "title" in made else made
 
     def tagged_union_schema(self, schema: Any) -> _Json:
         made = super().tagged_union_schema(schema)

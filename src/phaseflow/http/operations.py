@@ -1,9 +1,9 @@
 """The endpoints that operate the service: health, metrics, the description of the API, the token of the page."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import anyio
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from phaseflow.domain.errors import StoreUnavailable, WorkersDown
@@ -13,20 +13,20 @@ from phaseflow.http.access import cookie_name, cookies
 from phaseflow.http.endpoint import Endpoint, JsonResult, Parameters, RequestContext
 from phaseflow.http.metrics import MEDIA_TYPE as METRICS
 from phaseflow.http.problems import LimitReached, NotReady, Unauthorized
-from phaseflow.http.requests import LoginBody
+from phaseflow.http.requests import Body
 from phaseflow.http.sessions import LONGEST_S
 
 _STORE_S = 8.0
 """How long a look at the database may take: longer than a lock of another program is waited for."""
 
 
-class Health(BaseModel):
+class _Health(BaseModel):
     """The answer of a process that is alive."""
 
     status: Literal["alive"] = "alive"
 
 
-class Readiness(BaseModel):
+class _Readiness(BaseModel):
     """The answer of a service whose engine is up. ``interrupted`` counts the jobs found broken off at the start."""
 
     status: Literal["ready"] = "ready"
@@ -34,7 +34,7 @@ class Readiness(BaseModel):
 
 
 async def _healthz(call: RequestContext[Parameters, None]) -> JsonResult:
-    return JsonResult(Health())
+    return JsonResult(_Health())
 
 
 async def _readyz(call: RequestContext[Parameters, None]) -> JsonResult:
@@ -51,7 +51,7 @@ async def _readyz(call: RequestContext[Parameters, None]) -> JsonResult:
         raise NotReady(f"the database has not answered within {_STORE_S:.0f} seconds; ask again")
     if down := await call.state.flow.why_index_down():
         raise NotReady(down)
-    return JsonResult(Readiness(interrupted=len(call.state.flow.interrupted)))
+    return JsonResult(_Readiness(interrupted=len(call.state.flow.interrupted)))
 
 
 async def _vacuum(call: RequestContext[Parameters, None]) -> JsonResult:
@@ -69,7 +69,13 @@ async def _describe(call: RequestContext[Parameters, None]) -> Response:
     return JSONResponse(openapi.document(call.state.endpoints, prefix, cookie=cookie))
 
 
-async def _login(call: RequestContext[Parameters, LoginBody]) -> Response:
+class _LoginBody(Body):
+    """The token, once; a cookie stands for it from then on."""
+
+    token: Annotated[str, Field(max_length=8192)]
+
+
+async def _login(call: RequestContext[Parameters, _LoginBody]) -> Response:
     access, request = call.state.access, call.request
     response = Response(status_code=204)
     if access.token is None:
@@ -111,9 +117,9 @@ def _cookie_path(call: RequestContext[Parameters, object]) -> str:
 
 
 ENDPOINTS = [
-    Endpoint("GET", "/healthz", "Whether the process is alive", _healthz, {200: Health}, public=True),
+    Endpoint("GET", "/healthz", "Whether the process is alive", _healthz, {200: _Health}, public=True),
     Endpoint(
-        "GET", "/readyz", "Whether the engine is up", _readyz, {200: Readiness}, problems=(NotReady,), public=True,
+        "GET", "/readyz", "Whether the engine is up", _readyz, {200: _Readiness}, problems=(NotReady,), public=True,
     ),
     Endpoint(
         "POST", "/api/ingestion/vacuum", "Free what nobody needs any more", _vacuum, {200: Vacuumed},
@@ -121,7 +127,7 @@ ENDPOINTS = [
     Endpoint("GET", "/metrics", "Numbers for Prometheus", _metrics, {200: METRICS}),
     Endpoint("GET", "/openapi.json", "This description", _describe, {200: "application/json"}),
     Endpoint(
-        "POST", "/login", "Exchange the token for a session's cookie", _login, {204: None}, body=LoginBody,
+        "POST", "/login", "Exchange the token for a session's cookie", _login, {204: None}, body=_LoginBody,
         body_required=True, takes_form=True, problems=(Unauthorized, LimitReached), public=True,
     ),
     Endpoint("POST", "/logout", "End the session of the cookie", _logout, {204: None}, public=True),

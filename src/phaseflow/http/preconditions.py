@@ -12,7 +12,6 @@ from pydantic import Field
 from phaseflow.domain.etags import ANY, Etags
 from phaseflow.domain.patterns import worded
 from phaseflow.http.endpoint import Parameters
-from phaseflow.http.requests import DocumentPath, KbPath
 
 _IF_MATCH, _IF_NONE_MATCH = "If-Match", "If-None-Match"
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
@@ -49,14 +48,6 @@ class Conditional(Parameters):
     def if_none_match(self) -> Etags | None:
         """Compared weakly (13.1.2): a weak tag matches, too."""
         return _etags(self.none_match_field, takes_weak=True)
-
-
-class KbChange(Conditional, KbPath):
-    """One knowledge base, if it is as it has to be."""
-
-
-class DocumentChange(Conditional, DocumentPath):
-    """One document, if it is as it has to be."""
 
 
 def _etags(field: str | None, *, takes_weak: bool) -> Etags | None:

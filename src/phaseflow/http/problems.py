@@ -106,20 +106,20 @@ class Problem(BaseModel):
     code: str
 
 
-class InvalidField(Problem):
+class _InvalidField(Problem):
     """A value that cannot be used. ``field`` is its dotted path."""
 
     field: str
 
 
-class Conflict(Problem):
+class _Conflict(Problem):
     """A verb that cannot apply now. ``allowed_actions`` are the verbs that the job would take instead."""
 
     job_status: JobStatus
     allowed_actions: list[Action]
 
 
-class IllegalMove(Problem):
+class _IllegalMove(Problem):
     """A move that the phase as it stands cannot make. ``job_status``: that of its job, where a program reported it."""
 
     job_status: JobStatus | None = None
@@ -149,9 +149,9 @@ STATUS: dict[type[PhaseflowError], HTTPStatus] = {
 _SECRETIVE = (errors.StoreError, errors.ComponentError, errors.MissingExtra)
 _UNSAID = "the service cannot do this now; its log says why"
 MODELS: dict[str, type[BaseModel]] = {
-    "job_conflict": Conflict,
-    "invalid_transition": IllegalMove,
-    "invalid_request": InvalidField,
+    "job_conflict": _Conflict,
+    "invalid_transition": _IllegalMove,
+    "invalid_request": _InvalidField,
 }
 
 

@@ -27,7 +27,7 @@ _HEADERS = [
 _COMMENT = b":\n\n"
 
 
-class Reset(BaseModel):
+class _Reset(BaseModel):
     """Transitions before number ``oldest`` cannot be told any more."""
 
     oldest: int
@@ -37,7 +37,7 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "status": JobStatusResponse,
     "transition": Transition,
     "document": DocumentInfo,
-    "reset": Reset,
+    "reset": _Reset,
 }
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
 import anyio.to_thread
+from pydantic import Field
 from starlette.requests import ClientDisconnect, Request
 
 from phaseflow.domain.documents import DocumentInfo, DocumentRetried, DocumentsChanged, retried
@@ -16,19 +17,20 @@ from phaseflow.domain.errors import (
     PreconditionFailed,
     UploadTooLarge,
 )
+from phaseflow.domain.new_document import Metadata, NewDocument
 from phaseflow.domain.status import JobStatusResponse
-from phaseflow.flow.documents import Taken
-from phaseflow.http import requests
+from phaseflow.flow.documents import TOGETHER, Taken
 from phaseflow.http.documents import DOCUMENT, DOCUMENTS
 from phaseflow.http.endpoint import JSON, Endpoint, JsonResult, RequestContext, checked, received
 from phaseflow.http.ingestion import check_room
 from phaseflow.http.limits import Limits
 from phaseflow.http.multipart import FileParts, boundary_of
-from phaseflow.http.preconditions import DocumentChange
+from phaseflow.http.preconditions import Conditional
 from phaseflow.http.problems import BodyInterrupted, BodyTooLarge, LimitReached, NotReady
+from phaseflow.http.requests import Body, DocumentPath, KbPath
 
 
-async def _add_documents(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+async def _add_documents(call: RequestContext[KbPath, None]) -> JsonResult:
     content_type = call.request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() == JSON:
         return await _add_texts(call)
@@ -44,28 +46,40 @@ async def _add_documents(call: RequestContext[requests.KbPath, None]) -> JsonRes
             return await _answered(call, await flow.take_in(kb_id, batch))
 
 
-async def _add_texts(call: RequestContext[requests.KbPath, None]) -> JsonResult:
+class _NewDocumentsBody(Body):
+    """Texts to take in."""
+
+    documents: Annotated[list[NewDocument], Field(min_length=1, max_length=TOGETHER)]
+
+
+async def _add_texts(call: RequestContext[KbPath, None]) -> JsonResult:
     limit = call.state.limits.body_bytes
     if int(call.request.headers.get("content-length") or 0) > limit:
         raise BodyTooLarge(f"texts of more than {limit:,} bytes; send them in several requests, or as files")
     await check_room(call, makes_job=False)
     raw = await received(call.state, call.request, limit)
-    body = await anyio.to_thread.run_sync(checked, requests.NewDocumentsBody, raw)
+    body = await anyio.to_thread.run_sync(checked, _NewDocumentsBody, raw)
     return await _answered(call, await call.state.flow.add(call.at.kb_id, body.documents))
 
 
-async def _answered(call: RequestContext[requests.KbPath, None], taken: Taken) -> JsonResult:
+async def _answered(call: RequestContext[KbPath, None], taken: Taken) -> JsonResult:
     flow, kb_id = call.state.flow, call.at.kb_id
     documents = await flow.documents_named(kb_id, taken.uris)
     return JsonResult(DocumentsChanged(documents=documents, job=await flow.job_status(taken.job_id)), 202)
 
 
-async def _delete_document(call: RequestContext[requests.DocumentQuery, None]) -> JsonResult:
+class _DocumentQuery(KbPath):
+    """One uploaded document."""
+
+    uri: Annotated[str, Field(min_length=1, max_length=8192, description="The document, as the upload answered it.")]
+
+
+async def _delete_document(call: RequestContext[_DocumentQuery, None]) -> JsonResult:
     job = await call.state.flow.remove_document(call.at.kb_id, call.at.uri)
     return _deleted(None if job is None else await job.status())
 
 
-async def _delete_document_by_id(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
+async def _delete_document_by_id(call: RequestContext[DocumentPath, None]) -> JsonResult:
     flow, kb_id = call.state.flow, call.at.kb_id
     await flow.delete_document(kb_id, call.at.document_id)
     return _deleted(await flow.newest_status(kb_id))
@@ -75,17 +89,27 @@ def _deleted(job: JobStatusResponse | None) -> JsonResult:
     return JsonResult(DocumentsChanged(documents=[], job=job), 202)
 
 
-async def _retry_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
+async def _retry_document(call: RequestContext[DocumentPath, None]) -> JsonResult:
     flow, kb_id = call.state.flow, call.at.kb_id
     document = await flow.document(kb_id, await flow.retry_document(kb_id, call.at.document_id))
     return JsonResult(retried(document, await flow.newest_status(kb_id)), 202)
 
 
-async def _skip_document(call: RequestContext[requests.DocumentPath, None]) -> JsonResult:
+async def _skip_document(call: RequestContext[DocumentPath, None]) -> JsonResult:
     return await _changed(call, await call.state.flow.skip_document(call.at.kb_id, call.at.document_id), 202)
 
 
-async def _set_metadata(call: RequestContext[DocumentChange, requests.MetadataBody]) -> JsonResult:
+class _MetadataBody(Body):
+    """What is said about a document, in place of all that was said before."""
+
+    metadata: Metadata
+
+
+class _DocumentChange(Conditional, DocumentPath):
+    """One document, if it is as it has to be."""
+
+
+async def _set_metadata(call: RequestContext[_DocumentChange, _MetadataBody]) -> JsonResult:
     at = call.at
     uri = await call.state.flow.set_metadata(
         at.kb_id, at.document_id, call.body.metadata, if_match=at.if_match, if_none_match=at.if_none_match
@@ -131,29 +155,29 @@ _NO_DOCUMENT = (KnowledgeBaseNotFound, DocumentNotFound)
 ENDPOINTS = [
     Endpoint(
         "POST", DOCUMENTS, "Take documents in: files, or texts as JSON; creates the knowledge base", _add_documents,
-        {202: DocumentsChanged}, requests.KbPath, requests.NewDocumentsBody, takes_files=True,
+        {202: DocumentsChanged}, KbPath, _NewDocumentsBody, takes_files=True,
         problems=(HeldBySource, LimitReached, UploadTooLarge, BodyInterrupted, NotReady),
     ),
     Endpoint(
         "DELETE", DOCUMENTS, "Take a document out that was sent, by its uri", _delete_document,
-        {202: DocumentsChanged}, requests.DocumentQuery,
+        {202: DocumentsChanged}, _DocumentQuery,
         problems=(KnowledgeBaseNotFound, DocumentNotFound, HeldBySource),
     ),
     Endpoint(
         "DELETE", DOCUMENT, "Take a document out that was sent", _delete_document_by_id,
-        {202: DocumentsChanged}, requests.DocumentPath, problems=(*_NO_DOCUMENT, HeldBySource),
+        {202: DocumentsChanged}, DocumentPath, problems=(*_NO_DOCUMENT, HeldBySource),
     ),
     Endpoint(
         "PATCH", DOCUMENT, "Replace the metadata of a document; nothing is embedded again", _set_metadata,
-        {200: DocumentInfo}, DocumentChange, requests.MetadataBody, body_required=True,
+        {200: DocumentInfo}, _DocumentChange, _MetadataBody, body_required=True,
         problems=(*_NO_DOCUMENT, PreconditionFailed), is_tagged=True,
     ),
     Endpoint(
         "POST", f"{DOCUMENT}/retry", "Load a document anew, even if it is unchanged", _retry_document,
-        {202: DocumentRetried}, requests.DocumentPath, problems=_NO_DOCUMENT,
+        {202: DocumentRetried}, DocumentPath, problems=_NO_DOCUMENT,
     ),
     Endpoint(
         "POST", f"{DOCUMENT}/skip", "Take a document out, and leave it out until it is retried", _skip_document,
-        {202: DocumentInfo}, requests.DocumentPath, problems=_NO_DOCUMENT,
+        {202: DocumentInfo}, DocumentPath, problems=_NO_DOCUMENT,
     ),
 ]  # fmt: skip
