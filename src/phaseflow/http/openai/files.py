@@ -2,25 +2,49 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing
-from typing import Any
+from typing import Annotated, Any, Self
 from urllib.parse import quote
 
+from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from phaseflow.domain.errors import DocumentNotFound, HeldBySource, InvalidRequest, KnowledgeBaseNotFound
 from phaseflow.flow.kept_files import IncomingFile
-from phaseflow.http.endpoint import Endpoint, JsonResult, RequestContext
+from phaseflow.http.endpoint import Endpoint, JsonResult, Parameters, RequestContext
 from phaseflow.http.openai.form import FileForm
-from phaseflow.http.openai.objects import Deleted, FileObject, Listed
-from phaseflow.http.openai.requests import FileList, FilePath
+from phaseflow.http.openai.objects import Deleted, Listed, seconds
+from phaseflow.http.openai.requests import Id, Order
 from phaseflow.http.problems import NotReady
 from phaseflow.http.uploads import body_pieces
+from phaseflow.store.kept_files import KeptFile
 
 FILES = "/v1/files"
 FILE = f"{FILES}/{{file_id}}"
 _PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 SHORTEST_S, LONGEST_S = 3600, 2_592_000
 """Of what a file may be kept for, where it is to expire: an hour to 30 days, as the protocol has it."""
+
+
+class _FileObject(BaseModel):
+    """A file that was sent."""
+
+    id: str
+    object: str = "file"
+    bytes: int
+    created_at: int
+    filename: str
+    purpose: str
+    status: str = "processed"
+    status_details: str | None = None
+    expires_at: int | None
+
+    @classmethod
+    def of(cls, file: KeptFile) -> Self:
+        """The object of a file."""
+        return cls(
+            id=file.id, bytes=file.size, created_at=seconds(file.created_at), filename=file.name, purpose=file.purpose,
+            expires_at=None if file.expires_at is None else seconds(file.expires_at),
+        )  # fmt: skip
 
 
 async def _create_file(call: RequestContext[Any, None]) -> JsonResult:
@@ -42,21 +66,36 @@ async def _create_file(call: RequestContext[Any, None]) -> JsonResult:
                 raise InvalidRequest("body", "ends in the middle of a part; send it again")
             if incoming is None:
                 raise InvalidRequest("file", "is missing; send the file as the part of this name")
-            return JsonResult(FileObject.of(await incoming.keep(_purpose(form.fields), _expires_after_s(form.fields))))
+            return JsonResult(_FileObject.of(await incoming.keep(_purpose(form.fields), _expires_after_s(form.fields))))
 
 
-async def _list_files(call: RequestContext[FileList, None]) -> JsonResult:
+class _FileList(Parameters):
+    """A page of the files."""
+
+    purpose: Annotated[str | None, Field(max_length=100)] = None
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 10_000
+    order: Order = "desc"
+    after: Id | None = None
+
+
+async def _list_files(call: RequestContext[_FileList, None]) -> JsonResult:
     at = call.at
     found = await call.state.flow.files.page(at.purpose, at.after, at.limit + 1, newest_first=at.order == "desc")
-    shown = [FileObject.of(file) for file in found[: at.limit]]
+    shown = [_FileObject.of(file) for file in found[: at.limit]]
     return JsonResult(Listed.of(shown, has_more=len(found) > at.limit))
 
 
-async def _get_file(call: RequestContext[FilePath, None]) -> JsonResult:
-    return JsonResult(FileObject.of(await call.state.flow.files.get(call.at.file_id)))
+class _FilePath(Parameters):
+    """One file."""
+
+    file_id: Id
 
 
-async def _get_file_content(call: RequestContext[FilePath, None]) -> StreamingResponse:
+async def _get_file(call: RequestContext[_FilePath, None]) -> JsonResult:
+    return JsonResult(_FileObject.of(await call.state.flow.files.get(call.at.file_id)))
+
+
+async def _get_file_content(call: RequestContext[_FilePath, None]) -> StreamingResponse:
     file = await call.state.flow.files.get(call.at.file_id)
     headers = {
         "content-length": str(file.size),
@@ -66,7 +105,7 @@ async def _get_file_content(call: RequestContext[FilePath, None]) -> StreamingRe
     return StreamingResponse(parts, media_type="application/octet-stream", headers=headers)
 
 
-async def _delete_file(call: RequestContext[FilePath, None]) -> JsonResult:
+async def _delete_file(call: RequestContext[_FilePath, None]) -> JsonResult:
     """Also out of the vector stores that hold it, as the protocol has it."""
     flow = call.state.flow
     file = await flow.files.get(call.at.file_id)
@@ -102,9 +141,9 @@ def _expires_after_s(fields: dict[str, str]) -> int | None:
 
 
 ENDPOINTS = [
-    Endpoint("POST", FILES, "Send a file", _create_file, {200: FileObject}, takes_files=True),
-    Endpoint("GET", FILES, "All files", _list_files, {200: Listed[FileObject]}, FileList),
-    Endpoint("GET", FILE, "One file", _get_file, {200: FileObject}, FilePath),
-    Endpoint("GET", f"{FILE}/content", "Its bytes", _get_file_content, {200: "application/octet-stream"}, FilePath),
-    Endpoint("DELETE", FILE, "Delete a file, also from vector stores", _delete_file, {200: Deleted}, FilePath),
+    Endpoint("POST", FILES, "Send a file", _create_file, {200: _FileObject}, takes_files=True),
+    Endpoint("GET", FILES, "All files", _list_files, {200: Listed[_FileObject]}, _FileList),
+    Endpoint("GET", FILE, "One file", _get_file, {200: _FileObject}, _FilePath),
+    Endpoint("GET", f"{FILE}/content", "Its bytes", _get_file_content, {200: "application/octet-stream"}, _FilePath),
+    Endpoint("DELETE", FILE, "Delete a file, also from vector stores", _delete_file, {200: Deleted}, _FilePath),
 ]

@@ -10,12 +10,10 @@ from phaseflow.domain.documents import DocumentInfo
 from phaseflow.domain.status import DocumentCounts, JobStatusResponse
 from phaseflow.domain.vocabulary import DocumentStatus, JobStatus
 from phaseflow.http.endpoint import JSON, JsonResult
-from phaseflow.store.kept_files import KeptFile
 
 Status = Literal["in_progress", "completed", "failed", "cancelled"]
 _ErrorCode = Literal["server_error", "unsupported_file", "invalid_file"]
-StoreStatus = Literal["expired", "in_progress", "completed"]
-_Scalar = str | bool | int | float
+Scalar = str | bool | int | float
 _POLL_AFTER_MS = 200
 """The SDK waits a second otherwise."""
 POLL_AFTER_MS_A_FILE = 2
@@ -41,28 +39,6 @@ class Deleted(BaseModel):
     id: str
     object: str
     deleted: bool = True
-
-
-class FileObject(BaseModel):
-    """A file that was sent."""
-
-    id: str
-    object: str = "file"
-    bytes: int
-    created_at: int
-    filename: str
-    purpose: str
-    status: str = "processed"
-    status_details: str | None = None
-    expires_at: int | None
-
-    @classmethod
-    def of(cls, file: KeptFile) -> Self:
-        """The object of a file."""
-        return cls(
-            id=file.id, bytes=file.size, created_at=seconds(file.created_at), filename=file.name, purpose=file.purpose,
-            expires_at=None if file.expires_at is None else seconds(file.expires_at),
-        )  # fmt: skip
 
 
 class FileCounts(BaseModel):
@@ -106,7 +82,7 @@ def polled(value: BaseModel, status: Status, files: int = 1) -> Response | JsonR
     return Response(value.model_dump_json(), media_type=JSON, headers={"openai-poll-after-ms": str(after_ms)})
 
 
-class LastError(BaseModel):
+class _LastError(BaseModel):
     """Why a file failed."""
 
     code: _ErrorCode
@@ -122,8 +98,8 @@ class StoreFile(BaseModel):
     created_at: int
     vector_store_id: str
     status: Status
-    last_error: LastError | None
-    attributes: dict[str, _Scalar]
+    last_error: _LastError | None
+    attributes: dict[str, Scalar]
     chunking_strategy: dict[str, Any]
 
     @classmethod
@@ -137,13 +113,13 @@ class StoreFile(BaseModel):
         )  # fmt: skip
 
 
-def _error(document: DocumentInfo, status: Status, job: JobStatusResponse | None) -> LastError | None:
+def _error(document: DocumentInfo, status: Status, job: JobStatusResponse | None) -> _LastError | None:
     code: _ErrorCode = "server_error"
     if document.error is not None:
         code = "unsupported_file" if document.code in _UNSUPPORTED else "invalid_file"
-        return LastError(code=code, message=document.error)
+        return _LastError(code=code, message=document.error)
     if status == "failed" and job is not None:
-        return LastError(code=code, message=job.error or job.message)
+        return _LastError(code=code, message=job.error or job.message)
     return None
 
 
@@ -153,50 +129,9 @@ def _file_id_of(document: DocumentInfo) -> str:
     return id_ if slash and id_.startswith("file-") else document.id
 
 
-def file_name_of(uri: str) -> str:
-    """The name of the file behind a document."""
-    id_, slash, name = uri.partition("/")
-    return name if slash and id_.startswith("file-") else uri
-
-
-def attributes_of(metadata: dict[str, Any]) -> dict[str, _Scalar]:
+def attributes_of(metadata: dict[str, Any]) -> dict[str, Scalar]:
     """Metadata as the protocol has it: lists are joined with commas."""
     return {key: ", ".join(value) if isinstance(value, list) else value for key, value in metadata.items()}
-
-
-class Expiry(BaseModel):
-    """When a vector store expires."""
-
-    anchor: str
-    days: int
-
-
-class VectorStore(BaseModel):
-    """A knowledge base."""
-
-    id: str
-    object: str = "vector_store"
-    created_at: int
-    name: str
-    description: str | None
-    usage_bytes: int
-    file_counts: FileCounts
-    status: StoreStatus
-    expires_after: Expiry | None
-    expires_at: int | None
-    last_active_at: int
-    metadata: dict[str, str]
-
-
-class FileBatch(BaseModel):
-    """Files that were added together."""
-
-    id: str
-    object: str = "vector_store.files_batch"
-    created_at: int
-    vector_store_id: str
-    status: Status
-    file_counts: FileCounts
 
 
 class Text(BaseModel):
@@ -206,16 +141,6 @@ class Text(BaseModel):
     text: str
 
 
-class Found(BaseModel):
-    """A passage that was found."""
-
-    file_id: str
-    filename: str
-    score: float
-    attributes: dict[str, _Scalar]
-    content: list[Text]
-
-
 class TextPage(BaseModel):
     """All of a list that has no pages."""
 
@@ -223,15 +148,6 @@ class TextPage(BaseModel):
     data: list[Any]
     has_more: bool = False
     next_page: str | None = None
-
-
-class SearchPage(TextPage):
-    """What a search has found. ``search_query`` is what was asked: nothing rewrites it. ``degraded`` is not of the
-    protocol: it says in a sentence why vectors had no part in the ranking."""
-
-    object: str = "vector_store.search_results.page"
-    search_query: list[str]
-    degraded: str | None = None
 
 
 ItemT = TypeVar("ItemT")

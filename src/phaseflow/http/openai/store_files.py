@@ -13,7 +13,7 @@ from phaseflow.flow import PhaseFlow
 from phaseflow.http.endpoint import Endpoint, JsonResult, RequestContext
 from phaseflow.http.openai.adding import add_files, chunking_of
 from phaseflow.http.openai.objects import Deleted, Listed, StoreFile, Text, TextPage, polled, shown_status
-from phaseflow.http.openai.requests import AttributesBody, StoreFileBody, StoreFileList, StoreFilePath, StorePath
+from phaseflow.http.openai.requests import Attributes, Body, Id, StoreFileBody, StoreFileList, StorePath
 from phaseflow.http.openai.stores import STORE, use
 
 _STORE_FILES = f"{STORE}/files"
@@ -44,19 +44,31 @@ async def _list_store_files(call: RequestContext[StoreFileList, None]) -> JsonRe
     return JsonResult(Listed.of(shown_files(kb, found if at.before is None else found[::-1]), has_more=has_more))
 
 
-async def _get_store_file(call: RequestContext[StoreFilePath, None]) -> Response | JsonResult:
+class _StoreFilePath(StorePath):
+    """One file of a vector store."""
+
+    file_id: Id
+
+
+async def _get_store_file(call: RequestContext[_StoreFilePath, None]) -> Response | JsonResult:
     kb_id = call.at.vector_store_id
     return await _answer(call, kb_id, await _found_file(call.state.flow, kb_id, call.at.file_id))
 
 
-async def _update_store_file(call: RequestContext[StoreFilePath, AttributesBody]) -> Response | JsonResult:
+class _AttributesBody(Body):
+    """The attributes of a file, in place of those it has."""
+
+    attributes: Attributes | None
+
+
+async def _update_store_file(call: RequestContext[_StoreFilePath, _AttributesBody]) -> Response | JsonResult:
     kb_id, flow = call.at.vector_store_id, call.state.flow
     found = await _found_file(flow, kb_id, call.at.file_id)
     await flow.set_metadata(kb_id, found.uri, check_metadata(call.body.attributes or {}, "attributes"))
     return await _answer(call, kb_id, await flow.document(kb_id, found.uri))
 
 
-async def _delete_store_file(call: RequestContext[StoreFilePath, None]) -> JsonResult:
+async def _delete_store_file(call: RequestContext[_StoreFilePath, None]) -> JsonResult:
     """Out of the vector store; the file itself stays. Raises HeldBySource for a document of another source."""
     kb_id, flow = call.at.vector_store_id, call.state.flow
     await flow.delete_document(kb_id, (await _found_file(flow, kb_id, call.at.file_id)).uri)
@@ -64,7 +76,7 @@ async def _delete_store_file(call: RequestContext[StoreFilePath, None]) -> JsonR
     return JsonResult(Deleted(id=call.at.file_id, object="vector_store.file.deleted"))
 
 
-async def _get_store_file_content(call: RequestContext[StoreFilePath, None]) -> JsonResult:
+async def _get_store_file_content(call: RequestContext[_StoreFilePath, None]) -> JsonResult:
     kb_id, flow = call.at.vector_store_id, call.state.flow
     document = await _found_file(flow, kb_id, call.at.file_id)
     pieces = [Text(text=piece) async for piece in flow.text_pieces(kb_id, document.uri)]
@@ -120,11 +132,11 @@ ENDPOINTS = [
         StoreFileBody, body_required=True,
     ),
     Endpoint("GET", _STORE_FILES, "Its files", _list_store_files, {200: Listed[StoreFile]}, StoreFileList),
-    Endpoint("GET", _STORE_FILE, "One file of it", _get_store_file, {200: StoreFile}, StoreFilePath),
+    Endpoint("GET", _STORE_FILE, "One file of it", _get_store_file, {200: StoreFile}, _StoreFilePath),
     Endpoint(
-        "POST", _STORE_FILE, "Change the attributes of a file", _update_store_file, {200: StoreFile}, StoreFilePath,
-        AttributesBody, body_required=True,
+        "POST", _STORE_FILE, "Change the attributes of a file", _update_store_file, {200: StoreFile}, _StoreFilePath,
+        _AttributesBody, body_required=True,
     ),
-    Endpoint("DELETE", _STORE_FILE, "Take a file out", _delete_store_file, {200: Deleted}, StoreFilePath),
-    Endpoint("GET", f"{_STORE_FILE}/content", "Its text", _get_store_file_content, {200: TextPage}, StoreFilePath),
+    Endpoint("DELETE", _STORE_FILE, "Take a file out", _delete_store_file, {200: Deleted}, _StoreFilePath),
+    Endpoint("GET", f"{_STORE_FILE}/content", "Its text", _get_store_file_content, {200: TextPage}, _StoreFilePath),
 ]  # fmt: skip

@@ -3,10 +3,10 @@
 import secrets
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import anyio
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from phaseflow.domain.errors import JobConflict, JobNotFound
 from phaseflow.domain.settings import Settings, UploadSource
@@ -14,13 +14,24 @@ from phaseflow.domain.status import KnowledgeBase
 from phaseflow.http.endpoint import Endpoint, JsonResult, RequestContext
 from phaseflow.http.ingestion import check_room_for
 from phaseflow.http.openai.adding import add_files, sizes_of
-from phaseflow.http.openai.objects import Deleted, Expiry, FileCounts, Listed, StoreStatus, VectorStore, seconds
-from phaseflow.http.openai.requests import Cursors, Static, StoreBody, StoreChanges, StoreFileBody, StorePath
+from phaseflow.http.openai.objects import Deleted, FileCounts, Listed, seconds
+from phaseflow.http.openai.requests import (
+    Body,
+    Chunking,
+    Cursors,
+    FileIds,
+    Metadata,
+    Name,
+    Static,
+    StoreFileBody,
+    StorePath,
+)
 from phaseflow.http.problems import HttpError
 
 STORES = "/v1/vector_stores"
 STORE = f"{STORES}/{{vector_store_id}}"
 _NOTE = "vector_store"
+_StoreStatus = Literal["expired", "in_progress", "completed"]
 _SELDOM = timedelta(minutes=1)
 """How exactly it is known when a vector store that expires was last used."""
 _TRIES = 20
@@ -34,7 +45,7 @@ class _StoreExpired(HttpError):
     code = "vector_store_expired"
 
 
-class Note(BaseModel):
+class _Note(BaseModel):
     """What is kept about a vector store beside its knowledge base."""
 
     name: str = ""
@@ -55,8 +66,26 @@ class Note(BaseModel):
         return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
 
-async def _create_store(call: RequestContext[Any, StoreBody | None]) -> JsonResult:
-    body, flow = call.body or StoreBody(), call.state.flow
+class _ExpiresAfter(Body):
+    """Days without use after which a vector store expires."""
+
+    anchor: Literal["last_active_at"]
+    days: Annotated[int, Field(ge=1, le=365)]
+
+
+class _StoreBody(Body):
+    """A new vector store."""
+
+    name: Name | None = None
+    description: Name | None = None
+    file_ids: FileIds = ()
+    metadata: Metadata | None = None
+    expires_after: _ExpiresAfter | None = None
+    chunking_strategy: Chunking | None = None
+
+
+async def _create_store(call: RequestContext[Any, _StoreBody | None]) -> JsonResult:
+    body, flow = call.body or _StoreBody(), call.state.flow
     for file_id in body.file_ids:
         await flow.files.get(file_id)
     kb_id = f"vs_{secrets.token_hex(12)}"
@@ -65,7 +94,7 @@ async def _create_store(call: RequestContext[Any, StoreBody | None]) -> JsonResu
     if isinstance(body.chunking_strategy, Static):
         chosen = Settings.model_validate(flow.settings.model_dump() | sizes_of(body.chunking_strategy))
     await flow.put_kb(kb_id, UploadSource(), chosen)
-    note = Note(
+    note = _Note(
         name=body.name or "", description=body.description, metadata=body.metadata or {},
         expires_after_days=body.expires_after.days if body.expires_after else None, last_active_at=datetime.now(UTC),
     )  # fmt: skip
@@ -87,8 +116,16 @@ async def _get_store(call: RequestContext[StorePath, None]) -> JsonResult:
     return JsonResult(await _shown(call, call.at.vector_store_id))
 
 
-async def _update_store(call: RequestContext[StorePath, StoreChanges | None]) -> JsonResult:
-    body, kb_id = call.body or StoreChanges(), call.at.vector_store_id
+class _StoreChanges(Body):
+    """What changes in a vector store; what is not given stays."""
+
+    name: Name | None = None
+    metadata: Metadata | None = None
+    expires_after: _ExpiresAfter | None = None
+
+
+async def _update_store(call: RequestContext[StorePath, _StoreChanges | None]) -> JsonResult:
+    body, kb_id = call.body or _StoreChanges(), call.at.vector_store_id
     note = await _note(call, await call.state.flow.kb(kb_id))
     changes: dict[str, Any] = {"last_active_at": datetime.now(UTC)}
     if "name" in body.model_fields_set:
@@ -138,36 +175,60 @@ async def use(call: RequestContext[Any, Any], kb_id: str) -> KnowledgeBase:
     return kb
 
 
-async def _note(call: RequestContext[Any, Any], kb: KnowledgeBase) -> Note:
+async def _note(call: RequestContext[Any, Any], kb: KnowledgeBase) -> _Note:
     kept = await call.state.flow.notes.get(kb.kb_id, _NOTE)
     if kept is None:  # it came from another face
-        return Note(name=kb.kb_id, last_active_at=kb.updated_at)
-    return Note.model_validate_json(kept)
+        return _Note(name=kb.kb_id, last_active_at=kb.updated_at)
+    return _Note.model_validate_json(kept)
 
 
-async def _keep(call: RequestContext[Any, Any], kb_id: str, note: Note) -> None:
+async def _keep(call: RequestContext[Any, Any], kb_id: str, note: _Note) -> None:
     await call.state.flow.notes.put(kb_id, _NOTE, note.model_dump_json())
 
 
-async def _shown(call: RequestContext[Any, Any], kb_id: str) -> VectorStore:
+class _Expiry(BaseModel):
+    """When a vector store expires."""
+
+    anchor: str
+    days: int
+
+
+class _VectorStore(BaseModel):
+    """A knowledge base."""
+
+    id: str
+    object: str = "vector_store"
+    created_at: int
+    name: str
+    description: str | None
+    usage_bytes: int
+    file_counts: FileCounts
+    status: _StoreStatus
+    expires_after: _Expiry | None
+    expires_at: int | None
+    last_active_at: int
+    metadata: dict[str, str]
+
+
+async def _shown(call: RequestContext[Any, Any], kb_id: str) -> _VectorStore:
     kb = await call.state.flow.kb(kb_id)
     note = await _note(call, kb)
     counts = FileCounts.of_all(kb.counts, kb.job)
-    status: StoreStatus = "expired" if note.is_expired else "in_progress" if counts.in_progress else "completed"
+    status: _StoreStatus = "expired" if note.is_expired else "in_progress" if counts.in_progress else "completed"
     days = note.expires_after_days
-    return VectorStore(
+    return _VectorStore(
         id=kb_id, created_at=seconds(kb.created_at), name=note.name, description=note.description,
         usage_bytes=await call.state.flow.notes.used_bytes(kb_id), file_counts=counts, status=status,
-        expires_after=None if days is None else Expiry(anchor="last_active_at", days=days),
+        expires_after=None if days is None else _Expiry(anchor="last_active_at", days=days),
         expires_at=None if note.expires_at is None else seconds(note.expires_at),
         last_active_at=seconds(note.last_active_at), metadata=note.metadata,
     )  # fmt: skip
 
 
 ENDPOINTS = [
-    Endpoint("POST", STORES, "Create a vector store", _create_store, {200: VectorStore}, body=StoreBody),
-    Endpoint("GET", STORES, "All vector stores", _list_stores, {200: Listed[VectorStore]}, Cursors),
-    Endpoint("GET", STORE, "One vector store", _get_store, {200: VectorStore}, StorePath),
-    Endpoint("POST", STORE, "Change a vector store", _update_store, {200: VectorStore}, StorePath, StoreChanges),
+    Endpoint("POST", STORES, "Create a vector store", _create_store, {200: _VectorStore}, body=_StoreBody),
+    Endpoint("GET", STORES, "All vector stores", _list_stores, {200: Listed[_VectorStore]}, Cursors),
+    Endpoint("GET", STORE, "One vector store", _get_store, {200: _VectorStore}, StorePath),
+    Endpoint("POST", STORE, "Change a vector store", _update_store, {200: _VectorStore}, StorePath, _StoreChanges),
     Endpoint("DELETE", STORE, "Delete a vector store", _delete_store, {200: Deleted}, StorePath),
 ]
