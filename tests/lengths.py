@@ -20,7 +20,6 @@ MAY_BE_SHORT = {
     "phaseflow.components.extraction.rst": "one module a format",
     "phaseflow.supervisor.draining": "the supervisor is as long as a module may be",
     "phaseflow.supervisor.giving_way": "how a job ends belongs to the supervisor, whoever asks for it",
-    "phaseflow.http.choices": "one module for each group of endpoints",
 }
 """Modules with one user that stay apart all the same, each with its reason."""
 
