@@ -19,7 +19,7 @@ def request(name: str, *, durable: bool = False) -> WriteRequest[str]:
     return WriteRequest(partial(put, name=name), durable, None)
 
 
-def test_verbs_and_transitions_come_first_and_the_rest_as_it_came() -> None:
+async def test_verbs_and_transitions_come_first_and_the_rest_as_it_came() -> None:
     a, b, c, d = request("a"), request("b", durable=True), request("c"), request("d", durable=True)
     assert in_turn([a, b, c, d]) == [b, d, a, c]
 
@@ -45,6 +45,6 @@ async def test_requests_share_a_transaction_for_so_long(
         while waiting:
             waiting = await database._carry_out(waiting)
         for each in group:
-            await each.done.wait()
+            await each.done
     assert stored == sizes
     assert [each.value for each in group] == names(path) == list("abcde")

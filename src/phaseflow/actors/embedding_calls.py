@@ -79,7 +79,7 @@ class EmbeddingCalls:
         self._release = release
         self._hold = hold
         self._embedder = context.plan.components.embedder
-        self._slots = anyio.Semaphore(self._embedder.in_flight)
+        self._slots = anyio.Semaphore(self._embedder.in_flight, fast_acquire=True)
         self._throttle = self._embedder.throttle
         self._throttle.forget_backoff()
         self._limited_since: float | None = None

@@ -49,7 +49,7 @@ class LoadingActor(Actor):
         super().__init__(context, report, receiver, sender)
         self._readers: list[SourceReader] = []
         self.lists = SourceLists(context, self.gate)
-        self._storing = anyio.Lock()
+        self._storing = anyio.Lock(fast_acquire=True)
         self._requests = Requests(context, self.gate)
 
     async def work(self) -> None:

@@ -54,7 +54,7 @@ class OrderedRelease:
         self._sender = sender
         self._spend = spend
         self._pending = PendingDocuments()
-        self._storing = anyio.Lock()
+        self._storing = anyio.Lock(fast_acquire=True)
         self._results: list[BatchResult] = []
         self._openings = 0
         self._told = self._looked = 0

@@ -9,11 +9,12 @@ request is carried out all the same, and ``then`` is called right after the comm
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreError, StoreUnavailable
@@ -60,7 +61,7 @@ class Database:
         self._synchronous = ""
         self.unwritable: str | None = None
         self.document_changes = DocumentChanges()
-        self._searching = anyio.Lock()
+        self._searching = anyio.Lock(fast_acquire=True)
         self._written_at = float("-inf")
         self._owed = 0
         self._ask, self._asked = anyio.create_memory_object_stream[WriteRequest[Any]](INBOX)
@@ -120,13 +121,21 @@ class Database:
         self._loop.check()
         request = WriteRequest(write, durable, then)
         try:
-            await self._ask.send(request)
+            await self._hand_in(request)
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise EngineStopped("the database was closed") from None
-        await request.done.wait()
+        await request.done
         if request.error is not None:
             raise request.error
         return request.value  # type: ignore[return-value]  # set by the write that succeeded
+
+    async def _hand_in(self, request: WriteRequest[Any]) -> None:
+        # Mostly there is room: a turn of the event loop would be for nothing.
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self._ask.send_nowait(request)
+        except anyio.WouldBlock:
+            await self._ask.send(request)
 
     async def check(self) -> None:
         """Raise StoreUnavailable when the file is gone or damaged, a write is owed, or writing fails again."""
@@ -200,6 +209,8 @@ class Database:
     async def _next(self) -> WriteRequest[Any] | None:
         """The next request, None at the end. After a while without, the WAL is brought in and memory given back."""
         try:
+            with suppress(anyio.WouldBlock):
+                return self._asked.receive_nowait()
             with anyio.move_on_after(IDLE_S):
                 return await self._asked.receive()
             with self.ending.limit(PARTS_S):
@@ -239,7 +250,7 @@ class Database:
             request.error = EngineStopped(
                 "the engine ended before it could answer; look at the status before asking again"
             )
-            request.done.set()
+            request.answered()
 
     def _commit(self, connection: sqlite3.Connection, group: list[WriteRequest[Any]]) -> int:
         """In the writer's thread: the whole transaction in one hop. How many requests it has carried out, or failed."""

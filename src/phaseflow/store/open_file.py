@@ -31,7 +31,7 @@ class OpenFile:
     """
 
     def __init__(self, path: Path, fd: int) -> None:
-        self._path = path
+        self._path, self._wal = str(path), f"{path}-wal"  # asked for with each transaction
         self._fd = fd
 
     def fault(self) -> str | None:
@@ -53,7 +53,7 @@ class OpenFile:
     def gone(self) -> str | None:
         """Whether the path names another file by now, or none: two system calls, from any thread."""
         try:
-            is_same = os.path.samestat(self._path.stat(), os.fstat(self._fd))
+            is_same = os.path.samestat(os.stat(self._path), os.fstat(self._fd))
         except OSError:
             is_same = False
         return None if is_same else "was deleted or replaced while in use; put it back or start anew"
@@ -68,7 +68,7 @@ class OpenFile:
     def _bytes_in_wal(self) -> int:
         """What the WAL may still bring into the file: a full disk can stop that after the head was written."""
         try:
-            return self._path.with_name(f"{self._path.name}-wal").stat().st_size
+            return os.stat(self._wal).st_size
         except OSError:
             return 0
 

@@ -29,7 +29,7 @@ class ReadPool:
         self._ending = ending
         self._free = list(connections)
         self._count = len(connections)
-        self._lent = anyio.Semaphore(self._count)
+        self._lent = anyio.Semaphore(self._count, fast_acquire=True)
         self._closed = anyio.Event()
         self._loop = OwnLoop()
 

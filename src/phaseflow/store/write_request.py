@@ -1,11 +1,10 @@
 """What the writer is asked for: one function of a transaction, and whoever waits for what becomes of it."""
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
-
-import anyio
 
 from phaseflow.store.connection import concerns_the_file
 from phaseflow.store.transaction import Transaction
@@ -21,7 +20,7 @@ class WriteRequest(Generic[T]):
     write: Write[T]
     durable: bool
     then: Callable[[T], None] | None
-    done: anyio.Event = field(default_factory=anyio.Event)
+    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     value: T | None = None
     error: BaseException | None = None
     transaction: Transaction | None = None
@@ -62,7 +61,12 @@ class WriteRequest(Generic[T]):
         """It is stored, or was refused: say so to others, then to whoever waits."""
         if self.error is None and self.then is not None:
             self.then(self.value)  # type: ignore[arg-type]  # set by the write that succeeded
-        self.done.set()
+        self.answered()
+
+    def answered(self) -> None:
+        """Wake whoever waits, if anybody still does."""
+        if not self.done.done():
+            self.done.set_result(None)
 
 
 def in_turn(requests: list[WriteRequest[T]]) -> list[WriteRequest[T]]:
