@@ -338,9 +338,39 @@ async def test_who_waits_for_the_end_reads_no_status_for_counts(
                 await checkpoint()
             for n in range(20):
                 await tracker.update_progress("job", "loading", n, 50)
-            await tracker.fail_phase("job", "loading", "it broke")
+            await tracker.complete_phase("job", "loading")
+            await tracker.start_phase("job", "chunking")
+            await tracker.fail_phase("job", "chunking", "it broke")
     assert [status.status for status in seen][-1] is JobStatus.FAILED
     assert len(seen) <= 3
+
+
+async def test_who_waits_for_the_end_reads_the_status_at_each_pause_and_no_other_step(tracker: PhaseTracker) -> None:
+    seen: list[JobStatus] = []
+
+    async def watch() -> None:
+        async for status in tracker.feed.statuses("job", "kb", counts=False):
+            seen.append(status.status)
+
+    async def until(count: int) -> None:
+        while len(seen) < count:
+            await checkpoint()
+
+    with fail_soon(10):
+        async with create_task_group() as tasks:
+            tasks.start_soon(watch)
+            await until(1)
+            await tracker.start_phase("job", "loading")
+            await tracker.complete_phase("job", "loading")
+            await tracker.start_phase("job", "chunking")
+            await tracker.pause_phase("job", "chunking")
+            await until(2)
+            await tracker.resume_phase("job", "chunking")
+            await until(3)
+            await tracker.complete_phase("job", "chunking")
+            await tracker.start_phase("job", "embedding")
+            await tracker.fail_phase("job", "embedding", "it broke")
+    assert seen == [JobStatus.PENDING, JobStatus.PAUSED, JobStatus.RUNNING, JobStatus.FAILED]
 
 
 async def _progress(tracker: PhaseTracker) -> None:

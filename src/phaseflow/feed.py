@@ -13,7 +13,7 @@ import anyio
 from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped
 from phaseflow.domain.status import JobStatusResponse, Transition, is_over
-from phaseflow.domain.vocabulary import JobPhase
+from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
 from phaseflow.snapshot import compose
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
@@ -42,6 +42,7 @@ class Feed:
         self._changed = anyio.Event()
         self._revisions: dict[str, int] = {}
         self._moved: dict[str, int] = {}
+        self._ended: dict[str, int] = {}
         self._told_at: dict[str, float] = {}
         self._clients = 0
         self._closed = False
@@ -59,7 +60,7 @@ class Feed:
                 self._floor = self._recent[0].seq  # of the one that falls out now: from here on, memory has all
             self._recent.append(transition)
             self.last_seq = transition.seq
-            self._count(transition.kb_id, moved=True)
+            self._count(transition.kb_id, moved=True, goes_on=_goes_on(transition))
         self.wake()
 
     def touch(self, kb_id: str, *, progress_only: bool = False) -> None:
@@ -153,7 +154,7 @@ class Feed:
     async def statuses(self, job_id: str, kb_id: str, *, counts: bool = True) -> AsyncIterator[JobStatusResponse]:
         """The status of a job now and after each change, the latest wins; ends with the one in which it is over.
 
-        Without ``counts`` after those changes alone that are more than counts.
+        Without ``counts`` after those changes alone after which it may be over, or paused.
         """
         self._clients += 1
         try:
@@ -185,8 +186,9 @@ class Feed:
     async def _next_status(self, kb_id: str, hint: anyio.Event, revision: int, *, counts: bool) -> None:
         # Two waits in place of a timer for each job: within the interval only a move ends the first; after it, any
         # change, also one that came within it, ends the second at once.
+        news = self._moved if counts else self._ended
         with anyio.move_on_after(STATUS_INTERVAL_S if counts else math.inf):
-            while not self.has_moved(kb_id, revision) and not self._closed:
+            while news.get(kb_id, 0) <= revision and not self._closed:
                 await hint.wait()
                 hint = self._changed
             return
@@ -194,8 +196,18 @@ class Feed:
             await hint.wait()
             hint = self._changed
 
-    def _count(self, kb_id: str, *, moved: bool) -> None:
-        # Two numbers of one sequence, not two counters: whoever has read a status keeps its revision alone.
+    def _count(self, kb_id: str, *, moved: bool, goes_on: bool = False) -> None:
+        # Numbers of one sequence, not counters: whoever has read a status keeps its revision alone.
         self._revisions[kb_id] = revision = self.revision(kb_id) + 1
         if moved:
             self._moved[kb_id] = revision
+            if not goes_on:
+                self._ended[kb_id] = revision
+
+
+def _goes_on(transition: Transition) -> bool:
+    """Whether it neither ends nor pauses its job: that is another transition, of the job itself."""
+    if transition.phase is None:
+        return transition.to_status == JobStatus.RUNNING
+    begins = transition.from_status == PhaseStatus.NOT_STARTED and transition.to_status == PhaseStatus.RUNNING
+    return begins or transition.to_status == PhaseStatus.COMPLETED

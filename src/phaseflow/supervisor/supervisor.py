@@ -6,7 +6,7 @@ matter what happened in between, or how often it is told.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -144,12 +144,13 @@ class Supervisor:
 
     async def _reconcile(self) -> bool:
         """Make the moves that are due; True when there is nothing left to oversee."""
+        left: IngestionState | None = None  # by the move before, where nobody can have changed it since
         while True:
             if self._verbs_in_progress:
                 return False  # the end of each wakes this; a look before it would be for nothing
             verbs_before = self._verbs
             try:
-                state = (await self._hub.record(self.job_id)).state
+                state, left = left or (await self._hub.record(self.job_id)).state, None
             except JobNotFound:  # deleted with its knowledge base
                 return True
             if self._verbs != verbs_before:
@@ -164,10 +165,11 @@ class Supervisor:
             move = self._next_move(state)
             if move is None:
                 return self._is_settled(state)
-            await self._make(move, state)
+            after = await self._make(move, state)
+            left = after if self._verbs == verbs_before and after.blocked is None else None  # blocked: counts decide
 
-    async def _make(self, move: Move, seen: IngestionState) -> None:
-        """Make a move that was right for the state ``seen``; none, when a verb has come in between."""
+    async def _make(self, move: Move, seen: IngestionState) -> IngestionState:
+        """Make a move that was right for the state ``seen``; none, when a verb has come in between. What it left."""
         steps = unless_changed(move, seen, self._hub.clock.now())
         hub = self._hub
         made = await hub.database.until_stored(lambda: hub.change_in_steps(self.job_id, steps), self._not_stored)
@@ -180,6 +182,7 @@ class Supervisor:
                 reason=logged.reason, error=logged.error,
             )  # fmt: skip
             failpoints.hit(f"supervisor.{logged.to_status}")
+        return made[-1].after
 
     def _not_stored(self, error: StoreUnavailable) -> None:
         if self._stopping:
@@ -203,7 +206,9 @@ class Supervisor:
 
     def _next_move(self, state: IngestionState) -> Move | None:
         if state.intent is Intent.RESUME and not (self._stopping or state.cancelled):
-            return [(self._take_turn, "resumed")]  # it still has its slot; through the queue, its run would end first
+            return [
+                (lambda found: verbs.take_turn(found, self._hub.clock.now()), "resumed")
+            ]  # it still has its slot; through the queue, its run would end first
         # A paused job is quiet: whatever its actors have come to meanwhile waits for a resume.
         if self._stopping or state.cancelled or state.get_overall_status() is JobStatus.PAUSED:
             return None
@@ -212,9 +217,6 @@ class Supervisor:
             if move := self._move_of(actor, state):
                 return move
         return None
-
-    def _take_turn(self, state: IngestionState) -> IngestionState:
-        return verbs.take_turn(state, self._hub.clock.now())
 
     def _move_of(self, actor: Actor, state: IngestionState) -> Move | None:
         phase = state[actor.phase]
@@ -287,14 +289,12 @@ class Supervisor:
         database, given_up = self._hub.database, "the file did not answer in time"
         with database.ending.limit(WRITES_S):
             try:
-                await database.until_stored(lambda: self._hub.change(self.job_id, change, reason=reason), failed)
-            except JobNotFound:
-                given_up = ""  # deleted with its knowledge base
+                with suppress(JobNotFound):  # deleted with its knowledge base
+                    await database.until_stored(lambda: self._hub.change(self.job_id, change, reason=reason), failed)
+                given_up = ""
             except (StoreError, EngineStopped) as error:
                 if not self._stopping:
                     raise
                 given_up = str(error)
-            else:
-                given_up = ""
         if given_up:
             self._log.warning("the next start will find the job interrupted", error=given_up)
