@@ -15,9 +15,10 @@ from anyio.lowlevel import checkpoint
 
 from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreUnavailable
 from phaseflow.store import connection, failpoints
-from phaseflow.store.database import INBOX, Database
+from phaseflow.store.database import Database
 from phaseflow.store.session import open_database, open_session
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.write_queue import ROOM
 from tests.stopwatch import fail_soon
 from tests.store.probes import names, nobody_writes, put, select, until_nobody_reads
 
@@ -163,10 +164,10 @@ async def test_what_is_told_is_told_in_the_order_of_the_commits(database: Databa
     told: list[str] = []
     with fail_soon(10):
         async with create_task_group() as tasks:
-            for n in range(3 * INBOX):
+            for n in range(3 * ROOM):
                 tasks.start_soon(partial(database.write, partial(put, name=str(n)), then=told.append))
     assert told == names(path)
-    assert len(told) == 3 * INBOX
+    assert len(told) == 3 * ROOM
 
 
 async def test_what_is_told_is_committed_and_not_yet_answered(database: Database, path: Path) -> None:
@@ -291,11 +292,11 @@ async def test_what_was_asked_for_before_the_end_is_written(path: Path) -> None:
 
     with fail_soon(10):
         async with create_task_group() as tasks, open_session(path) as database:
-            for n in range(2 * INBOX):
+            for n in range(2 * ROOM):
                 tasks.start_soon(ask, database, n)
-            await piled_up(database, INBOX)
-    assert len(names(path)) + len(refused) == 2 * INBOX
-    assert len(names(path)) >= INBOX
+            await piled_up(database, ROOM)
+    assert len(names(path)) + len(refused) == 2 * ROOM
+    assert len(names(path)) >= ROOM
 
 
 async def test_a_file_that_was_deleted_is_noticed(database: Database, path: Path) -> None:

@@ -6,15 +6,15 @@ trip there costs 40 µs, and a hundred times that while other threads want the G
 request is carried out all the same, and ``then`` is called right after the commit: nothing is committed and not told.
 """
 
+import math
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-import anyio.lowlevel
 
 from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreError, StoreUnavailable
@@ -26,14 +26,13 @@ from phaseflow.store.read_pool import ReadPool
 from phaseflow.store.schema import APPLICATION_ID
 from phaseflow.store.stop_deadline import PARTS_S, StopDeadline
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.write_queue import WriteQueue
 from phaseflow.store.write_request import Write, WriteRequest, in_turn
 
 T = TypeVar("T")
 
 STORE_RETRY_S = 0.5
 """How often those that must write try again while the file cannot be written."""
-INBOX = 64
-"""Requests that may wait for the writer before whoever asks has to."""
 _SHARED_S = 0.02
 """Requests that wait share a transaction for so long; the others come next, after the verbs that came meanwhile."""
 IDLE_S = 1.0
@@ -64,12 +63,12 @@ class Database:
         self._searching = anyio.Lock(fast_acquire=True)
         self._written_at = float("-inf")
         self._owed = 0
-        self._ask, self._asked = anyio.create_memory_object_stream[WriteRequest[Any]](INBOX)
+        self._queue = WriteQueue()
 
     @property
     def queue_length(self) -> int:
         """Requests that wait for the writer."""
-        return self._asked.statistics().current_buffer_used
+        return len(self._queue)
 
     async def read(self, read: Callable[[Transaction], T], *, one_statement: bool = False) -> T:
         """Run ``read`` on a consistent view, which never waits for a write; quicker where it is ``one_statement``.
@@ -120,22 +119,11 @@ class Database:
         """
         self._loop.check()
         request = WriteRequest(write, durable, then)
-        try:
-            await self._hand_in(request)
-        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-            raise EngineStopped("the database was closed") from None
+        await self._queue.put(request)
         await request.done
         if request.error is not None:
             raise request.error
         return request.value  # type: ignore[return-value]  # set by the write that succeeded
-
-    async def _hand_in(self, request: WriteRequest[Any]) -> None:
-        # Mostly there is room: a turn of the event loop would be for nothing.
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        try:
-            self._ask.send_nowait(request)
-        except anyio.WouldBlock:
-            await self._ask.send(request)
 
     async def check(self) -> None:
         """Raise StoreUnavailable when the file is gone or damaged, a write is owed, or writing fails again."""
@@ -192,16 +180,17 @@ class Database:
 
     def close(self) -> None:
         """Take no more requests; ``serve`` ends when those that wait are done."""
-        self._ask.close()
+        self._queue.close()
 
     async def serve(self) -> None:
         """The writer: takes requests until ``close``. Ends with no transaction open."""
-        async with self._asked:
+        async with self._queue:
             while (first := await self._next()) is not None:
                 with self.ending.limit(PARTS_S) as patience:
                     waiting = [first]
                     while waiting:
-                        waiting = in_turn([*waiting, *self._waiting()])
+                        # Those that wait share one transaction.
+                        waiting = in_turn([*waiting, *self._queue.waiting()])
                         waiting = await self._carry_out(waiting)
                 if patience.cancelled_caught:
                     return  # the file keeps its thread; those who waited have been told
@@ -209,23 +198,14 @@ class Database:
     async def _next(self) -> WriteRequest[Any] | None:
         """The next request, None at the end. After a while without, the WAL is brought in and memory given back."""
         try:
-            with suppress(anyio.WouldBlock):
-                return self._asked.receive_nowait()
             with anyio.move_on_after(IDLE_S):
-                return await self._asked.receive()
+                return await self._queue.next()
             with self.ending.limit(PARTS_S):
                 await self.give_back_wal()
                 await self._writer.call(lambda _: upkeep.give_back_memory())
-            return await self._asked.receive()
+            return await self._queue.next()
         except anyio.EndOfStream:
             return None
-
-    def _waiting(self) -> list[WriteRequest[Any]]:
-        """The requests that wait, so that they share one transaction."""
-        waiting: list[WriteRequest[Any]] = []
-        while len(waiting) < INBOX and self._asked.statistics().current_buffer_used:
-            waiting.append(self._asked.receive_nowait())
-        return waiting
 
     async def _carry_out(self, group: list[WriteRequest[Any]]) -> list[WriteRequest[Any]]:
         """One transaction; the requests for which it had no time."""
@@ -244,9 +224,7 @@ class Database:
 
     def _leave(self, group: list[WriteRequest[Any]]) -> None:
         """The writer ends in the middle (its loop is being closed): nobody waits for an answer that will not come."""
-        while self._asked.statistics().current_buffer_used:
-            group.append(self._asked.receive_nowait())
-        for request in group:
+        for request in (*group, *self._queue.waiting(math.inf)):
             request.error = EngineStopped(
                 "the engine ended before it could answer; look at the status before asking again"
             )
