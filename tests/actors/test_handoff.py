@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from phaseflow.actors.handoff import BUFFER, READ_DOCUMENTS, Handoff
 from phaseflow.store.documents import StagedDocument, StagedDocuments
 from phaseflow.store.loaded_text import LoadedText
+from phaseflow.store.progress import Attempt
 from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState
 from tests.stopwatch import fail_soon
@@ -28,9 +29,9 @@ async def made(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Stock]:
 
 
 @contextmanager
-def channel(made: Stock) -> Iterator[Handoff]:
+def channel(made: Stock, run: int = 2) -> Iterator[Handoff]:
     """Both ends, closed at the end of the block at the latest."""
-    handoff = Handoff(made.database, made.seq, DocumentState.LOADED)
+    handoff = Handoff(made.database, Attempt("job", made.seq, "kb", run), DocumentState.LOADED)
     try:
         yield handoff
     finally:
@@ -272,3 +273,25 @@ async def test_what_is_taken_out_amid_a_read_makes_old_what_is_read_and_nothing_
     await send(made, handoff, "d")
     receiver.note_taken_out()
     assert [receiver.is_old(document) for document in await receiver.next()] == [True]
+
+
+async def test_a_first_run_that_keeps_up_never_reads_the_store(made: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Any) -> Any:
+        raise AssertionError("all of it was handed over")
+
+    monkeypatch.setattr(made.database, "read_long", refuse)
+    with channel(made, run=1) as handoff, fail_soon(5):
+        for name in ("a", "b"):
+            await send(made, handoff, name)
+            assert uris(await handoff.receiver.next()) == [name]
+        handoff.sender.close(complete=True)
+        assert await rest(handoff) == []
+
+
+async def test_what_was_stored_behind_all_that_was_handed_over_is_found_when_it_is_looked_for(made: Stock) -> None:
+    with channel(made, run=1) as handoff, fail_soon(5):
+        handoff.sender.close(complete=True)
+        assert await rest(handoff) == []
+        await left_by_an_earlier_run(made, "carried")
+        handoff.receiver.look_again()
+        assert await rest(handoff) == ["carried"]

@@ -15,6 +15,7 @@ from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.domain.status import is_idle
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.jobs import JobRecord
+from phaseflow.store.progress import Attempt
 from phaseflow.store.session import open_session
 from phaseflow.store.states import IS_GONE, DocumentState
 from phaseflow.supervisor import clearing, draining
@@ -234,7 +235,7 @@ async def test_a_start_takes_the_place_of_a_retry_that_waits_in_the_queue(folder
 
 async def test_what_is_committed_after_a_phase_was_given_up_disturbs_nobody(database: Path) -> None:
     async with open_session(database) as opened:
-        handover = Handoff(opened, 1, DocumentState.LOADED)
+        handover = Handoff(opened, Attempt("job", 1, "kb", 1), DocumentState.LOADED)
         handover.sender.close(complete=False)
         handover.sender.offer([StagedDocument(1, "a", "a", "text/plain", "a")])
         handover.receiver.close()

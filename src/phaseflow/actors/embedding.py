@@ -51,7 +51,8 @@ class EmbeddingActor(Actor):
         if self._receiver.is_complete:
             await self.refuse_only_failures()
             if self.context.plan.lists and await CarryOver(self.context, self.gate).run():
-                await _Workers(retries, count).run(batcher)  # they are in the store, behind all others
+                self._receiver.look_again()  # they are in the store, behind all others
+                await _Workers(retries, count).run(batcher)
 
 
 def _storing(calls: int) -> int:

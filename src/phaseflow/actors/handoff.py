@@ -13,6 +13,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from phaseflow.store.database import Database
 from phaseflow.store.documents import StagedDocument, StagedDocuments
+from phaseflow.store.progress import Attempt
 from phaseflow.store.states import DocumentState
 
 BUFFER = 8
@@ -47,12 +48,12 @@ class _Batch:
 class Handoff:
     """Both ends of one channel, between two actors of one run."""
 
-    def __init__(self, database: Database, job_seq: int, state: DocumentState) -> None:
+    def __init__(self, database: Database, attempt: Attempt, state: DocumentState) -> None:
         send: MemoryObjectSendStream[_Batch]
         receive: MemoryObjectReceiveStream[_Batch]
         send, receive = anyio.create_memory_object_stream(BUFFER)
         self.sender = Sender(send)
-        self.receiver = Receiver(receive, self.sender, database, job_seq, state)
+        self.receiver = Receiver(receive, self.sender, database, attempt, state)
 
 
 class Sender:
@@ -97,16 +98,16 @@ class Receiver:
         receive: MemoryObjectReceiveStream[_Batch],
         sender: Sender,
         database: Database,
-        job_seq: int,
+        attempt: Attempt,
         state: DocumentState,
     ) -> None:
         self._receive = receive
         self._sender = sender
         self._database = database
-        self._job_seq = job_seq
+        self._job_seq = attempt.job_seq
         self._state = state
         self._cursor = 0
-        self._behind = True  # what an earlier run has handed over is in the store only
+        self._behind = attempt.number > 1  # what an earlier run has handed over is in the store only
         self._old = 0
         self._reads_old = False
 
@@ -119,6 +120,10 @@ class Receiver:
     def has_more(self) -> bool:
         """More is there already, or nothing will come at all: ``next`` need not wait."""
         return self._behind or self._sender.last > self._cursor
+
+    def look_again(self) -> None:
+        """There may be more in the store, which nobody has handed over."""
+        self._behind = True
 
     def note_taken_out(self) -> None:
         """Documents were skipped or deleted: what is on its way here may have been read, or handed over, before that.
@@ -143,7 +148,7 @@ class Receiver:
             try:
                 batch = await self._take()
             except anyio.EndOfStream:
-                return await self._read()
+                return await self._read() if self.has_more else []
             if batch is None or batch.after > self._cursor:
                 self._behind = True
             elif batch.last > self._cursor:  # else it was read from the store already

@@ -121,8 +121,8 @@ class Supervisor:
         self.wake()
 
     def _make_actors(self, context: RunContext) -> list[Actor]:
-        seq = self._plan.attempt.job_seq
-        loaded, chunked, embedded = (Handoff(context.database, seq, state) for state in HANDED_TO.values())
+        attempt = self._plan.attempt
+        loaded, chunked, embedded = (Handoff(context.database, attempt, state) for state in HANDED_TO.values())
         loading = LoadingActor(context, self.wake, None, loaded.sender)
         self.asked, self.hurry = loading.asked, loading.hurry
         chunking = ChunkingActor(context, self.wake, loaded.receiver, chunked.sender)
