@@ -17,7 +17,6 @@ from phaseflow.components.extraction.libraries import library
 from phaseflow.components.extraction.markdown_writer import Draft
 from phaseflow.components.extraction.moment_format import first_day
 from phaseflow.components.extraction.ods import Ods
-from phaseflow.components.extraction.ole import EndlessChain
 from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, nothing_found
 from phaseflow.components.extraction.sheet_limits import MAX_CELLS, look_inside
 from phaseflow.components.extraction.types import Extracted, Raw
@@ -30,9 +29,8 @@ from phaseflow.components.extraction.workbook import (
     reaches_too_far,
     sheets_of,
 )
-from phaseflow.components.extraction.xls import ImpossibleSize, old_workbook, unread
-from phaseflow.components.extraction.xlsb import BinaryWorkbook, binary_workbook
-from phaseflow.components.extraction.xlsb_cells import Cells
+from phaseflow.components.extraction.xls import FatalWorkbook, OldWorkbook
+from phaseflow.components.extraction.xlsb import BinaryWorkbook
 from phaseflow.domain.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -91,9 +89,9 @@ def _by_library(raw: Raw, draft: Draft, beside: "_Beside") -> bool:
 
 def _without_library(book: BinaryWorkbook, draft: Draft, beside: "_Beside") -> bool:
     """The same, where the library gives up. Raises DocumentError ``malformed`` for what is damaged."""
-    cells, has_text = Cells(book, MAX_CELLS), False
-    for name in book.sheets:
-        has_text = _add_sheet(draft, name, cells.rows(name), beside.passed[name].remarks) or has_text
+    has_text = False
+    for name, rows in book.tables(MAX_CELLS):
+        has_text = _add_sheet(draft, name, rows, beside.passed[name].remarks) or has_text
     return has_text
 
 
@@ -119,7 +117,7 @@ def _beside_xml(package: Package) -> _Beside:
             by_sheet.setdefault(name, {}).setdefault(row, []).append((column, text))
         said = {name: PassedOver({}, texts) for name, texts in ods.remarks().items()}
         return _Beside(said, lambda name: by_sheet.get(name, {}))
-    if (binary := binary_workbook(package)) is not None:
+    if (binary := BinaryWorkbook.read(package)) is not None:
         said = {name: PassedOver({}, binary.remarks(name)) for name in binary.sheets}
         return _Beside(
             said, lambda name: by_row(binary.cells(name, MAX_CELLS)), first_day=first_day(binary.is_1904), binary=binary
@@ -136,9 +134,9 @@ def _beside_xml(package: Package) -> _Beside:
 def _beside_records(raw: Raw) -> _Beside:
     """Raises DocumentError ``encrypted``. What is damaged is left to the library, which says so."""
     try:
-        book = old_workbook(raw.data)
-        remarks = unread(book)
-    except (EndlessChain, ImpossibleSize) as error:
+        book = OldWorkbook.read(raw.data)
+        remarks = book.unread()
+    except FatalWorkbook as error:
         # The library would go round for ever, or take the process with it.
         raise _malformed(raw, f" ({error})") from error
     except (ValueError, KeyError, struct.error):

@@ -1,4 +1,7 @@
-"""What calamine passes over in an old Excel workbook (BIFF): formats, errors, text boxes, comments, passwords."""
+"""What calamine passes over in an old Excel workbook (BIFF): formats, errors, text boxes, comments, passwords.
+
+Its records are one stream of a compound file (OLE), in which old Office programs keep their documents.
+"""
 
 import re
 import struct
@@ -6,7 +9,6 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.number_format import BUILTIN, shown
-from phaseflow.components.extraction.ole import OleFile
 
 Place = tuple[int, int]
 _BOF, _EOF, _FILEPASS, _1904, _SHEET = 0x809, 0x0A, 0x2F, 0x22, 0x85
@@ -27,10 +29,18 @@ _REMARKS = frozenset((_TXO, _CONTINUE, _DIMENSIONS, _EOF))
 _OF_BOOK = frozenset((_BOF, _EOF, _FILEPASS, _PICTURES, _1904, _SHEET, _FORMAT, _XF))
 _SIZE = re.compile(_HEAD.pack(_DIMENSIONS, 14) + rb"(?=(.{12}))", re.S)
 _WORKBOOKS = ("workbook", "book")
+_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_HEADER = 512
+_ENTRY = 128
+_LAST = 0xFFFFFFFA
+"""Numbers of sectors from here on mean something else."""
+_SMALL = 64
+_IN_HEADER = 109
+_ROOT = "\0root"
 
 
-class ImpossibleSize(ValueError):
-    """A sheet claims to be so large that the library would end the process: it takes the memory at once."""
+class FatalWorkbook(ValueError):
+    """The library would go round in it for ever, or end the process: it takes the memory of a sheet at once."""
 
 
 @dataclass(slots=True)
@@ -45,6 +55,41 @@ class OldWorkbook:
     sheets: list[tuple[str, int]] = field(default_factory=list)
     """Names, and where they begin."""
     data: bytes = b""
+
+    @classmethod
+    def read(cls, data: bytes) -> "OldWorkbook":
+        """Read the beginning of a workbook. Raises ValueError when it is damaged or none."""
+        file = _OleFile(data)
+        # Both may be there, in a file for Excel 5 and 97: the newer stream has all, the other one lacks letters.
+        name = next((name for name in _WORKBOOKS if name in file), None)
+        if name is None:
+            raise ValueError("there is no workbook in it")
+        book = cls(data=file.stream(name))
+        formats: dict[int, str] = dict(BUILTIN)
+        styles: list[int] = []
+        is_wide = True
+        for kind, body in _records(book.data, 0, _OF_BOOK):
+            if kind == _XF:
+                styles.append(int.from_bytes(body[2:4], "little") if len(body) >= 4 else -1)
+            elif kind == _EOF:
+                break
+            elif kind == _BOF and len(body) >= 2:
+                is_wide = struct.unpack_from("<H", body)[0] >= _BIFF8
+            elif kind == _FILEPASS:
+                book.is_encrypted = True
+                break
+            elif kind == _PICTURES:
+                book.has_pictures = True
+            elif kind == _1904:
+                book.is_1904 = body[:1] == b"\1"
+            elif kind == _SHEET and len(body) > 8:
+                book.sheets.append((_string(body[6:], is_wide=is_wide, size=1), struct.unpack_from("<I", body)[0]))
+            elif kind == _FORMAT and len(body) > 4:
+                formats[struct.unpack_from("<H", body)[0]] = _string(
+                    body[2:], is_wide=is_wide, size=2 if is_wide else 1
+                )
+        book.codes = {place: formats[number] for place, number in enumerate(styles) if number in formats}
+        return book
 
     def cells(self, begin: int) -> Iterator[tuple[Place, str]]:
         """Yield what the numbers of a sheet show, where they have a format, and the errors."""
@@ -68,14 +113,22 @@ class OldWorkbook:
                             yield (row, column), text
             place += length
 
-    def remarks(self, begin: int) -> Iterator[str]:
-        """Yield the texts of boxes and comments. Raises ImpossibleSize."""
+    def unread(self) -> Mapping[str, tuple[str, ...]]:
+        """Return what stands in boxes and comments, by the name of the sheet. Raises FatalWorkbook."""
+        # Most workbooks have no boxes, which the bytes show in a fraction of the time that a look at each record takes.
+        # What looks like an impossible size may be something else, and is looked at.
+        if _TXO.to_bytes(2, "little") not in self.data and all(map(_is_possible, _SIZE.findall(self.data))):
+            return {}
+        return {name: tuple(filter(str.strip, self._remarks(begin))) for name, begin in self.sheets}
+
+    def _remarks(self, begin: int) -> Iterator[str]:
+        """Yield the texts of boxes and comments. Raises FatalWorkbook."""
         length = 0
         for kind, body in _records(self.data, begin, _REMARKS):
             if kind == _EOF:
                 return
             if kind == _DIMENSIONS and len(body) >= 12 and not _is_possible(body):
-                raise ImpossibleSize("it says that a sheet has more rows or columns than there can be")
+                raise FatalWorkbook("it says that a sheet has more rows or columns than there can be")
             if kind == _TXO and len(body) >= 12:
                 length = struct.unpack_from("<H", body, 10)[0]
             elif kind == _CONTINUE and length and body:
@@ -83,39 +136,6 @@ class OldWorkbook:
                     "utf-16-le" if body[0] & 1 else "latin-1", "replace"
                 )
                 length = 0
-
-
-def old_workbook(data: bytes) -> OldWorkbook:
-    """Read the beginning of a workbook. Raises ValueError when it is damaged or none."""
-    file = OleFile(data)
-    # Both may be there, in a file for Excel 5 and 97: the newer stream has all, the other one lacks letters.
-    name = next((name for name in _WORKBOOKS if name in file), None)
-    if name is None:
-        raise ValueError("there is no workbook in it")
-    book = OldWorkbook(data=file.stream(name))
-    formats: dict[int, str] = dict(BUILTIN)
-    styles: list[int] = []
-    is_wide = True
-    for kind, body in _records(book.data, 0, _OF_BOOK):
-        if kind == _XF:
-            styles.append(int.from_bytes(body[2:4], "little") if len(body) >= 4 else -1)
-        elif kind == _EOF:
-            break
-        elif kind == _BOF and len(body) >= 2:
-            is_wide = struct.unpack_from("<H", body)[0] >= _BIFF8
-        elif kind == _FILEPASS:
-            book.is_encrypted = True
-            break
-        elif kind == _PICTURES:
-            book.has_pictures = True
-        elif kind == _1904:
-            book.is_1904 = body[:1] == b"\1"
-        elif kind == _SHEET and len(body) > 8:
-            book.sheets.append((_string(body[6:], is_wide=is_wide, size=1), struct.unpack_from("<I", body)[0]))
-        elif kind == _FORMAT and len(body) > 4:
-            formats[struct.unpack_from("<H", body)[0]] = _string(body[2:], is_wide=is_wide, size=2 if is_wide else 1)
-    book.codes = {place: formats[number] for place, number in enumerate(styles) if number in formats}
-    return book
 
 
 def _is_possible(body: bytes) -> bool:
@@ -178,10 +198,83 @@ def unpacked(packed: int) -> float:
     return value / 100 if packed & 1 else value
 
 
-def unread(book: OldWorkbook) -> Mapping[str, tuple[str, ...]]:
-    """Return what stands in boxes and comments, by the name of the sheet. Raises ImpossibleSize."""
-    # Most workbooks have no boxes, which the bytes show in a fraction of the time that a look at each record takes.
-    # What looks like an impossible size may be something else, and is looked at.
-    if _TXO.to_bytes(2, "little") not in book.data and all(map(_is_possible, _SIZE.findall(book.data))):
-        return {}
-    return {name: tuple(filter(str.strip, book.remarks(begin))) for name, begin in book.sheets}
+class _OleFile:
+    """Reads the streams of a compound file. Raises ValueError for what is damaged; no chain is followed further than
+    the file is long."""
+
+    def __init__(self, data: bytes) -> None:
+        if not data.startswith(_SIGNATURE) or len(data) < _HEADER:
+            raise ValueError("it is not a compound file")
+        self._data = data
+        shift = struct.unpack_from("<H", data, 30)[0]
+        if shift not in (9, 12):
+            raise ValueError("its sectors have an odd size")
+        self._size = 1 << shift
+        self._most = len(data) // self._size + 1
+        first_directory, self._cutoff, first_small, more = (
+            struct.unpack_from("<I", data, 48)[0],
+            struct.unpack_from("<I", data, 56)[0],
+            struct.unpack_from("<I", data, 60)[0],
+            struct.unpack_from("<I", data, 68)[0],
+        )
+        self._table = self._words(self._table_sectors(more))
+        self._small_table = self._words(self._chain(first_small, self._table, self._most))
+        self._entries = dict(self._directory(first_directory))
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._entries
+
+    def names(self) -> list[str]:
+        """Return the names of streams and storages, in small letters."""
+        return list(self._entries)
+
+    def stream(self, name: str) -> bytes:
+        """Return a stream by its name, wherever it stands."""
+        start, length = self._entries[name.lower()]
+        if length >= self._cutoff or name == _ROOT:
+            sectors = self._chain(start, self._table, self._most)
+            return b"".join(map(self._sector, sectors))[:length]
+        small = self.stream(_ROOT)
+        chain = self._chain(start, self._small_table, len(small) // _SMALL + 1)
+        return b"".join(small[place * _SMALL : (place + 1) * _SMALL] for place in chain)[:length]
+
+    def _sector(self, place: int) -> bytes:
+        begin = (place + 1) * self._size
+        return self._data[begin : begin + self._size]
+
+    def _words(self, sectors: Iterator[int]) -> tuple[int, ...]:
+        held = b"".join(map(self._sector, sectors))
+        return struct.unpack(f"<{len(held) // 4}I", held[: len(held) // 4 * 4])
+
+    def _table_sectors(self, more: int) -> Iterator[int]:
+        """Yield the sectors of the table: the first in the header, then a chain of lists of them."""
+        listed = list(struct.unpack_from(f"<{_IN_HEADER}I", self._data, 76))
+        for _ in range(self._most):
+            yield from (place for place in listed if place < _LAST)
+            if more >= _LAST:
+                return
+            held = self._sector(more)
+            words = struct.unpack(f"<{len(held) // 4}I", held[: len(held) // 4 * 4])
+            if not words:
+                return
+            listed, more = list(words[:-1]), words[-1]
+
+    def _chain(self, place: int, table: tuple[int, ...], most: int) -> Iterator[int]:
+        for _ in range(most):
+            if place >= _LAST:
+                return
+            yield place
+            if place >= len(table):
+                raise ValueError("a chain of sectors is broken")
+            place = table[place]
+        raise FatalWorkbook("a chain of sectors does not end")
+
+    def _directory(self, first: int) -> Iterator[tuple[str, tuple[int, int]]]:
+        held = b"".join(map(self._sector, self._chain(first, self._table, self._most)))
+        for begin in range(0, len(held) - _ENTRY + 1, _ENTRY):
+            length, kind = struct.unpack_from("<HB", held, begin + 64)
+            start, size = struct.unpack_from("<II", held, begin + 116)
+            if kind == 5:
+                yield _ROOT, (start, size)
+            elif kind in (1, 2) and 2 <= length <= 64:
+                yield held[begin : begin + length - 2].decode("utf-16-le", "replace").lower(), (start, size)
