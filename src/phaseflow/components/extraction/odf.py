@@ -7,7 +7,6 @@ from phaseflow.components.extraction.markdown import MEDIA_TYPE
 from phaseflow.components.extraction.markdown_writer import Draft, line
 from phaseflow.components.extraction.metadata import office_properties
 from phaseflow.components.extraction.odf_content import CONTENT, Content
-from phaseflow.components.extraction.odf_pages import HEADS, OfPages
 from phaseflow.components.extraction.odf_styles import STYLES, Styles
 from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, resolved
 from phaseflow.components.extraction.types import Extracted, Raw
@@ -18,6 +17,7 @@ _PIECE = 65_536
 _BODY = "body"
 _MATH = "math"
 _END_OF_FORMULA = b"math>"
+_HEADS = frozenset(("header", "footer", "header-first", "footer-first", "header-left", "footer-left"))
 
 
 def extract(raw: Raw) -> Extracted:
@@ -29,9 +29,9 @@ def extract(raw: Raw) -> Extracted:
     refuse_encrypted(package)
     draft = Draft(raw.name)
     styles = Styles()
-    pages = OfPages(draft, styles)
+    pages = _OfPages(draft, styles)
     if "styles.xml" in package:
-        package.parse("styles.xml", pages, STYLES | HEADS | CONTENT)
+        package.parse("styles.xml", pages, STYLES | _HEADS | CONTENT)
     content = Content(draft, styles, lambda place: _object(package, place))
     whole = _StylesThenContent(styles, content)
     package.parse("content.xml", whole, STYLES | CONTENT | {_BODY})
@@ -69,7 +69,7 @@ def extract_flat(raw: Raw) -> Extracted:
     content = Content(draft, styles, lambda place: "")
     has_formulas = _END_OF_FORMULA in raw.data
     parse_xml(chunks, _Inside(_BODY, _WithFormulas(content) if has_formulas else content), malformed, raw.name)
-    pages = OfPages(draft, styles)
+    pages = _OfPages(draft, styles)
     parse_xml(chunks, _Inside("master-styles", pages), malformed, raw.name)
     pages.finish()
     if draft.is_empty and has_pictures:
@@ -182,3 +182,41 @@ def _object(package: Package, place: str) -> str:
         return f" {', '.join(dict.fromkeys(filter(None, map(line, texts.texts))))} "
     package.parse(member, shown)
     return line(shown.text)
+
+
+class _OfPages:
+    """Takes the events of ``styles.xml``, and hands the styles on to ``styles``, which stand before the pages.
+
+    What stands at the head and foot of every page is said once, at the end.
+    """
+
+    def __init__(self, draft: Draft, styles: Styles) -> None:
+        self._draft = draft
+        self._styles = styles
+        self._content: Content | None = None
+        self._apart = Draft(draft.name)
+        self._said: dict[str, None] = {}
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if self._content is not None:
+            self._content.start(name, attributes)
+        elif name not in _HEADS:
+            self._styles.start(name, attributes)
+        elif attributes.get("display") != "false":
+            self._apart = Draft(self._draft.name)
+            self._content = Content(self._apart, self._styles, lambda place: "")
+
+    def end(self, name: str) -> None:
+        if self._content is not None and name in _HEADS:
+            self._said.setdefault("".join(self._apart.pieces))
+            self._content = None
+        elif self._content is not None:
+            self._content.end(name)
+
+    def data(self, text: str) -> None:
+        if self._content is not None:
+            self._content.data(text)
+
+    def finish(self) -> None:
+        for text in self._said:
+            self._draft.put(text)
