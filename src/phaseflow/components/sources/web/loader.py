@@ -10,12 +10,11 @@ import anyio
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
 from phaseflow.components.sources.web.address import site_of
 from phaseflow.components.sources.web.answer import Answer, SiteDown, TooSlow
-from phaseflow.components.sources.web.extracting import Extraction
 from phaseflow.components.sources.web.fetching import Fetcher, refusal, target_of, too_many_redirects
 from phaseflow.components.sources.web.limits import Limits
 from phaseflow.components.sources.web.links import Links
 from phaseflow.components.sources.web.rate_limit import Clock, Sleep
-from phaseflow.components.sources.web.reading import Reading, read, said
+from phaseflow.components.sources.web.reading import Extraction, Reading, read, said
 from phaseflow.components.sources.web.robots import Robots
 from phaseflow.components.sources.web.sitemap import is_sitemap, read_sitemap, sitemap_limits
 from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, resolve

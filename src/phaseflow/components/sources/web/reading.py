@@ -1,16 +1,19 @@
-"""A page as it was fetched, and what it says of itself."""
+"""A page as it was fetched: what it says of itself, and its text."""
 
 import hashlib
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 
 import anyio
 import anyio.to_thread
 
+from phaseflow.components.extraction import Extracted, extract
 from phaseflow.components.extraction.types import Raw
 from phaseflow.components.sources.web.answer import Answer
 from phaseflow.components.sources.web.page import Page, directives_from_headers, read_page
-from phaseflow.domain.errors import DocumentError
+from phaseflow.components.workers.pool import ExtractionPool
+from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.identifiers import name_in
 
 _HTML = frozenset(("text/html", "application/xhtml+xml"))
@@ -21,7 +24,6 @@ _HTML_ROOT = re.compile(
 )
 _HEAD = 4096
 _GENERIC = frozenset(("application/octet-stream", "binary/octet-stream", "application/x-download"))
-_MEDIA = ("image/", "audio/", "video/", "font/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Reading:
     digest: bytes = b""
 
 
-def name_of(answer: Answer) -> str:
+def _name_of(answer: Answer) -> str:
     """Return the address without its query, so that its extension can be seen."""
     return name_in(answer.url)
 
@@ -48,7 +50,7 @@ def said(answer: Answer, agent: str) -> Page:
     return directives_from_headers(answer.headers, answer.url, agent)
 
 
-def declared_type(answer: Answer) -> str | None:
+def _declared_type(answer: Answer) -> str | None:
     """Return the media type that the server declares; None where that only means that it does not know.
 
     XML and what is not declared are HTML where they begin so.
@@ -59,17 +61,10 @@ def declared_type(answer: Answer) -> str | None:
     return declared
 
 
-def check_type(answer: Answer) -> None:
-    """Raise DocumentError ``unsupported_format`` for pictures, sound, films and fonts, before they are downloaded."""
-    if answer.media_type.startswith(_MEDIA):
-        message = f"{answer.url} is {answer.media_type}, which holds no text; exclude it"
-        raise DocumentError(message, code="unsupported_format", counts=False)
-
-
 def _read(answer: Answer, agent: str) -> Reading:
     digest = hashlib.blake2b(answer.body, digest_size=16).digest()
     page = said(answer, agent)
-    if is_html(answer):
+    if _is_html(answer):
         inside = read_page(Raw(answer.body, answer.url, answer.charset), answer.url, agent)
         directives = page.directives | inside.directives
         links = () if directives.nofollow else inside.links
@@ -77,6 +72,39 @@ def _read(answer: Answer, agent: str) -> Reading:
     return Reading(answer, page, digest)
 
 
-def is_html(answer: Answer) -> bool:
+def _is_html(answer: Answer) -> bool:
     """Say whether an answer is a page, by what the server declares, else by how it begins."""
-    return declared_type(answer) in _HTML
+    return _declared_type(answer) in _HTML
+
+
+class Extraction:
+    """Extracts pages in worker threads, binary formats, mail and very large pages in the processes of ``workers``."""
+
+    def __init__(self, workers: AnyPool | None) -> None:
+        self._workers: AnyPool = workers or ExtractionPool()
+        self._owns_workers = workers is None
+
+    async def text(self, answer: Answer) -> Extracted:
+        """Return the text of an answer. Raises DocumentError. A cancel abandons the thread, or kills the process."""
+        name, media_type = _name_of(answer), _declared_type(answer)
+        work = self._workers.extract if self._workers.takes(answer.body, name, declared_type=media_type) else _in_thread
+        return await work(answer.body, name, declared_charset=answer.charset, declared_type=media_type)
+
+    async def check(self, answer: Answer) -> None:
+        """Raise DocumentError when a page is so large, and so made, that reading it here could stall the service."""
+        if _is_html(answer) and self._workers.takes(
+            answer.body, _name_of(answer), declared_type=_declared_type(answer)
+        ):
+            await self.text(answer)
+
+    async def aclose(self) -> None:
+        """End the workers made here; those given go on."""
+        if self._owns_workers:
+            await self._workers.aclose()
+
+
+async def _in_thread(
+    data: bytes, name: str, *, declared_charset: str | None = None, declared_type: str | None = None
+) -> Extracted:
+    work = partial(extract, data, name, declared_charset=declared_charset, declared_type=declared_type)
+    return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)

@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable
 
 from phaseflow.components.sources.web.answer import Answer, TooSlow
 from phaseflow.components.sources.web.fetching import Fetcher, refusal
-from phaseflow.components.sources.web.reading import Reading, check_type
+from phaseflow.components.sources.web.reading import Reading
 from phaseflow.components.sources.web.robots import Robots
 from phaseflow.domain.errors import DocumentError, RateLimited, TransientError
 
 _REMEMBERED = 10_000
 _PATIENCE = 5
 """Attempts at such a page, fewer than the engine makes at the one that names it."""
+_MEDIA = ("image/", "audio/", "video/", "font/")
 
 
 class Standing:
@@ -85,5 +86,12 @@ def _is_document(reading: Reading, url: str) -> bool:
 def wanted(answer: Answer) -> bool:
     """Whether the body of an answer is to be read. Raises DocumentError for what holds no text."""
     if answer.is_success:
-        check_type(answer)
+        _check_type(answer)
     return answer.is_success
+
+
+def _check_type(answer: Answer) -> None:
+    """Raise DocumentError ``unsupported_format`` for pictures, sound, films and fonts, before they are downloaded."""
+    if answer.media_type.startswith(_MEDIA):
+        message = f"{answer.url} is {answer.media_type}, which holds no text; exclude it"
+        raise DocumentError(message, code="unsupported_format", counts=False)
