@@ -15,15 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from phaseflow.components.upload_trash import Trash
 from phaseflow.domain.errors import StoreUnavailable, UploadTooLarge
 from phaseflow.store import failpoints
 from phaseflow.store.private_files import make_folder, sync_folder, tighten_folder
 from phaseflow.store.transaction import Transaction
 
 _MIB = 1024 * 1024
-_STAGING = ".staging"
-"""No knowledge base can have this name: theirs begin with a letter or a digit."""
+_STAGING, _TRASH = ".staging", ".trash"
+"""No knowledge base can have such a name: theirs begin with a letter or a digit."""
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -44,7 +43,7 @@ class Uploads:
         self.root = database.with_name(f"{database.name}.uploads")
         self.limits = limits
         self._making = Lock()
-        self._trash = Trash(self.root)
+        self._trash = _Trash(self.root)
 
     def stage(self) -> Path:
         """A folder for files on their way in, of its own."""
@@ -148,3 +147,63 @@ def kb_is_full(limits: UploadLimits) -> UploadTooLarge:
         f"the knowledge base would have more than the {limits.kb_bytes:,} bytes that one may have;"
         " delete documents, or begin another"
     )
+
+
+class _Trash:
+    """Files that were taken out: put away in one step, deleted once that is stored, else put back.
+
+    A hidden folder in that of the uploads. All methods block; one call at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folder = root / _TRASH
+
+    def take(self, path: Path, key: str, tx: Transaction) -> None:
+        """Put a file or folder away under a key; it is back if ``tx`` is not stored. Raises OSError."""
+        for folder in (self._root, self._folder):
+            make_folder(folder)
+        target = self._folder / key
+        try:
+            path.rename(target)
+        except OSError:
+            self._leave()
+            raise
+        tx.on_rollback(lambda: self._put_back(target, path))
+        sync_folder(path.parent)
+        failpoints.hit("uploads.put_away")
+
+    def delete(self, key: str) -> None:
+        """Delete what was put away under a key, as far as that is possible."""
+        path = self._folder / key
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+        self._leave()
+
+    def recover(self, live: Mapping[str, str]) -> None:
+        """After a crash: put back what a knowledge base of ``live``, names by key, still has here; delete the rest."""
+        for key in self._keys():
+            if key in live:
+                folder = self._root / live[key]
+                if folder.exists():  # made for another of its name, which was not stored either
+                    folder.rename(self._folder / uuid.uuid4().hex)
+                (self._folder / key).rename(folder)
+                sync_folder(self._root)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _keys(self) -> list[str]:
+        try:
+            return os.listdir(self._folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _put_back(self, target: Path, path: Path) -> None:
+        target.rename(path)
+        sync_folder(path.parent)
+        self._leave()
+
+    def _leave(self) -> None:
+        with suppress(OSError):  # there is more in it
+            self._folder.rmdir()
