@@ -127,7 +127,7 @@ async def test_a_file_that_is_mounted_by_itself_is_refused(path: Path, monkeypat
         pass
     mounts = path.with_name("mountinfo")
     mounts.write_bytes(b"1 0 8:1 /kb.db %s rw - ext4 /dev/sda1 rw\n" % os.fsencode(path).replace(b" ", rb"\040"))
-    monkeypatch.setattr("phaseflow.store.names._MOUNTS", mounts)
+    monkeypatch.setattr("phaseflow.store.schema._MOUNTS", mounts)
     with pytest.raises(StoreUnavailable, match="mount its folder instead"):
         async with open_session(path):
             pass

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from phaseflow.domain.errors import NewerDatabase, NotADatabase, StoreUnavailable
 from phaseflow.domain.log import get_logger
-from phaseflow.store import failpoints, names, upkeep
+from phaseflow.store import failpoints, upkeep
 from phaseflow.store.connection import BUSY_S
 from phaseflow.store.open_file import HEAD_BYTES, SQLITE_MAGIC, may_be_open, size_by_head
 from phaseflow.store.private_files import make_database_file
@@ -21,6 +21,9 @@ APPLICATION_ID = 0x70666C77
 VERSION = 2
 REBUILD_ROOM = 3
 """So many times the size of a file must be free to write it anew: in a temporary file and in the WAL."""
+_MOUNTS = Path("/proc/self/mountinfo")
+_MOUNT_POINT = 4
+"""The field of a line of mountinfo (proc(5)); blanks in it are written in octal."""
 
 
 def schema_sql() -> str:
@@ -40,7 +43,7 @@ def check_file(path: Path) -> None:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             raise StoreUnavailable(f"{path} is not a regular file; name another one with --db")
-        names.check_only_name(path, found)
+        _check_only_name(path, found)
         if may_be_open(path):
             return  # SQLite will say what is wrong with it
         with path.open("rb") as file:
@@ -181,3 +184,36 @@ def _in_one_step(connection: sqlite3.Connection, sql: str, version: int) -> None
         if connection.in_transaction:
             connection.rollback()
         raise
+
+
+def _check_only_name(path: Path, found: os.stat_result) -> None:
+    """Raise StoreUnavailable when the file has another name: by a hard link, or because it is mounted by itself.
+
+    What SQLite has committed and not yet brought into the file lies beside it, under the name the file was opened by.
+    An engine that opens it by another name does not see that, and the lock is another one too
+    (https://sqlite.org/howtocorrupt.html, 2.5). Symbolic links do no harm: they are followed first.
+    """
+    if found.st_nlink > 1:
+        raise StoreUnavailable(
+            f"{path} has {found.st_nlink} names (hard links), and opening it by two of them loses what was written;"
+            " remove the others, or make a copy"
+        )
+    if _is_mounted(path):
+        raise StoreUnavailable(
+            f"{path} is mounted as a single file, but what belongs to it lies beside it; mount its folder instead"
+        )
+
+
+def _is_mounted(path: Path) -> bool:
+    try:
+        mounts = _MOUNTS.read_bytes()
+    except OSError:
+        return False  # not Linux, or no /proc: nothing tells
+    name = os.fsencode(os.path.realpath(path))
+    return any(_unescaped(line.split(b" ", 5)[_MOUNT_POINT]) == name for line in mounts.splitlines())
+
+
+def _unescaped(field: bytes) -> bytes:
+    for code, byte in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
+        field = field.replace(code, byte)
+    return field
