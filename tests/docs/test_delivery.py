@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from phaseflow.cli.serving import serve
+from phaseflow.cli import main
 from phaseflow.flow import PhaseFlow
 from phaseflow.http.metrics import Metrics
 
@@ -31,7 +31,9 @@ def _of(name: str) -> list[str]:
 
 
 def _options_exist(words: list[str]) -> bool:
-    known = {flag for option in serve.params if isinstance(option, click.Option) for flag in option.opts}
+    known = {
+        flag for option in main.commands["serve"].params if isinstance(option, click.Option) for flag in option.opts
+    }
     return words[0] == "serve" and all(word in known for word in words if word.startswith("--"))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from phaseflow.mcp.backend import Question
 
 
-@click.command()
+@click.command("mcp")
 @click.option(
     "--allow-root",
     type=FOLDER,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @server_options.server
 @options.common
 @options.verbose
-def mcp(
+def _mcp_command(
     allow_root: tuple[Path, ...],
     allow_private: tuple[str, ...],
     server: str | None,
@@ -145,3 +145,6 @@ class _ServiceBackend:
         verb = getattr(self._service, action)
         status: JobStatusResponse = await (verb(kb_id) if phase is None else verb(kb_id, phase))
         return status
+
+
+COMMANDS = [_mcp_command]

@@ -61,12 +61,12 @@ def _value(text: str) -> Any:
     return value if isinstance(value, bool | int | float) else text
 
 
-@click.command()
+@click.command("metadata")
 @click.argument("kb", type=KB)
 @click.argument("uri", type=NAME)
 @click.argument("changes", metavar="[KEY=VALUE]...", nargs=-1, callback=_as_changes)
 @anywhere
-def metadata(kb: str, uri: str, changes: dict[str, Any], place: Place, as_json: bool) -> None:
+def _metadata_command(kb: str, uri: str, changes: dict[str, Any], place: Place, as_json: bool) -> None:
     """The metadata of a document of KB; with KEY=VALUE, change them.
 
     VALUE is a number, true, false or text; KEY given twice is a list, and an empty VALUE removes KEY. Nothing is
@@ -106,3 +106,6 @@ async def _metadata(place: Place, as_json: bool, kb_id: str, uri: str, changes: 
     for key, value in shown.items():
         say(f"{key} = {shown_value(value)}")
     return Exit.COMPLETED
+
+
+COMMANDS = [_metadata_command]

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from phaseflow.flow import Job, PhaseFlow
 
 
-@click.command()
+@click.command("add")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=EXISTING_FILE)
 @click.option("--kb", type=KB, required=True, help="The knowledge base; an unknown one is created.")
 @click.option("--metadata", metavar="KEY=VALUE", multiple=True, callback=as_metadata, help="Said about all files.")
 @anywhere
-def add(files: tuple[Path, ...], kb: str, metadata: dict[str, Any] | None, place: Place, as_json: bool) -> None:
+def _add_command(
+    files: tuple[Path, ...], kb: str, metadata: dict[str, Any] | None, place: Place, as_json: bool
+) -> None:
     """Push FILEs into a knowledge base, whatever its job does, and wait for the job that takes them."""
     _check_names(files)
     run(lambda: _add(place, as_json, kb, files, metadata))
@@ -108,11 +110,11 @@ def _exit_with(status: "JobStatusResponse", found: "list[DocumentInfo]") -> Exit
     return exit_of(status.status)
 
 
-@click.command()
+@click.command("skip")
 @click.argument("kb", type=KB)
 @click.argument("uri", type=NAME)
 @anywhere
-def skip(kb: str, uri: str, place: Place, as_json: bool) -> None:
+def _skip_command(kb: str, uri: str, place: Place, as_json: bool) -> None:
     """Take a document of KB out of search, and leave it out until it is retried."""
     run(lambda: _skip(place, as_json, kb, uri))
 
@@ -126,11 +128,11 @@ async def _skip(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
     return _told_of([found], as_json, "left out")
 
 
-@click.command()
+@click.command("remove")
 @click.argument("kb", type=KB)
 @click.argument("uri", type=NAME)
 @anywhere
-def remove(kb: str, uri: str, place: Place, as_json: bool) -> None:
+def _remove_command(kb: str, uri: str, place: Place, as_json: bool) -> None:
     """Take a document that was pushed out of KB."""
     run(lambda: _remove(place, as_json, kb, uri))
 
@@ -196,3 +198,6 @@ def _told_of(documents: "list[DocumentInfo]", as_json: bool, what: str) -> Exit:
         why = f" ({document.error})" if document.error else ""
         say(f"  {document.uri}: {document.status}{why}")
     return Exit.COMPLETED
+
+
+COMMANDS = [_add_command, _skip_command, _remove_command]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from phaseflow.flow import Job, PhaseFlow, Reader
 
 
-@click.command()
+@click.command("ingest")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--kb", type=KB, required=True, metavar="NAME", help="The knowledge base to fill.")
 @click.option("--include", type=GLOB, multiple=True, help="Only matching files of the folder. Repeatable.")
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @server_options.server
 @options.common
 @options.verbose
-def ingest(
+def _ingest_command(
     sources: tuple[str, ...],
     kb: str,
     include: tuple[str, ...],
@@ -89,7 +89,7 @@ def ingest(
     run(lambda: foreground.run(wanted.check, wanted.begin, wanted.missed))
 
 
-@click.command()
+@click.command("resume")
 @click.argument("kb", type=KB)
 @click.option("--phase", type=options.PHASE, help="Only this phase.")
 @server_options.server
@@ -97,7 +97,7 @@ def ingest(
 @worker_options.workers
 @options.common
 @options.verbose
-def resume(
+def _resume_command(
     kb: str,
     phase: JobPhase | None,
     server: str | None,
@@ -122,7 +122,7 @@ def resume(
     run(lambda: Foreground(db, kb, as_json, allow_private=allow_private).run(check, begin))
 
 
-@click.command()
+@click.command("retry")
 @click.argument("kb", type=KB)
 @click.argument("uri", type=NAME, required=False)
 @server_options.server
@@ -130,7 +130,7 @@ def resume(
 @worker_options.workers
 @options.common
 @options.verbose
-def retry(
+def _retry_command(
     kb: str,
     uri: str | None,
     server: str | None,
@@ -156,3 +156,6 @@ def retry(
         return await flow.job(kb)
 
     run(lambda: Foreground(db, kb, as_json, allow_private=allow_private).run(check, begin))
+
+
+COMMANDS = [_ingest_command, _resume_command, _retry_command]

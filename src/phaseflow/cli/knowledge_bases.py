@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from phaseflow.flow import PhaseFlow
 
 
-@click.command()
+@click.command("kbs")
 @anywhere
 @options.one_page
-def kbs(place: Place, as_json: bool, limit: int, cursor: str | None) -> None:
+def _kbs_command(place: Place, as_json: bool, limit: int, cursor: str | None) -> None:
     """All knowledge bases, each with its latest job."""
     run(lambda: list_kbs(place, as_json, limit, cursor))
 
@@ -49,11 +49,11 @@ async def list_kbs(place: Place, as_json: bool, limit: int, cursor: str | None) 
     return Exit.COMPLETED
 
 
-@click.command()
+@click.command("delete")
 @click.argument("kb", type=KB)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @anywhere
-def delete(kb: str, yes: bool, place: Place, as_json: bool) -> None:
+def _delete_command(kb: str, yes: bool, place: Place, as_json: bool) -> None:
     """Delete KB with its index, its history and what was pushed to it. Source folders stay as they are.
 
     Asks first when it runs in a terminal.
@@ -75,11 +75,11 @@ async def _delete(place: Place, as_json: bool, kb_id: str) -> Exit:
     return Exit.COMPLETED
 
 
-@click.command()
+@click.command("settings")
 @click.argument("kb", type=KB)
 @click.argument("changes", metavar="[KEY=VALUE]...", nargs=-1)
 @anywhere
-def settings(kb: str, changes: tuple[str, ...], place: Place, as_json: bool) -> None:
+def _settings_command(kb: str, changes: tuple[str, ...], place: Place, as_json: bool) -> None:
     """The settings of KB; with KEY=VALUE, change them for its next job.
 
     KEY may have dots, as in embedder.model. VALUE is JSON or text; an empty one sets the default.
@@ -191,3 +191,6 @@ def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
         else:
             found.append((before + key, value if isinstance(value, str) else json.dumps(value)))
     return found
+
+
+COMMANDS = [_kbs_command, _delete_command, _settings_command]

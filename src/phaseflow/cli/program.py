@@ -33,7 +33,8 @@ class _Commands(MutableMapping[str, click.Command]):
 
     def __getitem__(self, name: str) -> click.Command:
         if name not in self._loaded:
-            self._loaded[name] = getattr(import_module(f"phaseflow.cli.{self._homes[name]}"), name)
+            home = import_module(f"phaseflow.cli.{self._homes[name]}")
+            self._loaded[name] = next(command for command in home.COMMANDS if command.name == name)
         return self._loaded[name]
 
     def __setitem__(self, name: str, command: click.Command) -> None:

@@ -32,11 +32,11 @@ _PLACES_NAMED = 5
 _PASSAGE_CHARACTERS = 2_000
 
 
-@click.command()
+@click.command("status")
 @click.argument("kb", type=KB, required=False)
 @anywhere
 @options.one_page
-def status(kb: str | None, place: Place, as_json: bool, limit: int, cursor: str | None) -> None:
+def _status_command(kb: str | None, place: Place, as_json: bool, limit: int, cursor: str | None) -> None:
     """The latest job of KB, phase by phase; without KB, all knowledge bases."""
     if kb is not None:
         refuse(("limit", "cursor"), "{} is for the list of all knowledge bases; leave it or KB out")
@@ -63,11 +63,11 @@ def _waits(count: int) -> str:
     return "waits" if count == 1 else "wait"
 
 
-@click.command()
+@click.command("jobs")
 @click.argument("kb", type=KB)
 @anywhere
 @options.one_page
-def jobs(kb: str, place: Place, as_json: bool, limit: int, cursor: str | None) -> None:
+def _jobs_command(kb: str, place: Place, as_json: bool, limit: int, cursor: str | None) -> None:
     """The jobs of KB, newest first."""
     run(lambda: _jobs(place, as_json, kb, limit, cursor))
 
@@ -83,11 +83,11 @@ async def _jobs(place: Place, as_json: bool, kb_id: str, limit: int, cursor: str
     return _more(page.next_cursor)
 
 
-@click.command()
+@click.command("failures")
 @click.argument("kb", type=KB)
 @anywhere
 @options.one_page
-def failures(kb: str, place: Place, as_json: bool, limit: int, cursor: str | None) -> None:
+def _failures_command(kb: str, place: Place, as_json: bool, limit: int, cursor: str | None) -> None:
     """The documents of KB that failed, and why."""
     run(lambda: _failures(place, as_json, kb, limit, cursor))
 
@@ -106,7 +106,7 @@ async def _failures(place: Place, as_json: bool, kb_id: str, limit: int, cursor:
     return _more(page.next_cursor)
 
 
-@click.command()
+@click.command("documents")
 @click.argument("kb", type=KB)
 @click.option(
     "--filter", "part", metavar="TEXT", default="", help="Only those whose uri contains TEXT, case-insensitive."
@@ -115,7 +115,7 @@ async def _failures(place: Place, as_json: bool, kb_id: str, limit: int, cursor:
 @click.option("--source", type=NAME, metavar="NAME", help="Only those of this source.")
 @anywhere
 @options.one_page
-def documents(
+def _documents_command(
     kb: str,
     part: str,
     status: str | None,
@@ -152,12 +152,12 @@ async def _documents(
     return _more(page.next_cursor)
 
 
-@click.command()
+@click.command("document")
 @click.argument("kb", type=KB)
 @click.argument("uri", type=NAME)
 @click.option("--text", is_flag=True, help="Print the text that was extracted from it, on stdout.")
 @anywhere
-def document(kb: str, uri: str, text: bool, place: Place, as_json: bool) -> None:
+def _document_command(kb: str, uri: str, text: bool, place: Place, as_json: bool) -> None:
     """One document of KB, by its URI or id: where it stands, its metadata, or its text."""
     run(lambda: _document(place, as_json, kb, uri, text))
 
@@ -189,7 +189,7 @@ def _checked_filter(_: click.Context, __: click.Parameter, wanted: str | None) -
     return wanted
 
 
-@click.command()
+@click.command("search")
 @click.argument("kb", type=KB)
 @click.argument("query", type=QUERY)
 @click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="Maximum number of passages.")
@@ -205,7 +205,7 @@ def _checked_filter(_: click.Context, __: click.Parameter, wanted: str | None) -
 )
 @click.option("--min-score", type=Number(0, 1), default=0.0, help="Leave out passages with a lower score.")
 @anywhere
-def search(
+def _search_command(
     kb: str,
     query: str,
     limit: int,
@@ -263,3 +263,6 @@ def _more(cursor: str | None) -> Exit:
     if cursor:
         say(f"there is more: --cursor {cursor}")
     return Exit.COMPLETED
+
+
+COMMANDS = [_status_command, _jobs_command, _failures_command, _documents_command, _document_command, _search_command]

@@ -20,7 +20,7 @@ _OPTIONS = frozenset(
 """What an InvalidRequest at the start names where the command line or the environment is wrong."""
 
 
-@click.command()
+@click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 picks a free one.")
 @click.option(
@@ -42,7 +42,7 @@ _OPTIONS = frozenset(
 @server_options.no_server("serve is the service itself; leave --server out")
 @options.common
 @options.verbose
-def serve(
+def _serve_command(
     host: str,
     port: int,
     token: str | None,
@@ -108,3 +108,6 @@ def _allow_many_streams() -> None:
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+COMMANDS = [_serve_command]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from phaseflow.flow import Job, PhaseFlow, Reader
 
 
-@click.command()
+@click.command("start")
 @click.argument("kb", type=KB)
 @click.option("--allow-deletes", is_flag=True, help="Take out whatever is gone, even most of a source.")
 @click.option("--full", is_flag=True, help="Read every document, even if unchanged.")
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @server_options.server
 @options.common
 @options.verbose
-def start(
+def _start_command(
     kb: str,
     allow_deletes: bool,
     full: bool,
@@ -73,3 +73,6 @@ def start(
         return await Foreground(db, kb, as_json, allow_private=allow_private, reads_sources=True).run(check, begin)
 
     run(begin_here)
+
+
+COMMANDS = [_start_command]

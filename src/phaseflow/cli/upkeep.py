@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from phaseflow.domain.status import Vacuumed
 
 
-@click.command()
+@click.command("vacuum")
 @server_options.server
 @options.keep_vectors
 @options.common
 @options.verbose
-def vacuum(server: str | None, token: str | None, keep_vectors: float, db: Path, as_json: bool, verbosity: int) -> None:
+def _vacuum_command(
+    server: str | None, token: str | None, keep_vectors: float, db: Path, as_json: bool, verbosity: int
+) -> None:
     """Free what nothing needs any more: deleted texts and vectors leave the file, and it shrinks.
 
     Without --server it also rewrites the file, which needs room for two more copies of it.
@@ -56,10 +58,10 @@ def _show(done: "Vacuumed", as_json: bool) -> Exit:
     return Exit.COMPLETED
 
 
-@click.command()
+@click.command("backup")
 @click.argument("file", type=FILE)
 @anywhere
-def backup(file: Path, place: Place, as_json: bool) -> None:
+def _backup_command(file: Path, place: Place, as_json: bool) -> None:
     """Copy the database into FILE, also while a service uses it. Only you can read the copy.
 
     With --server, the service makes the copy and sends it.
@@ -82,3 +84,6 @@ async def _copy(place: Place, file: Path, as_json: bool) -> Exit:
     else:
         say(f"copied {size_of(size)} to {file}")
     return Exit.COMPLETED
+
+
+COMMANDS = [_vacuum_command, _backup_command]

@@ -12,13 +12,13 @@ from phaseflow.cli.server_mode import show, through_server
 from phaseflow.domain.vocabulary import Action, JobPhase
 
 
-@click.command()
+@click.command("pause")
 @click.argument("kb", type=KB)
 @click.option("--phase", type=options.PHASE, help="Only this phase.")
 @server_options.server
 @options.common
 @options.verbose
-def pause(
+def _pause_command(
     kb: str,
     phase: JobPhase | None,
     server: str | None,
@@ -34,12 +34,12 @@ def pause(
     run(lambda: _here(db, Action.PAUSE, kb, phase, as_json))
 
 
-@click.command()
+@click.command("cancel")
 @click.argument("kb", type=KB)
 @server_options.server
 @options.common
 @options.verbose
-def cancel(kb: str, server: str | None, token: str | None, db: Path, as_json: bool, verbosity: int) -> None:
+def _cancel_command(kb: str, server: str | None, token: str | None, db: Path, as_json: bool, verbosity: int) -> None:
     """End the job of KB; indexed documents stay searchable."""
     logs.set_up(verbosity)
     if server:
@@ -59,3 +59,6 @@ async def _here(db: Path, verb: Action, kb_id: str, phase: JobPhase | None, as_j
     async with Reader(db) as reader:  # the engine, as long as it was there, had jobs queued that nobody runs now
         status = await reader.status(kb_id)
     return show(status, as_json)
+
+
+COMMANDS = [_pause_command, _cancel_command]
