@@ -18,6 +18,7 @@ from phaseflow.cli.sources import source_of
 from phaseflow.domain.vocabulary import Action, JobPhase
 
 if TYPE_CHECKING:
+    from phaseflow.domain.settings import Settings
     from phaseflow.flow import Job, PhaseFlow, Reader
 
 
@@ -84,9 +85,26 @@ def _ingest_command(
         run(lambda: RemoteIngest(place, wanted, as_json, push).run())
     if push:
         raise click.UsageError("--push sends files to a service; name it with --server")
-    options.check_servers(chosen)
+    _check_servers(chosen)
     foreground = Foreground(db, kb, as_json, not hold, allow_private, wanted.settings.address, keep_vectors, True)
     run(lambda: foreground.run(wanted.check, wanted.begin, wanted.missed))
+
+
+def _check_servers(settings: "Settings | None") -> None:
+    """Raise click.UsageError where settings name a server that nobody has set up."""
+    if settings is None:
+        return
+    from phaseflow.components.embedders.access import EmbedderAccess
+    from phaseflow.components.indexes.servers import IndexServers
+    from phaseflow.domain.errors import InvalidRequest
+    from phaseflow.domain.settings import NamedEmbedderSettings
+
+    try:
+        IndexServers(options.index_servers()).check(settings.index)
+        if isinstance(settings.embedder, NamedEmbedderSettings):
+            EmbedderAccess().named(settings.embedder)
+    except InvalidRequest as error:
+        raise click.UsageError(str(error)) from None
 
 
 @click.command("resume")

@@ -94,11 +94,6 @@ def _path(glob: str) -> str:
     return re.sub(r"\\(.)", r"\1", glob[1:], flags=re.DOTALL)
 
 
-def names_files(source: "FolderSource") -> bool:
-    """Whether a source is files of a folder that were named one by one."""
-    return bool(source.include) and all(glob.startswith("/") for glob in source.include)
-
-
 def _is_files(source: "FolderSource") -> bool:
     """Whether each glob is the one of a path: a glob such as ``/docs/**`` is the user's own, and may narrow."""
     return bool(source.include) and all(glob == as_glob(_path(glob)) for glob in source.include)

@@ -60,23 +60,6 @@ def index_servers() -> dict[str, str]:
     return found
 
 
-def check_servers(settings: "Settings | None") -> None:
-    """Raise click.UsageError where settings name a server that nobody has set up."""
-    if settings is None:
-        return
-    from phaseflow.components.embedders.access import EmbedderAccess
-    from phaseflow.components.indexes.servers import IndexServers
-    from phaseflow.domain.errors import InvalidRequest
-    from phaseflow.domain.settings import NamedEmbedderSettings
-
-    try:
-        IndexServers(index_servers()).check(settings.index)
-        if isinstance(settings.embedder, NamedEmbedderSettings):
-            EmbedderAccess().named(settings.embedder)
-    except InvalidRequest as error:
-        raise click.UsageError(str(error)) from None
-
-
 def common(command: Callable[P, R]) -> Callable[P, R]:
     """--db, --json and --index-server, which every command takes."""
     return together(

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from phaseflow.cli.exit_codes import Exit
 from phaseflow.cli.ingest_wanted import Wanted
-from phaseflow.cli.kb_sources import names_files, with_source
+from phaseflow.cli.kb_sources import with_source
 from phaseflow.cli.place import Place
 from phaseflow.cli.remote_foreground import RemoteForeground
 from phaseflow.cli.terminal import say
@@ -59,7 +59,7 @@ class RemoteIngest:
 
         # A folder is read by the service only where it is sure to be the same folder: on the same machine. And what was
         # pushed once is pushed again, for the same document would otherwise have two sources.
-        push = FolderPush(client, self.wanted.kb_id, source, names_files=names_files(source))
+        push = FolderPush(client, self.wanted.kb_id, source, names_files=_names_files(source))
         is_pushed = kb is not None and bool(await push.known(limit=1))
         if not self.push and not is_pushed and is_loopback(urlsplit(self.place.server or "").hostname):
             present = {} if kb is None or self.wanted.replace else kb.sources
@@ -178,6 +178,11 @@ class RemoteIngest:
             return await client.kb(self.wanted.kb_id)
         except KnowledgeBaseNotFound:
             return None
+
+
+def _names_files(source: "FolderSource") -> bool:
+    """Whether a source is files of a folder that were named one by one."""
+    return bool(source.include) and all(glob.startswith("/") for glob in source.include)
 
 
 def _told(kb_id: str, done: "Pushed") -> "dict[str, Any]":

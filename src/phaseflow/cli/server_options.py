@@ -51,13 +51,3 @@ def refuse(names: Iterable[str], why: str) -> None:
     for name in names:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(why.format(f"--{name.replace('_', '-')}"))
-
-
-def no_server(why: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """--server, for the command that is the service: refused, with the reason. The environment is for the others."""
-
-    def refused(_: click.Context, __: click.Parameter, url: str | None) -> None:
-        if url is not None:
-            raise click.UsageError(why)
-
-    return click.option("--server", metavar="URL", expose_value=False, callback=refused, help=f"Refused: {why}.")

@@ -1,13 +1,15 @@
 """The command that runs the service."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from phaseflow.cli import logs, options, server_options, streams, worker_options
+from phaseflow.cli import logs, options, streams, worker_options
 from phaseflow.cli.exit_codes import Exit, complain, run
 from phaseflow.cli.parameters import FOLDER, HOST_NAME
+from phaseflow.cli.server_options import P, R
 from phaseflow.cli.terminal import answer_text, say
 from phaseflow.domain.errors import InvalidRequest
 
@@ -18,6 +20,16 @@ _OPTIONS = frozenset(
     {"host", "token", "embedding_url", "PHASEFLOW_EMBEDDERS", "PHASEFLOW_INDEX_SERVERS", "settings.index.server"}
 )
 """What an InvalidRequest at the start names where the command line or the environment is wrong."""
+
+
+def _no_server(why: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """--server, for the command that is the service: refused, with the reason. The environment is for the others."""
+
+    def refused(_: click.Context, __: click.Parameter, url: str | None) -> None:
+        if url is not None:
+            raise click.UsageError(why)
+
+    return click.option("--server", metavar="URL", expose_value=False, callback=refused, help=f"Refused: {why}.")
 
 
 @click.command("serve")
@@ -39,7 +51,7 @@ _OPTIONS = frozenset(
 @options.keep_vectors
 @worker_options.workers
 @options.settings
-@server_options.no_server("serve is the service itself; leave --server out")
+@_no_server("serve is the service itself; leave --server out")
 @options.common
 @options.verbose
 def _serve_command(
