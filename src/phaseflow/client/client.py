@@ -13,7 +13,7 @@ from phaseflow.client.conditions import conditions
 from phaseflow.client.connection import Connection, job_path, part
 from phaseflow.client.definitions import definition
 from phaseflow.client.document_calls import DocumentCalls, document_path, kb_path, naming, new_kb_path
-from phaseflow.client.errors import HistoryLost, check_empty
+from phaseflow.client.errors import ForeignAnswer, HistoryLost
 from phaseflow.domain.choices import FolderListing
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
 from phaseflow.domain.etags import Etags
@@ -280,7 +280,13 @@ class Calls(DocumentCalls):
         return await self._connection.ask(model, method, path, **options)
 
     async def _send(self, method: str, path: str, **options: Any) -> None:
-        check_empty(await self._connection.send(method, path, **options))
+        _check_empty(await self._connection.send(method, path, **options))
+
+
+def _check_empty(response: "httpx2.Response") -> None:
+    """Raise ForeignAnswer for a success with something in it, where the service answers with nothing."""
+    if response.status_code != 204:
+        raise ForeignAnswer(str(response.url), f"{response.status_code} and something in it")
 
 
 def _page(limit: int, cursor: str | None) -> dict[str, str]:

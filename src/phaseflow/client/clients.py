@@ -6,7 +6,11 @@ from typing import Self
 from phaseflow.client.calls import AsyncFace, LoopThread, SyncFace
 from phaseflow.client.client import Calls
 from phaseflow.client.connection import Connection
-from phaseflow.client.tracker import SyncTracker, Tracker
+from phaseflow.client.tracker import TrackerCalls
+
+
+class _Tracker(TrackerCalls, AsyncFace):
+    """Of a ``Client``."""
 
 
 class Client(Calls, AsyncFace):
@@ -19,7 +23,7 @@ class Client(Calls, AsyncFace):
     def __init__(self, url: str, *, token: str | None = None) -> None:
         self._connection = Connection(url, token)
         self.url = self._connection.url
-        self.tracker = Tracker(self._connection)
+        self.tracker = _Tracker(self._connection)
 
     async def __aenter__(self) -> Self:
         await self._connection.open()
@@ -29,6 +33,14 @@ class Client(Calls, AsyncFace):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._connection.aclose()
+
+
+class _SyncTracker(TrackerCalls, SyncFace):
+    """Of a ``SyncClient``."""
+
+    def __init__(self, connection: Connection, loop: LoopThread) -> None:
+        super().__init__(connection)
+        self._loop = loop
 
 
 class SyncClient(Calls, SyncFace):
@@ -41,7 +53,7 @@ class SyncClient(Calls, SyncFace):
         self._connection = Connection(url, token)
         self._loop = LoopThread()
         self.url = self._connection.url
-        self.tracker = SyncTracker(self._connection, self._loop)
+        self.tracker = _SyncTracker(self._connection, self._loop)
 
     def __enter__(self) -> Self:
         self._loop.__enter__()

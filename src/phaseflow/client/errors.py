@@ -98,12 +98,6 @@ def check_kind(response: "httpx2.Response", media_type: str) -> None:
         raise ForeignAnswer(str(response.url), _printable(given, 80) if given else "nothing")
 
 
-def check_empty(response: "httpx2.Response") -> None:
-    """Raise ForeignAnswer for a success with something in it, where the service answers with nothing."""
-    if response.status_code != 204:
-        raise ForeignAnswer(str(response.url), f"{response.status_code} and something in it")
-
-
 def _unexplained(response: "httpx2.Response") -> str:
     """What to say of a refusal that does not come from the service."""
     status = response.status_code

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from phaseflow.client.calls import AsyncFace, LoopThread, ServiceCall, SyncFace
+from phaseflow.client.calls import ServiceCall
 from phaseflow.client.connection import Connection, job_path, part
 from phaseflow.client.renewals import LEASE_S
 from phaseflow.domain.errors import InvalidRequest
@@ -10,7 +10,7 @@ from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus
 
 
-class _TrackerCalls:
+class TrackerCalls:
     """The methods of ``PhaseTracker``, over the wire.
 
     All return the status. In the answer to a report, ``requested`` is what the user asks of the phase that was reported
@@ -113,15 +113,3 @@ class _TrackerCalls:
         status = await self._connection.ask_patiently(JobStatusResponse, "POST", path, json=body)
         self._connection.renewals.note(status)
         return status
-
-
-class Tracker(_TrackerCalls, AsyncFace):
-    """Of a ``Client``."""
-
-
-class SyncTracker(_TrackerCalls, SyncFace):
-    """Of a ``SyncClient``."""
-
-    def __init__(self, connection: Connection, loop: LoopThread) -> None:
-        super().__init__(connection)
-        self._loop = loop
