@@ -11,7 +11,7 @@ import pytest
 from phaseflow import EmbedderDown, PhaseFlow, Reader, SearchMode
 from phaseflow.components.index import EmbeddedIndex
 from phaseflow.domain.errors import Busy
-from phaseflow.flow import query_vector, searching
+from phaseflow.flow import searching
 from phaseflow.store.index_spaces import Space, Spaces
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished
@@ -83,7 +83,7 @@ async def test_a_query_is_not_waited_for_without_end(
     folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await filled(folder, database)
-    monkeypatch.setattr(query_vector, "EMBEDDING_S", 0.1)
+    monkeypatch.setattr(searching, "EMBEDDING_S", 0.1)
 
     async def hang(_: str) -> None:
         await anyio.sleep_forever()

@@ -1,22 +1,23 @@
 """Search, for a running engine and for a reader beside it."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from phaseflow.components.index import EmbeddedIndex, Request
 from phaseflow.domain import tracing
-from phaseflow.domain.errors import Busy, InvalidRequest
+from phaseflow.domain.errors import Busy, ComponentError, InvalidRequest
+from phaseflow.domain.exception_text import named, text_of
 from phaseflow.domain.filters import as_filter
+from phaseflow.domain.log import get_logger
 from phaseflow.domain.search_query import LONGEST_QUERY
 from phaseflow.domain.status import SearchHit, SearchHits
 from phaseflow.domain.vocabulary import SearchMode
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.inputs import as_count, as_text
 from phaseflow.flow.outside_index import MOST_WAITING, SEARCH_S, OutsideSearch
-from phaseflow.flow.query_vector import QueryVector, embedded_query, without_vector
 from phaseflow.flow.readings import Readings
 from phaseflow.store import fields, index_outbox, index_spaces, vectors
 from phaseflow.store.index_spaces import Spaces
@@ -24,9 +25,26 @@ from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.passages import Scope
 from phaseflow.store.transaction import Transaction
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from phaseflow.components.embedders import EmbedderAdapter
+
 DEADLINE_S = 5.0
 """How long a search may take, with its waits."""
 MOST_HITS = 100
+EMBEDDING_S = 3.0
+"""What embedding a query may take, seconds: a search that has waited longer goes by words alone."""
+_REASON_LENGTH = 300
+
+
+@dataclass(frozen=True, slots=True)
+class _QueryVector:
+    """``vector`` is float32, (d,). Without it ``degraded`` says why, or there is nothing to compare it with."""
+
+    vector: "npt.NDArray[np.float32] | None" = None
+    degraded: str | None = None
 
 
 class Searching:
@@ -89,7 +107,7 @@ class Searching:
 
         hits, is_same = await self._readings.read_search(read)
         if not is_same and request.mode is not SearchMode.WORDS:
-            embedded = without_vector(kb, "its embedder was changed meanwhile; search again")
+            embedded = _without_vector(kb, "its embedder was changed meanwhile; search again")
         return _ranked(hits, request.mode, embedded)
 
     async def _search_outside(
@@ -120,11 +138,11 @@ class Searching:
                 return await self._search(kb.id, request.with_vector(None))
             if len(hits) >= request.limit or not asking.has_more:
                 await asking.check(self._readings, proposed, document_ids, until)
-                return _ranked(hits, request.mode, QueryVector(request.vector))
+                return _ranked(hits, request.mode, _QueryVector(request.vector))
 
     async def _query_vector(
         self, kb_id: str, request: Request
-    ) -> tuple[KnowledgeBaseRecord, QueryVector, index_spaces.Space | None]:
+    ) -> tuple[KnowledgeBaseRecord, _QueryVector, index_spaces.Space | None]:
         def read(tx: Transaction) -> tuple[KnowledgeBaseRecord, int | None, index_spaces.Space | None]:
             kb = KnowledgeBases(tx).get(as_text("kb_id", kb_id))
             dimension = None if kb.model is None else vectors.dimension(tx, kb.model)
@@ -132,15 +150,57 @@ class Searching:
 
         kb, dimension, space = await self._readings.look_for_search(read)
         if request.mode is SearchMode.WORDS:
-            return kb, QueryVector(), space
+            return kb, _QueryVector(), space
         async with anyio.create_task_group() as tasks:
             if space is not None:
                 tasks.start_soon(self._components.indexes.prepare, space.server)
-            embedded = await embedded_query(kb, request.query, self._components.query_embedder, dimension)
+            embedded = await _embedded_query(kb, request.query, self._components.query_embedder, dimension)
         return kb, embedded, space
 
 
-def _ranked(hits: Iterable[SearchHit], mode: SearchMode, by: QueryVector) -> SearchHits:
+async def _embedded_query(
+    kb: KnowledgeBaseRecord,
+    query: str,
+    embedder_of: Callable[[KnowledgeBaseRecord], Awaitable["EmbedderAdapter | None"]],
+    dimension: int | None,
+) -> _QueryVector:
+    """Embed a query for the vectors of a knowledge base, which have ``dimension`` numbers.
+
+    Whatever the embedder raises, and whatever takes too long, is a reason to search by words alone.
+    A cancel drops the call.
+    """
+    if kb.model is None:
+        return _QueryVector()
+    try:
+        embedder = await embedder_of(kb)
+        if embedder is None:
+            return _without_vector(kb, f"its vectors are those of {kb.model}, and this process has no such embedder")
+        with anyio.move_on_after(EMBEDDING_S) as limit:
+            vector = await embedder.embed_query(query)
+        if limit.cancelled_caught:
+            return _without_vector(kb, f"the embedder did not answer within {EMBEDDING_S:g} s")
+    except ComponentError as error:
+        return _without_vector(kb, text_of(error))
+    except Exception as error:  # noqa: BLE001  # a program's own embedder may raise anything; the answer says what
+        return _without_vector(kb, f"the embedder failed: {named(error)}")
+    if dimension is not None and len(vector) != dimension:
+        return _without_vector(
+            kb,
+            f"the embedder answers with vectors of {len(vector)} numbers, and those stored have {dimension}: "
+            "it has another model now; name that model in the settings and start a job",
+        )
+    return _QueryVector(vector)
+
+
+def _without_vector(kb: KnowledgeBaseRecord, why: str) -> _QueryVector:
+    """Note that a search goes by words alone."""
+    reason = " ".join(why.split())
+    reason = reason if len(reason) <= _REASON_LENGTH else f"{reason[: _REASON_LENGTH - 1]}…"
+    get_logger().warning("searching by words only", kb=kb.id, error=reason)
+    return _QueryVector(degraded=f"searched by words alone: {reason}")
+
+
+def _ranked(hits: Iterable[SearchHit], mode: SearchMode, by: _QueryVector) -> SearchHits:
     """Hits with how they were ranked."""
     return SearchHits(hits, SearchMode.WORDS if by.degraded else mode, by.degraded)
 
