@@ -1,7 +1,6 @@
 """A document as its users see it: one object a uri, whose status is derived from the rows that the phases move."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -87,10 +86,3 @@ def retried(document: DocumentInfo, job: JobStatusResponse | None) -> DocumentRe
     is_waiting = document.status is DocumentStatus.QUEUED
     message = _WAITS_AFTER.get(job.status) if is_waiting and job is not None else None
     return DocumentRetried(**{name: getattr(document, name) for name in DocumentInfo.model_fields}, message=message)
-
-
-def effective_metadata(own: Mapping[str, Any], given: Mapping[str, Any] | None, *, replaces: bool) -> dict[str, Any]:
-    """What holds: metadata given from outside over that found in the document, or in its place."""
-    if given is None:
-        return dict(own)
-    return dict(given) if replaces else {**own, **given}

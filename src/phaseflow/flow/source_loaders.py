@@ -245,11 +245,3 @@ def _has_connections(loader: Loader) -> "TypeGuard[_Closeable]":
     from phaseflow.components.sources.web import WebLoader
 
     return isinstance(loader, WebLoader | FsspecLoader | GitLoader)
-
-
-def some_of(sources: str | None, names: Collection[str] | None) -> str | None:
-    """Stored sources, or those of them with these names; all, where there is none of these any more."""
-    if sources is None or names is None:
-        return sources
-    found = {name: source for name, source in SOURCES.validate_json(sources).items() if name in names}
-    return SOURCES.dump_json(found).decode() if found else sources

@@ -12,13 +12,12 @@ from phaseflow.domain.etags import Precondition
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
-from phaseflow.domain.settings import Settings
+from phaseflow.domain.settings import SOURCES, Settings
 from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.job import Job
 from phaseflow.flow.older_index import makes_again, older_settings
-from phaseflow.flow.source_loaders import some_of
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.job_settings import reads_otherwise
@@ -130,7 +129,7 @@ class Starting:
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
             some = None if only is None or self._needs_all(tx, kb, only) else only
             Jobs(tx).create(
-                queued, sources=some_of(kb.sources, some), settings=kb.settings, full=full, at=at,
+                queued, sources=_some_of(kb.sources, some), settings=kb.settings, full=full, at=at,
                 allow_deletes=allow_deletes, made_again=makes_again(self._engine.components, tx, kb),
             )  # fmt: skip
             # A move of its own: a job that begins paused was pending before, also for those who follow the log.
@@ -173,3 +172,11 @@ class Starting:
         if takes_source and kb is not None and kb.sources is not None:
             await self._engine.components.sources.check_stored(kb.sources)
         await self._engine.components.check_settings(self._engine.definitions.settings_json(chosen, kb))
+
+
+def _some_of(sources: str | None, names: Collection[str] | None) -> str | None:
+    """Stored sources, or those of them with these names; all, where there is none of these any more."""
+    if sources is None or names is None:
+        return sources
+    found = {name: source for name, source in SOURCES.validate_json(sources).items() if name in names}
+    return SOURCES.dump_json(found).decode() if found else sources

@@ -1,6 +1,7 @@
 """``/mcp``: the tools for agents over streamable HTTP. Admission (token, host, origin) is that of all routes."""
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import anyio
@@ -14,7 +15,7 @@ from phaseflow.http.app_state import AppState
 from phaseflow.http.endpoint import received
 from phaseflow.http.ingestion import check_room_for
 from phaseflow.http.middleware.access_log import KEY, LoggedRequest
-from phaseflow.http.problems import ExtraMissing, NotReady
+from phaseflow.http.problems import HttpError, NotReady
 from phaseflow.mcp.backend import FlowBackend
 from phaseflow.mcp.server import make_server
 
@@ -30,6 +31,13 @@ _PROGRESS = b'"progressToken"'
 _STREAM = "text/event-stream"
 
 
+class _ExtraMissing(HttpError):
+    """This server was installed without what the request needs."""
+
+    http_status = HTTPStatus.NOT_IMPLEMENTED
+    code = "missing_extra"
+
+
 class _Agents:
     """The application behind the route. Without sessions: each request stands for itself, also after a restart.
 
@@ -43,7 +51,7 @@ class _Agents:
         self._task: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises LocalOnly, NotReady and ExtraMissing."""
+        """Answer one request. Raises LocalOnly and NotReady, and a 501 where the extra is not installed."""
         record: LoggedRequest = scope[KEY]
         record.route = PATH
         self._state.access.check_trusted(scope.get("client"))
@@ -71,7 +79,7 @@ class _Agents:
         try:
             server = make_server(FlowBackend(state.flow, lambda kb_id: check_room_for(state, kb_id)))
         except MissingExtra as error:
-            raise ExtraMissing(str(error)) from error
+            raise _ExtraMissing(str(error)) from error
         from mcp.server.transport_security import TransportSecuritySettings
 
         def manager(*, answers_json: bool) -> "StreamableHTTPSessionManager":

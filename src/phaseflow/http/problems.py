@@ -81,13 +81,6 @@ class LimitReached(HttpError):
     headers = {"Retry-After": "10"}  # noqa: RUF012  # never changed
 
 
-class ExtraMissing(HttpError):
-    """This server was installed without what the request needs."""
-
-    http_status = HTTPStatus.NOT_IMPLEMENTED
-    code = "missing_extra"
-
-
 class NotReady(HttpError):
     """The engine is not up, or is on its way down."""
 

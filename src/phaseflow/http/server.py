@@ -23,7 +23,7 @@ from phaseflow.http.app import create_app
 from phaseflow.http.app_state import AppState
 from phaseflow.http.connections import ACCEPTS, protocol_for
 from phaseflow.http.limits import Limits
-from phaseflow.http.signals import ENDS, is_ignored
+from phaseflow.http.signals import ENDS
 
 _GRACE_S = 1
 """Answers that are not done so long after the end was asked for are cut off."""
@@ -190,7 +190,7 @@ class _Stop:
 
     def __enter__(self) -> Self:
         in_main = threading.current_thread() is threading.main_thread()
-        wanted = [n for n in ENDS if in_main and not is_ignored(n)]
+        wanted = [n for n in ENDS if in_main and not _is_ignored(n)]
         self._before = {n: signal.signal(n, self._note) for n in wanted}
         return self
 
@@ -204,6 +204,11 @@ class _Stop:
         self.interrupted = self.interrupted or number == signal.SIGINT
         if self.server is not None:
             self.server.should_exit = True
+
+
+def _is_ignored(number: signal.Signals) -> bool:
+    """Whoever started the process wants it to outlive its terminal (``nohup``)."""
+    return number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) is signal.SIG_IGN
 
 
 @contextmanager

@@ -12,11 +12,6 @@ ENDS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIG
 """The signals that end a service in good order; a terminal that is closed sends SIGHUP."""
 
 
-def is_ignored(number: signal.Signals) -> bool:
-    """Whoever started the process wants it to outlive its terminal (``nohup``)."""
-    return number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) is signal.SIG_IGN
-
-
 @contextmanager
 def closing_on_signals(close: Callable[[], None]) -> Iterator[None]:
     """RequestContext ``close`` on SIGTERM, SIGHUP and Ctrl-C, before the handlers that the server has set.

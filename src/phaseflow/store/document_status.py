@@ -7,7 +7,7 @@ of it in hand; failed while a failure of it stands; indexed when a version of it
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -233,7 +233,7 @@ def scope(seen: View) -> tuple[str, int, int, bool]:
 
 
 def _info(row: Row) -> "DocumentInfo":
-    from phaseflow.domain.documents import DocumentInfo, effective_metadata
+    from phaseflow.domain.documents import DocumentInfo
 
     (
         status, document_id, uri, source, given, replaces, attempts, created_at, touched_at, requested_at, in_hand,
@@ -256,11 +256,18 @@ def _info(row: Row) -> "DocumentInfo":
         attempts=max(attempts, (failed_attempts or 0) if has_failed else 0),
         code=code if has_failed else None,
         error=error if has_failed else None,
-        metadata=effective_metadata(_object(own), None if given is None else _object(given), replaces=bool(replaces)),
+        metadata=_effective_metadata(_object(own), None if given is None else _object(given), replaces=bool(replaces)),
         created_at=datetime.fromisoformat(created_at),
         updated_at=datetime.fromisoformat(max(moments)),
         indexed_at=None if indexed_at is None else datetime.fromisoformat(indexed_at),
     )
+
+
+def _effective_metadata(own: Mapping[str, Any], given: Mapping[str, Any] | None, *, replaces: bool) -> dict[str, Any]:
+    """What holds: metadata given from outside over that found in the document, or in its place."""
+    if given is None:
+        return dict(own)
+    return dict(given) if replaces else {**own, **given}
 
 
 def _phase(status: str, in_hand: int | None, failed_in: str | None) -> JobPhase | None:
