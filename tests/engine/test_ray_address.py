@@ -22,6 +22,7 @@ from phaseflow.components.workers.ray.driver_process import kill_session
 from phaseflow.components.workers.ray.workers import RayWorkers
 from phaseflow.domain.vocabulary import JobStatus
 from tests.engine.ray_parts import SlowEmbedder, eventually, processes, write_documents
+from tests.ports import free_port
 from tests.stopwatch import Stopwatch, fail_soon
 
 pytestmark = [
@@ -36,16 +37,6 @@ QUIET = {
 }
 
 
-def _free_ports(count: int) -> list[int]:
-    listening = [socket.socket() for _ in range(count)]
-    for each in listening:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in listening]
-    for each in listening:
-        each.close()
-    return ports
-
-
 class Cluster:
     """One node on loopback, whose workers import from ``code`` before all else."""
 
@@ -56,7 +47,7 @@ class Cluster:
 
     def start(self) -> None:
         path = os.pathsep.join([str(self._code), *(each for each in sys.path if each)])
-        [gcs] = _free_ports(1)
+        gcs = free_port()
         self._process = subprocess.Popen(
             [Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--node-ip-address=127.0.0.1",
              f"--port={gcs}", f"--ray-client-server-port={self._port}", "--num-cpus=2", "--num-gpus=0",
@@ -89,8 +80,7 @@ class Cluster:
 @contextmanager
 def cluster(code: Path) -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="pf-ray-", dir="/tmp"))
-    [port] = _free_ports(1)
-    made = Cluster(folder, port, code)
+    made = Cluster(folder, free_port(), code)
     try:
         made.start()
         yield made

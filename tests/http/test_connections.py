@@ -34,6 +34,12 @@ async def impatient(tmp_path: Path) -> AsyncIterator[Service]:
         yield service
 
 
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    async with serving(PhaseFlow(tmp_path / "kb.db")) as service:
+        yield service
+
+
 async def _connected(url: str) -> Any:
     target = urlsplit(url)
     assert target.hostname
@@ -109,14 +115,14 @@ async def test_a_head_is_taken_up_to_a_size(tmp_path: Path, begin: bytes, more: 
         assert (await service.http.get("/healthz", headers=large)).status_code == 200
 
 
-async def test_a_head_that_is_too_large_is_answered_so_and_a_body_is_not_taken_for_one(impatient: Service) -> None:
+async def test_a_head_that_is_too_large_is_answered_so_and_a_body_is_not_taken_for_one(service: Service) -> None:
     small = Limits().head_bytes
-    found = await impatient.http.get("/healthz", headers={"cookie": "a" * small})
+    found = await service.http.get("/healthz", headers={"cookie": "a" * small})
     assert (found.status_code, found.text) == (431, "the head of the request is too large")
     body = b'{"source": "' + b"a" * 4 * small + b'"}'
     for content in (body, _in_pieces(body)):
         headers = {"content-type": "application/json"}
-        put = await impatient.http.put("/api/ingestion/kb/waf", content=content, headers=headers)
+        put = await service.http.put("/api/ingestion/kb/waf", content=content, headers=headers)
         assert put.status_code == 422
 
 

@@ -14,7 +14,7 @@ from phaseflow.domain.lease import Lease
 from phaseflow.domain.vocabulary import PHASES
 from phaseflow.flow import PhaseFlow
 from phaseflow.store.clock import Clock
-from tests.http.service import Service, lease_end, serving
+from tests.http.service import Service, end_leases, lease_end, serving
 from tests.stopwatch import fail_soon
 
 WITHIN_S = 20
@@ -245,7 +245,7 @@ async def test_a_retry_is_not_offered_for_a_program_that_cannot(service: Service
     assert (await service.http.post(f"{KB}/retry")).status_code == 409
 
 
-async def _leased(flow: PhaseFlow, seconds: float, *, can_retry: bool = False) -> None:
+async def _leased(flow: PhaseFlow, seconds: float = 3600, *, can_retry: bool = False) -> None:
     await flow.tracker.initialize_phases("j", "mine", lease=Lease(seconds, can_retry))
     await flow.tracker.start_phase("j", "loading")
 
@@ -264,44 +264,50 @@ async def test_a_program_that_dies_leaves_a_job_that_is_interrupted(service: Ser
 
 
 async def test_a_program_that_dies_between_two_phases_is_shown_too(service: Service) -> None:
-    await _leased(service.flow, 0.3)
+    await _leased(service.flow)
     await service.flow.tracker.complete_phase("j", "loading")
+    await end_leases(service.flow)
     shown = await _until(service.flow, lambda status: status.status == "paused")
     assert shown.waiting_on == "interrupted"
     assert (await service.flow.tracker.start_phase("j", "chunking")).status == "running"
 
 
 async def test_a_program_that_was_only_silent_goes_on_with_its_next_report(service: Service) -> None:
-    await _leased(service.flow, 0.3)
+    await _leased(service.flow)
     await service.flow.tracker.start_phase("j", "chunking")
+    await end_leases(service.flow)
     await _until(service.flow, lambda status: status.status == "paused")
     alive = await service.flow.tracker.update_progress("j", "loading", 5)
     assert (alive.status, alive.phase_details[0].items_processed) == ("running", 5)
     assert alive.phase_details[1].status == "running", "with all that ran"
+    await end_leases(service.flow)
     await _until(service.flow, lambda status: status.status == "paused")
     assert (await service.http.post(f"{JOBS}/j/renew")).json()["status"] == "running"
 
 
 @pytest.mark.parametrize("verb", ["pause", "phases/loading/pause"])
 async def test_a_pause_that_was_asked_for_before_a_silence_is_asked_for_after_it(service: Service, verb: str) -> None:
-    await _leased(service.flow, 1.5)
+    await _leased(service.flow)
     assert (await _ask(service, verb))["requested"] == "pause"
+    await end_leases(service.flow)
     await _until(service.flow, lambda status: status.status == "paused")
     carried = await _report(service, "loading", "progress", items_processed=5)
     assert (carried["status"], carried["requested"]) == ("running", "pause")
+    await end_leases(service.flow)
     await _until(service.flow, lambda status: status.status == "paused")
     obeyed = await _report(service, "loading", "pause")
     assert (obeyed["status"], obeyed["requested"], obeyed["waiting_on"]) == ("paused", None, "pause")
 
 
 async def test_a_program_that_was_started_again_resumes_its_phase(service: Service) -> None:
-    await _leased(service.flow, 0.3)
+    await _leased(service.flow)
+    await end_leases(service.flow)
     await _until(service.flow, lambda status: status.status == "paused")
     assert (await _report(service, "loading", "resume"))["status"] == "running"
 
 
 async def test_reports_and_renewals_keep_a_lease(service: Service) -> None:
-    await _leased(service.flow, 60)
+    await _leased(service.flow)
     for path in ("renew", "phases/loading/progress"):
         before = await lease_end(service.flow)
         await anyio.sleep(0.002)  # times have milliseconds
@@ -310,24 +316,26 @@ async def test_reports_and_renewals_keep_a_lease(service: Service) -> None:
 
 
 async def test_retry_is_offered_only_while_the_program_is_heard_of(service: Service) -> None:
-    await _leased(service.flow, 1.5, can_retry=True)
+    await _leased(service.flow, can_retry=True)
     await service.flow.tracker.fail_phase("j", "loading", "no")
     assert (await service.flow.status("mine")).allowed_actions == ["retry", "start"]
+    await end_leases(service.flow)
     await _until(service.flow, lambda status: status.allowed_actions == ["start"])
 
 
 async def test_a_lease_outlives_the_service_and_runs_out_after_its_restart(tmp_path: Path) -> None:
     async with PhaseFlow(tmp_path / "kb.db") as flow:
-        await _leased(flow, 1.0)
+        await _leased(flow)
     async with PhaseFlow(tmp_path / "kb.db") as flow:
         assert (await flow.status("mine")).status == "running"
         assert flow.interrupted == []
+        await end_leases(flow)
         await _until(flow, lambda status: status.status == "paused" and status.waiting_on == "interrupted")
 
 
 async def test_a_wall_clock_that_is_set_ends_no_lease(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = service.flow._engine.hub
-    await _leased(service.flow, 60)
+    await _leased(service.flow)
     before = await lease_end(service.flow)
     with monkeypatch.context() as set_forward:
         set_forward.setattr(Clock, "step", lambda _: timedelta(hours=1))
