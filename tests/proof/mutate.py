@@ -1,11 +1,12 @@
 """Mutation: small changes to the core, one at a time; the tests near it have to notice each.
 
-    ./tasks mutate [PATH…] [--sample N] [--seed N] [--log FILE]
+    ./tasks mutate [PATH…] [--sql] [--sample N] [--seed N] [--log FILE]
 
 PATH is a room (``domain``) or a module (``store/jobs.py``) of ``src/phaseflow``; all rooms of the core without one.
 Works on a copy, so the working tree can be used meanwhile. cosmic-ray says which mutants there are; each is tested, in
-a process of its own, by those of the near tests of its room that run the line. Exit code 1 when a mutant survives that
-is not in ``survivors.toml``, which says of each known one why it may.
+a process of its own, by those of the near tests of its room that run the line. With ``--sql``, the mutants are those of
+the SQL in the strings of ``store`` instead, which Python does not read (``sql_mutants.py`` says which there are). Exit
+code 1 when a mutant survives that is not in ``survivors.toml``, which says of each known one why it may.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.proof.reached import OPTIONS, Reached
+from tests.proof.sql_mutants import sql_mutants
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path("src/phaseflow")
@@ -166,6 +168,15 @@ class Laboratory:
             print(f"left out, for it fails without any mutant while lines are written down: {test}", flush=True)
         return Reached(data, failed), time.monotonic() - began
 
+    def mutants_of_sql(self, modules: list[Path], chance: random.Random | None) -> list[tuple[Mutant, Path, str]]:
+        """Each mutant of the SQL in the modules, as ``mutants`` gives those of their Python."""
+        paths = [self.folder / module for module in modules]
+        found = [(path, text) for path in paths for text in sql_mutants(path.read_text("utf-8"))]
+        if chance:
+            chance.shuffle(found)
+        compared = (_compared(path, text, self.folder / SOURCE) for path, text in found)
+        return [mutant for mutant in compared if mutant]
+
     def mutants(self, modules: list[Path], chance: random.Random | None) -> Iterator[tuple[Mutant, Path, str]]:
         """Each mutant of the modules, with its file and the text of that; by chance in some order, else in theirs.
         Made as they are asked for, since each takes some hundredths of a second."""
@@ -197,12 +208,17 @@ def _place_in(near: Sequence[str], test: str) -> int:
 def _mutated(spec: Any, base: Path) -> tuple[Mutant, Path, str] | None:
     operator = _cosmic_ray("plugins").get_operator(spec.operator_name)(**spec.operator_args)
     path = Path(spec.module_path)
-    text = path.read_text("utf-8")
     try:
-        mutated: str | None = _cosmic_ray("mutating").mutate_code(text, operator, spec.occurrence)
+        mutated: str | None = _cosmic_ray("mutating").mutate_code(path.read_text("utf-8"), operator, spec.occurrence)
     except AttributeError:
         return None  # cosmic-ray cannot replace an exception with a dot in its name
-    if mutated is None or _keywords(mutated) != _keywords(text):
+    return None if mutated is None else _compared(path, mutated, base)
+
+
+def _compared(path: Path, mutated: str, base: Path) -> tuple[Mutant, Path, str] | None:
+    """A mutant by the first line that differs; None for what is no Python, or no change that counts."""
+    text = path.read_text("utf-8")
+    if _keywords(mutated) != _keywords(text):
         return None
     changed, original = mutated.splitlines(), text.splitlines()
     line = next((n for n, pair in enumerate(zip(original, changed, strict=False)) if pair[0] != pair[1]), None)
@@ -268,11 +284,12 @@ def main() -> int:
         prog="./tasks mutate", description="Change the core, and see whether tests notice."
     )
     parser.add_argument("paths", nargs="*", metavar="PATH", help="a room or module of src/phaseflow; all without one")
+    parser.add_argument("--sql", action="store_true", help="change the SQL in the strings of store, and no Python")
     parser.add_argument("--sample", type=int, help="only so many mutants, chosen at random")
     parser.add_argument("--seed", type=int, default=0, help="of that choice")
     parser.add_argument("--log", type=Path, help="append each survivor to this file as it is found")
     options = parser.parse_args()
-    modules, excused = modules_of(options.paths), known()
+    modules, excused = modules_of(options.paths or (["store"] if options.sql else [])), known()
     began = time.monotonic()
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="phaseflow-mutate-") as folder:
@@ -280,7 +297,8 @@ def main() -> int:
         rooms = {room_of(str(module.relative_to(SOURCE))) for module in modules}
         reached = {room: laboratory.reached_by(NEAR[room]) for room in rooms}
         chance = None if options.sample is None else random.Random(options.seed)  # noqa: S311  # no secret
-        for mutant, path, text in islice(laboratory.mutants(modules, chance), options.sample):
+        mutants = laboratory.mutants_of_sql if options.sql else laboratory.mutants
+        for mutant, path, text in islice(mutants(modules, chance), options.sample):
             room = room_of(mutant.where)
             original = path.read_text("utf-8")
             tests, took_s = reached[room][0].tests_of(path, mutant.line), reached[room][1]
