@@ -66,7 +66,8 @@ NEAR = {
         "tests/engine/test_models.py", "tests/engine/test_giving_way.py", "tests/engine/test_embedding_slots.py",
         "tests/engine/test_failing_beside_others.py", "tests/engine/test_contained.py",
         "tests/engine/test_reading_window.py", "tests/engine/test_carried_over.py", "tests/indexes/test_engine.py",
-        "tests/indexes/test_losses.py", "tests/indexes/test_keeper.py", "tests/indexes/test_faults.py",
+        "tests/indexes/test_delivery.py", "tests/indexes/test_losses.py", "tests/indexes/test_keeper.py",
+        "tests/indexes/test_faults.py",
         "tests/engine/test_bounded_transactions.py",
     ],
     "supervisor": [

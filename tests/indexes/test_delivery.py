@@ -1,0 +1,77 @@
+"""How documents come to an index outside the database: in which calls, and after which waits."""
+
+import random
+from collections import deque
+from collections.abc import Sequence
+from math import isinf
+from pathlib import Path
+
+import anyio
+import pytest
+
+from phaseflow.actors import index_delivery, indexing
+from phaseflow.actors.gate import Gate
+from phaseflow.components.indexes import IndexDocument
+from phaseflow.domain.errors import IndexUnavailable, RateLimited
+from tests.engine.components import CountingEmbedder
+from tests.indexes.file_index import FileIndex
+from tests.indexes.test_engine import Place, run
+
+
+async def test_what_waits_for_an_index_waits_longer_each_time_and_as_long_as_it_is_asked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    sleep = Gate.sleep
+
+    async def note(gate: Gate, seconds: float) -> None:
+        if isinf(seconds):
+            await sleep(gate, seconds)
+        waits.append(seconds)
+        await anyio.lowlevel.checkpoint()
+
+    errors: deque[Exception] = deque([IndexUnavailable("it is down") for _ in range(7)])
+    errors += [RateLimited("later", retry_after_s=30.0), RateLimited("later", retry_after_s=0.5)]
+
+    async def fail(call: str, documents: Sequence[IndexDocument]) -> None:
+        if errors:
+            raise errors.popleft()
+
+    monkeypatch.setattr(Gate, "sleep", note)
+    monkeypatch.setattr(random, "random", lambda: 0.5)
+    place = Place("file", tmp_path, {"index": FileIndex(tmp_path / "index.db", fail)}, {}, CountingEmbedder())
+    place.write("a")
+    async with place.flow() as flow:
+        await run(flow, place)
+    spread, first_s, most_s = 1.125, indexing.FIRST_WAIT_S, indexing.LONGEST_WAIT_S
+    assert waits == [spread * s for s in (first_s, 0.5, 1.0, 2.0, 4.0, most_s, most_s)] + [30.0, spread * most_s]
+
+
+async def test_short_documents_go_out_together_and_long_ones_alone_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts: list[list[tuple[str, int, int]]] = []
+
+    async def note(call: str, documents: Sequence[IndexDocument]) -> None:
+        if call == "put":
+            puts.append([(d.uri[0], d.first, len(d.texts)) for d in documents])
+
+    monkeypatch.setattr(index_delivery, "_PART", 4)
+    monkeypatch.setattr(indexing, "BATCH_WAIT_S", 60.0)  # all of them in one batch, however slowly they come
+    place = Place("file", tmp_path, {"index": FileIndex(tmp_path / "index.db", note)}, {}, CountingEmbedder())
+    place.docs.mkdir()
+    passages = {"a": 5, "b": 3, "c": 4, "d": 1, "e": 8, "f": 9}
+    for name, count in passages.items():
+        text = "\n\n".join(f"# {name} {n}\n\n" + "word " * 30 for n in range(count))
+        place.docs.joinpath(f"{name}.md").write_text(text)
+    async with place.flow() as flow:
+        done = await run(flow, place, settings={"chunk_size": 200, "chunk_overlap": 0})
+    assert puts == [
+        [("b", 0, 3), ("c", 0, 4), ("d", 0, 1)],
+        [("a", 0, 4), ("a", 4, 1)],
+        [("e", 0, 4), ("e", 4, 4)],
+        [("f", 0, 4)],
+        [("f", 4, 4)],
+        [("f", 8, 1)],
+    ]
+    assert done.metrics.chunks_indexed == sum(passages.values())
