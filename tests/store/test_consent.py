@@ -8,7 +8,7 @@ import pytest
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.policy import WOULD_DELETE
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import consent
+from phaseflow.store.consent import Consent
 from phaseflow.store.database import Database
 from phaseflow.store.transaction import Transaction
 from tests.store.stock import NOW, Stock, stock
@@ -27,7 +27,7 @@ async def allowed(made: Stock, before: IngestionState, after: IngestionState) ->
 
     def work(tx: Transaction) -> int:
         tx.run("UPDATE ingestion_jobs SET allow_deletes = 7")
-        consent.note(tx, before, after)
+        Consent(tx).note(before, after)
         return int(tx.value("SELECT allow_deletes FROM ingestion_jobs"))
 
     return await made.database.write(work)
@@ -67,7 +67,7 @@ async def test_an_answer_is_for_the_sources_that_its_question_named(
     made = await stock(database)
 
     def work(tx: Transaction) -> list[bool]:
-        found = [consent.was_asked(tx, made.job_id)]
+        found = [Consent(tx).was_asked(made.job_id)]
         for source in reasons:
             tx.run(
                 "INSERT INTO transitions (kb_id, job_id, phase, from_status, to_status, reason, at)"
@@ -76,8 +76,8 @@ async def test_an_answer_is_for_the_sources_that_its_question_named(
             )  # fmt: skip
         for allow in (0, 1):
             tx.run("UPDATE ingestion_jobs SET allow_deletes = ?", allow)
-            found.append(consent.given(tx, made.job_id, names))
-        return [*found, consent.was_asked(tx, made.job_id)]
+            found.append(Consent(tx).given(made.job_id, names))
+        return [*found, Consent(tx).was_asked(made.job_id)]
 
     assert await database.write(work) == [False, False, given, bool(reasons)]
 
@@ -89,17 +89,17 @@ async def test_the_time_that_counts_is_that_of_the_first_job_that_has_asked_in_v
         for number, each in enumerate(jobs):
             at = (NOW + timedelta(days=number)).isoformat()
             tx.run("UPDATE ingestion_jobs SET lists = 1, created_at = ? WHERE id = ?", at, each.job_id)
-        found = [consent.counted_from(tx, jobs[0].key, jobs[-1].seq)]
+        found = [Consent(tx).counted_from(jobs[0].key, jobs[-1].seq)]
         for job_id in ("done", "asked"):
             tx.run(
                 "INSERT INTO transitions (kb_id, job_id, phase, from_status, to_status, reason, at)"
                 " VALUES (?, ?, 'indexing', 'running', 'paused', ?, '')",
                 jobs[0].key, job_id, WOULD_DELETE,
             )  # fmt: skip
-        found.append(consent.counted_from(tx, jobs[0].key, jobs[-1].seq))
+        found.append(Consent(tx).counted_from(jobs[0].key, jobs[-1].seq))
         tx.run(
             "UPDATE ingestion_phase_status SET status = 'completed' WHERE job_id = 'done' AND phase_name = 'indexing'"
         )
-        return [*found, consent.counted_from(tx, jobs[0].key, jobs[-1].seq)]
+        return [*found, Consent(tx).counted_from(jobs[0].key, jobs[-1].seq)]
 
     assert await database.write(work) == [(NOW + timedelta(days=days)).isoformat() for days in (3, 0, 1)]

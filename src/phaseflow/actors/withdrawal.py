@@ -15,11 +15,11 @@ from phaseflow.domain.log import get_logger
 from phaseflow.domain.policy import why_not_delete
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import (
-    consent,
     failpoints,
     progress,
 )
 from phaseflow.store.catalogue import Catalogue
+from phaseflow.store.consent import Consent
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.failures import Failures
 from phaseflow.store.job_sources import JobSources
@@ -80,13 +80,13 @@ class Withdrawal:
             self._hold(reason)
 
     def _has_consent(self, names: Sequence[str], tx: Transaction) -> bool:
-        return consent.given(tx, self._context.plan.attempt.job_id, names)
+        return Consent(tx).given(self._context.plan.attempt.job_id, names)
 
     async def _keep_returned(self) -> None:
         """After a wait for an answer: keep what the sources have again. They are listed once more, or crawled, where
         that is how they are known."""
         plan = self._context.plan
-        if not await self._context.database.read(lambda tx: consent.was_asked(tx, plan.attempt.job_id)):
+        if not await self._context.database.read(lambda tx: Consent(tx).was_asked(plan.attempt.job_id)):
             return
         for name, loader in plan.components.loaders.items():
             try:
@@ -115,7 +115,7 @@ class Withdrawal:
         """How many searchable documents there were of each source before the job, and how many of these are gone."""
         plan = self._context.plan
         key, seq = self._scope.kb_key, plan.attempt.job_seq
-        since = await self._context.database.read(lambda tx: consent.counted_from(tx, key, seq))
+        since = await self._context.database.read(lambda tx: Consent(tx).counted_from(key, seq))
         had, gone = Counter[str](), Counter[str]()
         # Counted in full before anything goes: a guard that looks at each page would have taken out most of them by the
         # time that the share is known. In pages, for one statement over a million documents would hold a reader for

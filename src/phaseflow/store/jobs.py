@@ -13,7 +13,7 @@ from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.status import Transition, timestamp
 from phaseflow.domain.transitions import check_job_move
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
-from phaseflow.store import consent
+from phaseflow.store.consent import Consent
 from phaseflow.store.knowledge_bases import IS_LIVE, KEY_OF, name_of
 from phaseflow.store.transaction import Row, Transaction, json_array
 from phaseflow.store.transitions import TransitionLog
@@ -187,7 +187,7 @@ class Jobs:
                 )
         if after != before:
             _save_job(self.tx, after, at)
-        consent.note(self.tx, before, after)
+        Consent(self.tx).note(before, after)
         if is_released(before, after):
             self.tx.run("UPDATE ingestion_jobs SET characters_sent = 0 WHERE id = ?", after.job_id)
         if status != was:
