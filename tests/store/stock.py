@@ -7,7 +7,7 @@ from functools import partial
 
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.settings import Settings
-from phaseflow.store import passages, vectors
+from phaseflow.store import passages
 from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.database import Database
 from phaseflow.store.documents import StagedDocument, StagedDocuments, Target, text_hash
@@ -19,7 +19,7 @@ from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.progress import Attempt
 from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
-from phaseflow.store.vectors import ModelVectors
+from phaseflow.store.vectors import Model, ModelVectors
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SIZE = 20
@@ -98,7 +98,7 @@ def cut(document: StagedDocument) -> StagedDocument:
 
 def embed(tx: Transaction, staged: Sequence[StagedDocument], model: str = "m") -> None:
     """A vector of two numbers for each passage."""
-    number = vectors.model_id(tx, model)
+    number = Model(tx, model).number()
     hashes = list(dict.fromkeys(h for document in staged for h in document.hashes))
     ModelVectors(tx, number).add(hashes, [h[:8] for h in hashes])
     ModelVectors(tx, number).attach([d.chunk_id(n) for d in staged for n in range(len(d.spans))])

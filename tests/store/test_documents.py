@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from phaseflow.domain.errors import DimensionMismatch
 from phaseflow.domain.phase import LONGEST_ERROR
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, vectors
+from phaseflow.store import crawl_frontier
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.database import Database
 from phaseflow.store.document_counts import searchable
@@ -25,7 +25,7 @@ from phaseflow.store.pieces import piece_id
 from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState, EntryState
 from phaseflow.store.transaction import Transaction
-from phaseflow.store.vectors import ModelVectors
+from phaseflow.store.vectors import Model, ModelVectors
 from tests.matrices import examples
 from tests.store.full_text import check_consistent, containing, indexed_passages
 from tests.store.probes import select
@@ -197,7 +197,7 @@ async def test_a_text_has_one_vector_a_model_however_often_it_stands_somewhere(d
 
 async def test_a_vector_that_is_there_already_stays(database: Database) -> None:
     key = text_hash("a")
-    model = await database.write(lambda tx: vectors.model_id(tx, "m"))
+    model = await database.write(lambda tx: Model(tx, "m").number())
     await database.write(lambda tx: ModelVectors(tx, model).add([key], [b"12345678"]))
     await database.write(lambda tx: ModelVectors(tx, model).add([text_hash("b"), key], [b"aaaaaaaa", b"bbbbbbbb"]))
     rows = select(database.path, "SELECT vector FROM vectors ORDER BY id")
@@ -205,7 +205,7 @@ async def test_a_vector_that_is_there_already_stays(database: Database) -> None:
 
 
 async def test_a_model_that_changes_its_dimension_is_refused(database: Database) -> None:
-    model = await database.write(lambda tx: vectors.model_id(tx, "m"))
+    model = await database.write(lambda tx: Model(tx, "m").number())
     await database.write(lambda tx: ModelVectors(tx, model).check_dimension(256))
     await database.write(lambda tx: ModelVectors(tx, model).add([text_hash("a")], [bytes(4 * 256)]))
     await database.write(lambda tx: ModelVectors(tx, model).check_dimension(256))
@@ -214,12 +214,12 @@ async def test_a_model_that_changes_its_dimension_is_refused(database: Database)
 
 
 async def test_a_length_of_which_no_vector_is_stored_holds_nobody(database: Database) -> None:
-    model = await database.write(lambda tx: vectors.model_id(tx, "m"))
+    model = await database.write(lambda tx: Model(tx, "m").number())
     await database.write(lambda tx: ModelVectors(tx, model).check_dimension(256))  # then it crashed
-    assert await database.read(lambda tx: vectors.dimension(tx, "m")) is None
+    assert await database.read(lambda tx: Model(tx, "m").dimension()) is None
     await database.write(lambda tx: ModelVectors(tx, model).check_dimension(3))
     await database.write(lambda tx: ModelVectors(tx, model).add([text_hash("a")], [bytes(4 * 3)]))
-    assert await database.read(lambda tx: vectors.dimension(tx, "m")) == 3
+    assert await database.read(lambda tx: Model(tx, "m").dimension()) == 3
 
 
 async def test_search_sees_the_old_epoch_until_it_is_switched_in_one_step(database: Database) -> None:

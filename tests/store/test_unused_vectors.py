@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 
 import pytest
 
@@ -10,8 +9,8 @@ from phaseflow.domain.status import timestamp
 from phaseflow.store import unused_vectors
 from phaseflow.store.database import Database
 from phaseflow.store.transaction import Transaction
-from phaseflow.store.unused_vectors import UnusedVectors, due_before
-from phaseflow.store.vectors import ModelVectors, check_length, dimension, last_dimension, model_id
+from phaseflow.store.unused_vectors import UnusedVectors
+from phaseflow.store.vectors import Model, ModelVectors, check_length
 from tests.store.probes import select
 from tests.store.stock import NOW, Stock, stock
 
@@ -25,7 +24,7 @@ async def made(database: Database) -> Stock:
 
     def store(tx: Transaction) -> None:
         tx.run("UPDATE ingestion_phase_status SET status = 'completed'")
-        ModelVectors(tx, model_id(tx, "m")).add(HASHES, [bytes([n]) * (n + 1) for n in range(5)])
+        ModelVectors(tx, Model(tx, "m").number()).add(HASHES, [bytes([n]) * (n + 1) for n in range(5)])
 
     await database.write(store)
     return found
@@ -60,16 +59,16 @@ async def test_a_vector_is_stored_as_it_was_given_and_known_by_its_text(made: St
 async def test_the_vectors_of_texts_go_in_their_turn_and_the_others_stay(made: Stock) -> None:
     await let_go(made, [HASHES[4], b"none of them    ", HASHES[1]])
     assert select(made.database.path, "SELECT count(*) FROM unused_vectors") == [(2,)]
-    assert await ask(made, lambda unused: unused.are_due(due_before(NOW + timedelta(days=999_999), 0)))
-    assert await ask(made, lambda unused: unused.free_some(due_before(NOW, 0)))
+    assert await ask(made, lambda unused: unused.are_due(UnusedVectors.due_before(NOW + timedelta(days=999_999), 0)))
+    assert await ask(made, lambda unused: unused.free_some(UnusedVectors.due_before(NOW, 0)))
     assert left(made) == [0, 2, 3]
-    assert not await ask(made, lambda unused: unused.free_some(due_before(NOW, 0)))
+    assert not await ask(made, lambda unused: unused.free_some(UnusedVectors.due_before(NOW, 0)))
 
 
 @pytest.mark.parametrize(("keep_days", "is_due"), [(0.0, True), (1.0, True), (0.99, True), (1.01, False), (30, False)])
 async def test_a_vector_is_kept_for_so_many_days(made: Stock, keep_days: float, is_due: bool) -> None:
     await let_go(made, HASHES[:1], timestamp(NOW - timedelta(days=1)))
-    before = due_before(NOW, keep_days)
+    before = UnusedVectors.due_before(NOW, keep_days)
     assert await ask(made, lambda unused: unused.are_due(before)) == is_due
     assert await ask(made, lambda unused: unused.free_some(before)) == is_due
     assert left(made) == ([1, 2, 3, 4] if is_due else [0, 1, 2, 3, 4])
@@ -79,7 +78,7 @@ async def test_vectors_are_freed_so_many_at_a_time(made: Stock, monkeypatch: pyt
     monkeypatch.setattr(unused_vectors, "_STEP_VECTORS", 2)
     await let_go(made, HASHES)
     sizes = []
-    while await ask(made, lambda unused: unused.free_some(due_before(NOW, 0))):
+    while await ask(made, lambda unused: unused.free_some(UnusedVectors.due_before(NOW, 0))):
         sizes.append(len(left(made)))
     assert sizes == [3, 1, 0]
 
@@ -89,19 +88,19 @@ async def test_none_is_freed_while_a_job_embeds(made: Stock) -> None:
     await made.database.write(
         lambda tx: tx.run("UPDATE ingestion_phase_status SET status = 'running' WHERE phase_name = 'embedding'")
     )
-    assert not await ask(made, lambda unused: unused.are_due(due_before(NOW, 0)))
-    assert not await ask(made, lambda unused: unused.free_some(due_before(NOW, 0)))
+    assert not await ask(made, lambda unused: unused.are_due(UnusedVectors.due_before(NOW, 0)))
+    assert not await ask(made, lambda unused: unused.free_some(UnusedVectors.due_before(NOW, 0)))
     assert left(made) == [0, 1, 2, 3, 4]
 
 
 async def test_what_another_knowledge_base_has_let_go_later_is_kept_for_it(made: Stock) -> None:
     await let_go(made, HASHES[:2], timestamp(NOW - timedelta(days=9)))
     await let_go(made, HASHES[1:2], key="other~2")
-    assert await ask(made, lambda unused: unused.free_some(due_before(NOW, 1)))
+    assert await ask(made, lambda unused: unused.free_some(UnusedVectors.due_before(NOW, 1)))
     assert left(made) == [1, 2, 3, 4]
     assert not await ask(made, lambda unused: unused.let_go_of_all(made.key, 10))
     assert await ask(made, lambda unused: unused.let_go_of_all("other~2", 10))
-    assert await ask(made, lambda unused: unused.free_some(due_before(NOW, 1)))
+    assert await ask(made, lambda unused: unused.free_some(UnusedVectors.due_before(NOW, 1)))
     assert left(made) == [2, 3, 4]
 
 
@@ -109,10 +108,10 @@ async def test_a_length_is_told_while_a_vector_of_it_is_stored_and_the_last_one_
     await made.database.write(lambda tx: ModelVectors(tx, 1).check_dimension(7))
 
     async def told() -> list[int | None]:
-        return [await made.database.read(partial(each, fingerprint="m")) for each in (dimension, last_dimension)]
+        return await made.database.read(lambda tx: [Model(tx, "m").dimension(), Model(tx, "m").last_dimension()])
 
     assert await told() == [7, 7]
     await made.database.write(lambda tx: tx.run("DELETE FROM vectors"))
     assert await told() == [None, 7]
-    assert await made.database.read(partial(last_dimension, fingerprint="unknown")) is None
+    assert await made.database.read(lambda tx: Model(tx, "unknown").last_dimension()) is None
     check_length(7, 7)

@@ -22,7 +22,7 @@ from phaseflow.store.progress import Done, PhaseProgress
 from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.unused_vectors import UnusedVectors
-from phaseflow.store.vectors import ModelVectors, check_length, dimension
+from phaseflow.store.vectors import Model, ModelVectors, check_length
 
 STORE_CHUNKS = 1024
 """Chunks looked up, or given their vectors, in one transaction: some 10 ms."""
@@ -107,7 +107,7 @@ class OrderedRelease:
         openings = self._gate.openings
         if self._openings != openings:
             model = self._context.plan.model
-            self.dimension = await self._context.database.read(lambda tx: dimension(tx, model))
+            self.dimension = await self._context.database.read(lambda tx: Model(tx, model).dimension())
             self._openings = openings
 
     async def store_vectors(self, result: BatchResult) -> None:

@@ -19,11 +19,12 @@ from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.inputs import as_count, as_text
 from phaseflow.flow.outside_index import MOST_WAITING, SEARCH_S, OutsideSearch
 from phaseflow.flow.readings import Readings
-from phaseflow.store import fields, index_outbox, index_spaces, vectors
+from phaseflow.store import fields, index_outbox, index_spaces
 from phaseflow.store.index_spaces import Spaces
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.passages import Scope
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.vectors import Model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,7 +146,7 @@ class Searching:
     ) -> tuple[KnowledgeBaseRecord, _QueryVector, index_spaces.Space | None]:
         def read(tx: Transaction) -> tuple[KnowledgeBaseRecord, int | None, index_spaces.Space | None]:
             kb = KnowledgeBases(tx).get(as_text("kb_id", kb_id))
-            dimension = None if kb.model is None else vectors.dimension(tx, kb.model)
+            dimension = None if kb.model is None else Model(tx, kb.model).dimension()
             return kb, dimension, Spaces(tx).find(kb.key, kb.index_version)
 
         kb, dimension, space = await self._readings.look_for_search(read)

@@ -103,30 +103,35 @@ class Inbox:
             )  # fmt: skip
 
 
-def waits_since(tx: Transaction, kb_id: str, after: str | None) -> bool:
-    """Whether anything waits for a new job of a knowledge base (by name), asked for at ``after`` or later."""
-    row = tx.row(
-        "SELECT 1 FROM requests WHERE kb_id = (SELECT id FROM knowledge_bases WHERE name = ?1)"
-        " AND (?2 IS NULL OR requested_at >= ?2) LIMIT 1",
-        kb_id, after,
-    )  # fmt: skip
-    return row is not None
+@dataclass(frozen=True, slots=True)
+class Inboxes:
+    """The inboxes of all knowledge bases."""
 
+    tx: Transaction
 
-def waiting_kbs(tx: Transaction) -> list[str]:
-    """The names of the knowledge bases in whose inbox anything is."""
-    rows = tx.rows(
-        "SELECT name FROM knowledge_bases AS k WHERE name IS NOT NULL"
-        " AND EXISTS (SELECT 1 FROM requests AS r WHERE r.kb_id = k.id)"
-    )
-    return [row[0] for row in rows]
+    def waits_since(self, kb_id: str, after: str | None) -> bool:
+        """Whether anything waits for a new job of a knowledge base (by name), asked for at ``after`` or later."""
+        row = self.tx.row(
+            "SELECT 1 FROM requests WHERE kb_id = (SELECT id FROM knowledge_bases WHERE name = ?1)"
+            " AND (?2 IS NULL OR requested_at >= ?2) LIMIT 1",
+            kb_id, after,
+        )  # fmt: skip
+        return row is not None
 
+    def waiting(self) -> list[str]:
+        """The names of the knowledge bases in whose inbox anything is."""
+        rows = self.tx.rows(
+            "SELECT name FROM knowledge_bases AS k WHERE name IS NOT NULL"
+            " AND EXISTS (SELECT 1 FROM requests AS r WHERE r.kb_id = k.id)"
+        )
+        return [row[0] for row in rows]
 
-def give_back(tx: Transaction, job_id: str, limit: int) -> int:
-    """Before a job begins: let up to ``limit`` documents that older jobs have taken, and left, wait again; how many."""
-    rows = tx.rows(
-        "UPDATE requests SET job_seq = NULL WHERE id IN (SELECT r.id FROM ingestion_jobs AS j JOIN requests AS r"
-        "  ON r.kb_id = j.kb_id AND r.job_seq < j.seq WHERE j.id = ? LIMIT ?) RETURNING 1",
-        job_id, limit,
-    )  # fmt: skip
-    return len(rows)
+    def give_back(self, job_id: str, limit: int) -> int:
+        """Before a job begins: let up to ``limit`` documents that older jobs have taken, and left, wait again; how
+        many."""
+        rows = self.tx.rows(
+            "UPDATE requests SET job_seq = NULL WHERE id IN (SELECT r.id FROM ingestion_jobs AS j JOIN requests AS r"
+            "  ON r.kb_id = j.kb_id AND r.job_seq < j.seq WHERE j.id = ? LIMIT ?) RETURNING 1",
+            job_id, limit,
+        )  # fmt: skip
+        return len(rows)

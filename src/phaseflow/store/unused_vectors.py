@@ -89,10 +89,10 @@ class UnusedVectors:
         )
         return bool(due)
 
-
-def due_before(now: datetime, keep_days: float) -> str:
-    """The moment before which a vector must have been let go of to be freed, as the functions below take it."""
-    return timestamp(now - timedelta(days=keep_days)) if keep_days else _AFTER_ALL
+    @staticmethod
+    def due_before(now: datetime, keep_days: float) -> str:
+        """The moment before which a vector must have been let go of to be freed, as the others take it."""
+        return timestamp(now - timedelta(days=keep_days)) if keep_days else _AFTER_ALL
 
 
 def _of_texts(tx: Transaction, hashes: Sequence[bytes]) -> list[int]:

@@ -10,13 +10,6 @@ from phaseflow.store.documents import HASH_BYTES
 from phaseflow.store.index_spaces import IS_FREE
 from phaseflow.store.transaction import Transaction, json_array
 
-
-def model_id(tx: Transaction, fingerprint: str) -> int:
-    """The number of a model, given at its first use."""
-    tx.run("INSERT INTO models (fingerprint) VALUES (?) ON CONFLICT DO NOTHING", fingerprint)
-    return int(tx.value("SELECT id FROM models WHERE fingerprint = ?", fingerprint))
-
-
 _IS_STORED: Final = "EXISTS (SELECT 1 FROM vectors AS v WHERE v.model_id = m.id)"
 _HELD: Final = (
     f"({_IS_STORED} OR EXISTS (SELECT 1 FROM index_spaces AS s"
@@ -27,30 +20,41 @@ _HELD: Final = (
 database, which may have been made for this length."""
 
 
-def dimension(tx: Transaction, fingerprint: str) -> int | None:
-    """How many numbers a vector of this model has; None while none is stored: then the next one decides."""
-    row = tx.row(f"SELECT m.dimension FROM models AS m WHERE m.fingerprint = ? AND {_HELD}", fingerprint)
-    return None if row is None else row[0]
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model, by the fingerprint of its embedder."""
 
+    tx: Transaction
+    fingerprint: str
 
-def last_dimension(tx: Transaction, fingerprint: str) -> int | None:
-    """How many numbers the last vectors of this model had that were stored; they may be gone."""
-    row = tx.row("SELECT dimension FROM models WHERE fingerprint = ?", fingerprint)
-    return None if row is None else row[0]
+    def number(self) -> int:
+        """Its number, given at its first use."""
+        self.tx.run("INSERT INTO models (fingerprint) VALUES (?) ON CONFLICT DO NOTHING", self.fingerprint)
+        return int(self.tx.value("SELECT id FROM models WHERE fingerprint = ?", self.fingerprint))
 
+    def dimension(self) -> int | None:
+        """How many numbers one of its vectors has; None while none is stored: then the next one decides."""
+        row = self.tx.row(f"SELECT m.dimension FROM models AS m WHERE m.fingerprint = ? AND {_HELD}", self.fingerprint)
+        return None if row is None else row[0]
 
-def forget_dimension(tx: Transaction, fingerprint: str, kb_key: str) -> None:
-    """Before a run: where no vector of a model is stored, let nothing keep its length but the spaces of other knowledge
-    bases with an open job. The other spaces of this model are empty: they go, and are made anew at their next run."""
-    is_noted = f"m.fingerprint = ? AND m.dimension IS NOT NULL AND NOT {_IS_STORED}"
-    if tx.row(f"SELECT 1 FROM models AS m WHERE {is_noted}", fingerprint):
-        tx.run(
-            "DELETE FROM index_spaces AS s WHERE EXISTS (SELECT 1 FROM ingestion_jobs AS j WHERE j.kb_id = s.kb_id"
-            " AND j.index_version = s.index_version AND j.model = ?1)"
-            f" AND (s.kb_id = ?2 OR {IS_FREE.format('s')})",
-            fingerprint, kb_key,
-        )  # fmt: skip
-        tx.run(f"UPDATE models AS m SET dimension = NULL WHERE {is_noted} AND NOT {_HELD}", fingerprint)
+    def last_dimension(self) -> int | None:
+        """How many numbers the last of its vectors had that were stored; they may be gone."""
+        row = self.tx.row("SELECT dimension FROM models WHERE fingerprint = ?", self.fingerprint)
+        return None if row is None else row[0]
+
+    def forget_dimension(self, kb_key: str) -> None:
+        """Before a run: where no vector of a model is stored, let nothing keep its length but the spaces of other
+        knowledge bases with an open job. The other spaces of this model are empty: they go, and are made anew at their
+        next run."""
+        is_noted = f"m.fingerprint = ? AND m.dimension IS NOT NULL AND NOT {_IS_STORED}"
+        if self.tx.row(f"SELECT 1 FROM models AS m WHERE {is_noted}", self.fingerprint):
+            self.tx.run(
+                "DELETE FROM index_spaces AS s WHERE EXISTS (SELECT 1 FROM ingestion_jobs AS j WHERE j.kb_id = s.kb_id"
+                " AND j.index_version = s.index_version AND j.model = ?1)"
+                f" AND (s.kb_id = ?2 OR {IS_FREE.format('s')})",
+                self.fingerprint, kb_key,
+            )  # fmt: skip
+            self.tx.run(f"UPDATE models AS m SET dimension = NULL WHERE {is_noted} AND NOT {_HELD}", self.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)

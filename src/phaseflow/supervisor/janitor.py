@@ -6,7 +6,7 @@ import anyio
 
 from phaseflow.domain.errors import EngineStopped, StoreError
 from phaseflow.domain.log import get_logger
-from phaseflow.store import failpoints, unused_vectors
+from phaseflow.store import failpoints
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
 from phaseflow.store.leftovers import Leftovers
@@ -109,7 +109,7 @@ class Janitor:
         }
 
     def _due_before(self) -> str:
-        return unused_vectors.due_before(self._clock.now(), self._keep_days)
+        return UnusedVectors.due_before(self._clock.now(), self._keep_days)
 
     def _due(self, tx: Transaction, *, merge: bool) -> list[str]:
         """The names of the steps that have something to do now; ``merge``: however little it is worth."""

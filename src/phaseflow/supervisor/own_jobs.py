@@ -10,8 +10,8 @@ from phaseflow.domain.errors import StoreError
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import Intent, JobStatus
-from phaseflow.store import inbox
 from phaseflow.store.clock import Clock
+from phaseflow.store.inbox import Inboxes
 from phaseflow.store.jobs import JobRecord, Jobs, format_time
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.transaction import Transaction
@@ -71,14 +71,14 @@ def is_own_job_due(tx: Transaction, kb_id: str, *, is_push: bool = False) -> boo
     """Something waits, and no job is open, nor waits for its retry; after a failed or cancelled one: it was pushed."""
     latest = Jobs(tx).latest(kb_id)
     if latest is None:
-        return inbox.waits_since(tx, kb_id, None)
+        return Inboxes(tx).waits_since(kb_id, None)
     status = latest.state.get_overall_status()
     if not status.is_terminal or latest.state.intent is not None:
         return False
     if status is JobStatus.COMPLETED:
-        return inbox.waits_since(tx, kb_id, None)
+        return Inboxes(tx).waits_since(kb_id, None)
     # The push makes its job in its own transaction, so that nobody else ever has to make one here.
-    return is_push and inbox.waits_since(tx, kb_id, format_time(latest.completed_at))
+    return is_push and Inboxes(tx).waits_since(kb_id, format_time(latest.completed_at))
 
 
 class OwnJobs:
@@ -104,7 +104,7 @@ class OwnJobs:
         noted: set[str] = set()
         try:
             if not self._has_looked:
-                self._noted.update(await self._hub.database.read(inbox.waiting_kbs))
+                self._noted.update(await self._hub.database.read(lambda tx: Inboxes(tx).waiting()))
                 self._has_looked = True
             noted, self._noted = self._noted, set()
             for kb_id in sorted(noted):

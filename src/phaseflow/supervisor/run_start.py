@@ -16,7 +16,6 @@ from phaseflow.domain.settings import Settings
 from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
 from phaseflow.store import (
     failpoints,
-    inbox,
     index_spaces,
     jobs,
     progress,
@@ -28,6 +27,7 @@ from phaseflow.store.database import Database
 from phaseflow.store.document_counts import searchable
 from phaseflow.store.documents import StagedDocuments, Target
 from phaseflow.store.failures import Failures
+from phaseflow.store.inbox import Inboxes
 from phaseflow.store.index_spaces import Spaces
 from phaseflow.store.job_settings import reads_otherwise
 from phaseflow.store.job_sources import JobSources
@@ -36,6 +36,7 @@ from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Attempt
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.vectors import Model
 from phaseflow.tracker import Changed
 
 _EXTRACTION = "3"
@@ -61,7 +62,7 @@ def start_run(
     made_with = _made_with(record, components, made_by)
     index_version, model = _target(tx, kb, record, made_by, made_with, components.index_server)
     moves = _moves(tx, kb, model, components.index_server)
-    vectors.forget_dimension(tx, model, kb.key)
+    Model(tx, model).forget_dimension(kb.key)
     space = Spaces(tx).ensure(kb.key, index_version, components.index_server, moves=moves)
     lists = record.lists or index_version != kb.index_version or _makes_all_again(tx, kb, record, made_with)
     if lists and not record.lists:
@@ -84,7 +85,7 @@ def start_run(
         listed=record.listed,
         loaded=after[JobPhase.LOADING].status is PhaseStatus.COMPLETED,
         model=model,
-        model_id=vectors.model_id(tx, model),
+        model_id=Model(tx, model).number(),
         max_deleted_share=settings.max_deleted_share,
         live_settings=made_with.model_dump_json(),
         space=space,
@@ -155,9 +156,9 @@ def _recipe(chunker: Chunker, model: str) -> str:
 def _model_of(tx: Transaction, embedder: EmbedderAdapter) -> str:
     """What the vectors of a job are kept under. Raises ComponentUnavailable when those stored have another length."""
     identity = embedder.identity
-    is_known = identity.former is not None and vectors.last_dimension(tx, identity.former) == identity.dimension
+    is_known = identity.former is not None and Model(tx, identity.former).last_dimension() == identity.dimension
     model = identity.former if is_known and identity.former is not None else identity.value
-    stored = vectors.dimension(tx, model)
+    stored = Model(tx, model).dimension()
     if embedder.dimension is not None and stored is not None:
         try:
             vectors.check_length(stored, embedder.dimension)
@@ -206,7 +207,7 @@ def _give_back_requests(tx: Transaction, job_id: str) -> int:
     """
     if Jobs(tx).record(job_id).state.intent is None:
         return 0
-    return inbox.give_back(tx, job_id, DISCARD)
+    return Inboxes(tx).give_back(job_id, DISCARD)
 
 
 def _requeue_failed(tx: Transaction, job_id: str) -> int:
