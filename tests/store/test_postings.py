@@ -8,7 +8,7 @@ import pytest
 
 from phaseflow.store import postings
 from phaseflow.store.pieces import MOST_PIECES
-from phaseflow.store.postings import Passage, WordIndex, empty_some, has_table_alone, is_emptying, packed
+from phaseflow.store.postings import IndexTables, Passage, WordIndex, packed
 from phaseflow.store.schema import schema_sql
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.word_table import Table, WordTable
@@ -89,7 +89,7 @@ def test_a_version_that_nobody_will_write_to_again_gives_its_table_back_with_its
     for n, left in ((1, 1), (0, None)):
         WordIndex(tx, "kb~1", 1).take_out(packed([Passage(FIRST + n, "delta", "", "", "")]))
         assert passages(tx, "kb~1") == left
-    assert is_emptying(tx)
+    assert IndexTables(tx).is_emptying()
 
 
 def test_each_version_of_each_has_a_table_until_there_are_so_many(
@@ -113,22 +113,22 @@ def test_each_version_of_each_has_a_table_until_there_are_so_many(
         Table(1, ("kb~1", 1)), Table(2), Table(3, ("kb~2", 1)), Table(3, ("kb~3", 1)), Table(1, ("kb~4", 1)),
         Table(3, ("kb~5", 1)), Table(4),
     ]  # fmt: skip
-    assert [has_table_alone(tx, f"kb~{n}") for n in (1, 2, 6)] == [False, False, True]
+    assert [IndexTables(tx).has_table_alone(f"kb~{n}") for n in (1, 2, 6)] == [False, False, True]
     assert WordIndex(tx, "kb~7", 1).table() is None
 
 
 def test_a_table_of_nobody_is_emptied_in_steps_and_used_again(tx: Transaction, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postings, "_STEP", 2)
     number, other = put(tx, "kb~1", count=70), put(tx, "kb~2", count=70)
-    assert not is_emptying(tx)
-    assert not empty_some(tx)
+    assert not IndexTables(tx).is_emptying()
+    assert not IndexTables(tx).empty_some()
     tx.run("DELETE FROM index_shards WHERE kb_id = 'kb~1'")
     sizes = []
-    while empty_some(tx):
+    while IndexTables(tx).empty_some():
         sizes.append(
             [tx.value(f"SELECT count(*) FROM passages_{number}_{part}") for part in ("data WHERE id > 1024", "docsize")]
         )
-        assert is_emptying(tx) or sizes[-1] == [0, 0]
+        assert IndexTables(tx).is_emptying() or sizes[-1] == [0, 0]
         assert len(sizes) < 100
     assert [rows for _, rows in sizes if rows < 70] == [50, 30, 10, 0, 0]
     assert tx.row("SELECT is_empty, removed FROM index_tables WHERE shard = ?", number) == (1, 0)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from phaseflow.store import postings
 from phaseflow.store.knowledge_bases import IS_LIVE
 from phaseflow.store.pieces import number_of, piece_id, pieces_of
-from phaseflow.store.postings import Passage, WordIndex
+from phaseflow.store.postings import IndexTables, Passage, WordIndex
 from phaseflow.store.states import IS_GONE
 from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Row, Transaction, json_array
@@ -52,7 +52,7 @@ class Leftovers:
     def are_there(self) -> bool:
         """Whether ``remove_some`` would find anything."""
         return (
-            postings.is_emptying(self.tx)
+            IndexTables(self.tx).is_emptying()
             or bool(self.tx.row(_GONE, 1) or self.tx.row(_DELETED))
             or any(self.tx.row(older) for older in _OLDER_CRAWLS.values())
         )
@@ -64,7 +64,7 @@ class Leftovers:
         elif deleted := self.tx.value(_DELETED):
             _remove_of_deleted(self.tx, deleted)
         elif not _remove_of_older_crawl(self.tx):
-            return postings.empty_some(self.tx)
+            return IndexTables(self.tx).empty_some()
         return True
 
     def kept_for(self) -> list[str]:
@@ -97,7 +97,7 @@ def _remove_of_deleted(tx: Transaction, key: str) -> None:
 
     Its words need not be taken out where its tables are its own: those are emptied as a whole.
     """
-    if postings.has_table_alone(tx, key):
+    if IndexTables(tx).has_table_alone(key):
         tx.run("DELETE FROM index_shards WHERE kb_id = ?", key)
     if found := tx.rows("SELECT id, indexed, kb_id FROM documents WHERE kb_id = ? LIMIT ?", key, _STEP_DOCUMENTS):
         _remove_documents(tx, found, at_once=True)

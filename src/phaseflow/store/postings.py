@@ -166,37 +166,41 @@ class WordIndex:
         )  # fmt: skip
 
 
-def has_table_alone(tx: Transaction, kb_key: str) -> bool:
-    """Whether no other knowledge base has passages in the tables of this one: then they are emptied as a whole."""
-    return not tx.row(
-        "SELECT 1 FROM index_shards AS s JOIN index_shards AS o ON o.shard = s.shard AND o.kb_id <> s.kb_id"
-        " WHERE s.kb_id = ? LIMIT 1",
-        kb_key,
-    )
+@dataclass(frozen=True, slots=True)
+class IndexTables:
+    """The tables in which the words of all index versions are."""
 
+    tx: Transaction
 
-def empty_some(tx: Transaction) -> bool:
-    """Delete a bounded part of a table that nobody uses; False when there is none."""
-    number = tx.value(_UNUSED)
-    if number is None:
-        return False
-    # Row by row of what FTS5 keeps a table in, since its own ``delete-all`` takes as long as the table is large. That
-    # comes last, for the records of the whole table. Nobody reads it meanwhile.
-    if not tx.rows(
-        f"DELETE FROM passages_{number}_data WHERE id IN"
-        f" (SELECT id FROM passages_{number}_data WHERE id > {_FIRST_PAGE} LIMIT {_STEP}) RETURNING 1"
-    ) and not tx.rows(
-        f"DELETE FROM passages_{number}_docsize WHERE id IN"
-        f" (SELECT id FROM passages_{number}_docsize LIMIT {10 * _STEP}) RETURNING 1"
-    ):
-        tx.run(f"INSERT INTO passages_{number} (passages_{number}) VALUES ('delete-all')")
-        tx.run("UPDATE index_tables SET is_empty = 1, removed = 0 WHERE shard = ?", number)
-    return True
+    def has_table_alone(self, kb_key: str) -> bool:
+        """Whether no other knowledge base has passages in the tables of this one: then they are emptied as a whole."""
+        return not self.tx.row(
+            "SELECT 1 FROM index_shards AS s JOIN index_shards AS o ON o.shard = s.shard AND o.kb_id <> s.kb_id"
+            " WHERE s.kb_id = ? LIMIT 1",
+            kb_key,
+        )
 
+    def empty_some(self) -> bool:
+        """Delete a bounded part of a table that nobody uses; False when there is none."""
+        number = self.tx.value(_UNUSED)
+        if number is None:
+            return False
+        # Row by row of what FTS5 keeps a table in, since its own ``delete-all`` takes as long as the table is large.
+        # That comes last, for the records of the whole table. Nobody reads it meanwhile.
+        if not self.tx.rows(
+            f"DELETE FROM passages_{number}_data WHERE id IN"
+            f" (SELECT id FROM passages_{number}_data WHERE id > {_FIRST_PAGE} LIMIT {_STEP}) RETURNING 1"
+        ) and not self.tx.rows(
+            f"DELETE FROM passages_{number}_docsize WHERE id IN"
+            f" (SELECT id FROM passages_{number}_docsize LIMIT {10 * _STEP}) RETURNING 1"
+        ):
+            self.tx.run(f"INSERT INTO passages_{number} (passages_{number}) VALUES ('delete-all')")
+            self.tx.run("UPDATE index_tables SET is_empty = 1, removed = 0 WHERE shard = ?", number)
+        return True
 
-def is_emptying(tx: Transaction) -> bool:
-    """Whether ``empty_some`` would find anything."""
-    return tx.value(_UNUSED) is not None
+    def is_emptying(self) -> bool:
+        """Whether ``empty_some`` would find anything."""
+        return self.tx.value(_UNUSED) is not None
 
 
 def _table_for(tx: Transaction, kb_key: str, index_version: int) -> int:
