@@ -25,8 +25,8 @@ from phaseflow.domain.errors import ComponentUnavailable, DocumentNotFound, Held
 from phaseflow.domain.status import DocumentCounts, SearchHit
 from phaseflow.domain.vocabulary import Action, DocumentStatus
 from phaseflow.flow.inputs import Source
-from phaseflow.store import document_counts, document_status
-from phaseflow.store.document_status import Wanted
+from phaseflow.store import document_counts
+from phaseflow.store.document_status import View, Wanted
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.transaction import Transaction
 from tests.engine.components import write_folder
@@ -312,8 +312,8 @@ def _look(tx: Transaction) -> tuple[DocumentCounts, Listed, set[str]]:
     kb = KnowledgeBases(tx).find("kb")
     if kb is None:
         return DocumentCounts(), {status: [] for status in (None, *DocumentStatus)}, set()
-    seen = document_status.view(tx, kb.key, kb.index_version)
-    listed = {status: document_status.page(tx, seen, Wanted(status), 1000)[0] for status in (None, *DocumentStatus)}
+    seen = View.now(tx, kb.key, kb.index_version)
+    listed = {status: seen.page(tx, Wanted(status), 1000)[0] for status in (None, *DocumentStatus)}
     rows = tx.rows(
         "SELECT uri FROM documents WHERE kb_id = ? AND index_version = ? AND state = 4", kb.key, kb.index_version
     )

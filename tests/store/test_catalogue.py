@@ -4,13 +4,13 @@ from pathlib import Path
 
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import taken_out
 from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.database import Database
 from phaseflow.store.failures import FailedDocument, Failures
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.progress import Done, PhaseProgress
+from phaseflow.store.taken_out import OnTheirWay
 from phaseflow.store.transaction import Transaction
 from tests.store.probes import select
 from tests.store.stock import NOW, Stock, clean, stock
@@ -102,7 +102,7 @@ async def test_with_what_is_taken_out_the_rest_of_a_phase_is_less_and_its_progre
     def take_out(tx: Transaction) -> list[tuple[object, ...]]:
         PhaseProgress(tx, made.attempt, JobPhase.CHUNKING).advance(Done(processed=1, total=3), NOW)
         Catalogue(tx, made.key).set_skipped("b", skipped=True, at=NOW)
-        taken_out.take_out_some(tx, made.key, ["b"])
+        OnTheirWay(tx, made.key).take_out_some(["b"])
         return tx.rows(
             "SELECT items_processed, items_total, progress FROM ingestion_phase_status WHERE phase_name = 'chunking'"
         )

@@ -121,9 +121,7 @@ async def listed(database: Database, seen: View, wanted: Wanted, limit: int) -> 
     found: list[DocumentInfo] = []
     after: str | None = ""
     while after is not None:
-        page, after = await database.read(
-            partial(document_status.page, seen=seen, wanted=wanted, limit=limit, after=after)
-        )
+        page, after = await database.read(partial(seen.page, wanted=wanted, limit=limit, after=after))
         assert len(page) <= limit
         found += page
     return found
@@ -146,7 +144,7 @@ async def test_status_lists_and_counts_agree_with_the_rule_whatever_the_rows(
     path, made, known, is_cancelled = case
     expected = {one.uri: one.status(is_cancelled=is_cancelled) for one in known}
     async with open_session(path) as database:
-        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        seen = await database.read(lambda tx: View.now(tx, made.key, 1))
         for limit in (7, 1000):
             found = await listed(database, seen, Wanted(), limit)
             assert [(one.uri, one.status) for one in found] == sorted(expected.items())
@@ -171,7 +169,7 @@ async def test_lists_hold_the_same_however_little_a_page_looks_at(
         monkeypatch.setattr(document_status, name, value)
     path, made, known, is_cancelled = case
     async with open_session(path) as database:
-        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        seen = await database.read(lambda tx: View.now(tx, made.key, 1))
         for status in DocumentStatus:
             found = await listed(database, seen, Wanted(status), 2)
             assert [one.uri for one in found] == sorted(
@@ -189,10 +187,10 @@ async def test_a_list_looks_into_each_table_by_uri(case: tuple[Path, Stock, list
     path, made, _, _ = case
     with closing(sqlite3.connect(path)) as connection:
         connection.create_function("holds", 2, holds)
-        seen = document_status.view(Transaction(connection), made.key, 1)
+        seen = View.now(Transaction(connection), made.key, 1)
         for status in (None, *DocumentStatus):
             plans = Plans(connection)
-            document_status.page(plans, seen, Wanted(status), 10)
+            seen.page(plans, Wanted(status), 10)
             looks = [line for line in plans.lines if re.match(r"SEARCH \w+ USING", line)]
             assert looks
             assert [line for line in looks if not re.search(r"uri[=><]|rowid=", line)] == []
@@ -203,7 +201,7 @@ async def test_the_counts_judge_only_what_the_indexes_name(case: tuple[Path, Sto
     path, made, _, _ = case
     with closing(sqlite3.connect(path)) as connection:
         plans = Plans(connection)
-        document_counts.counts(plans, document_status.view(Transaction(connection), made.key, 1))
+        document_counts.counts(plans, View.now(Transaction(connection), made.key, 1))
     whole = ("documents_by_kb", "PRIMARY KEY (kb_id=?)")
     assert [line for line in plans.lines if FULL.search(line) or any(name in line for name in whole)] == []
 
@@ -218,9 +216,9 @@ async def test_looking_for_the_few_that_are_queued_ends_after_a_bounded_part_wit
     known = [Known(f"{n:02}", live=True) for n in range(30)]
     fill(path, made, [*known, Known("last.md")], is_cancelled=False, rebuilding=False)
     async with open_session(path) as database:
-        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        seen = await database.read(lambda tx: View.now(tx, made.key, 1))
         wanted = Wanted(DocumentStatus.QUEUED)
-        page, after = await database.read(lambda tx: document_status.page(tx, seen, wanted, 3))
+        page, after = await database.read(lambda tx: seen.page(tx, wanted, 3))
         assert (page, after) == ([], "09")
         assert [one.uri for one in await listed(database, seen, wanted, 3)] == ["last.md"]
 
@@ -239,12 +237,12 @@ async def test_that_none_is_queued_is_found_by_counting_where_all_that_were_not_
     fill(path, made, known, is_cancelled=False, rebuilding=False)
     with closing(sqlite3.connect(path)) as connection:
         connection.create_function("holds", 2, holds)
-        seen = document_status.view(Transaction(connection), made.key, 1)
+        seen = View.now(Transaction(connection), made.key, 1)
         counted = Plans(connection)
-        assert document_status.page(counted, seen, Wanted(DocumentStatus.QUEUED), 10) == ([], None)
+        assert seen.page(counted, Wanted(DocumentStatus.QUEUED), 10) == ([], None)
         connection.execute("DELETE FROM documents WHERE uri = 'd'")
         merged = Plans(connection)
-        found, _ = document_status.page(merged, seen, Wanted(DocumentStatus.QUEUED), 10)
+        found, _ = seen.page(merged, Wanted(DocumentStatus.QUEUED), 10)
     assert [one.uri for one in found] == ["d"]
     assert [any("EXCEPT" in line for line in plans.lines) for plans in (counted, merged)] == [False, True]
 
@@ -252,15 +250,15 @@ async def test_that_none_is_queued_is_found_by_counting_where_all_that_were_not_
 async def test_a_document_is_found_by_its_id_and_by_its_uri(case: tuple[Path, Stock, list[Known], bool]) -> None:
     path, made, known, is_cancelled = case
     async with open_session(path) as database:
-        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        seen = await database.read(lambda tx: View.now(tx, made.key, 1))
         for one in known:
             name = document_id("kb", one.uri)
-            by_id = await database.read(partial(document_status.find, seen=seen, name=name))
-            by_uri = await database.read(partial(document_status.find, seen=seen, name=one.uri))
+            by_id = await database.read(partial(seen.find, name=name))
+            by_uri = await database.read(partial(seen.find, name=one.uri))
             assert by_id is not None
             assert by_id == by_uri
             assert (by_id.uri, by_id.status) == (one.uri, one.status(is_cancelled=is_cancelled))
-        assert await database.read(lambda tx: document_status.find(tx, seen, "nobody")) is None
+        assert await database.read(lambda tx: seen.find(tx, "nobody")) is None
 
 
 async def test_a_failure_tells_its_phase_and_reason_and_who_is_in_hand_the_phase_that_has_it_next(path: Path) -> None:
@@ -269,7 +267,7 @@ async def test_a_failure_tells_its_phase_and_reason_and_who_is_in_hand_the_phase
     bad, staged = Known("bad", failed=True, live=True), Known("new", in_hand=DocumentState.LOADED, failed=True)
     fill(path, made, [bad, staged], is_cancelled=False, rebuilding=False)
     async with open_session(path) as database:
-        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        seen = await database.read(lambda tx: View.now(tx, made.key, 1))
         first, second = await listed(database, seen, Wanted(), 10)
     assert (first.status, first.phase, first.code, first.error) == ("failed", JobPhase.EMBEDDING, "bad", "it is bad")
     assert first.searchable
@@ -284,7 +282,7 @@ async def test_a_document_that_waits_for_a_new_index_to_be_used_is_in_indexing(p
         made = await stock(database)
     fill(path, made, [Known("a", rebuilt=True)], is_cancelled=False, rebuilding=True)
     async with open_session(path) as database:
-        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        seen = await database.read(lambda tx: View.now(tx, made.key, 1))
         (one,) = await listed(database, seen, Wanted(), 10)
     assert (one.status, one.phase) == ("processing", JobPhase.INDEXING)
 
@@ -299,7 +297,7 @@ async def test_metadata_that_was_given_goes_over_that_of_the_document_or_in_its_
         connection.execute("UPDATE catalogue SET metadata = ?, replaces = uri = 'c' WHERE uri > 'a'", (given,))
         connection.commit()
     async with open_session(path) as database:
-        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        seen = await database.read(lambda tx: View.now(tx, made.key, 1))
         found = await listed(database, seen, Wanted(), 10)
     assert [one.metadata for one in found] == [
         {"author": "A", "year": 2020},
@@ -319,8 +317,8 @@ async def test_a_filter_that_finds_little_ends_after_a_bounded_look_with_a_curso
     known = [Known(f"{n:02}", live=True) for n in range(30)]
     fill(path, made, [*known, Known("last.md", live=True)], is_cancelled=False, rebuilding=False)
     async with open_session(path) as database:
-        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
-        page, after = await database.read(lambda tx: document_status.page(tx, seen, Wanted(part="LAST"), 3))
+        seen = await database.read(lambda tx: View.now(tx, made.key, 1))
+        page, after = await database.read(lambda tx: seen.page(tx, Wanted(part="LAST"), 3))
         assert (page, after) == ([], "09")
         assert [one.uri for one in await listed(database, seen, Wanted(part="LAST"), 3)] == ["last.md"]
 
@@ -331,7 +329,7 @@ async def test_what_is_not_of_this_knowledge_base_is_not_seen(path: Path) -> Non
     fill(path, made, [Known("a", live=True)], is_cancelled=False, rebuilding=False)
     fill(path, other, [replace(Known("a"), skipped=True)], is_cancelled=False, rebuilding=False)
     async with open_session(path) as database:
-        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        seen = await database.read(lambda tx: View.now(tx, made.key, 1))
         assert [one.status for one in await listed(database, seen, Wanted(), 10)] == ["indexed"]
         assert (await database.read(lambda tx: document_counts.counts(tx, seen))).skipped == 0
 
@@ -367,10 +365,8 @@ async def test_a_page_looks_for_more_as_long_as_it_may_and_ends_when_it_is_full(
         made = await stock(database)
     fill(path, made, [Known(uri, live=True) for uri in "abcde"], is_cancelled=False, rebuilding=False)
     async with open_session(path) as database:
-        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
-        page, going_on = await database.read(
-            lambda tx: document_status.page(tx, seen, Wanted(DocumentStatus.INDEXED), 3)
-        )
+        seen = await database.read(lambda tx: View.now(tx, made.key, 1))
+        page, going_on = await database.read(lambda tx: seen.page(tx, Wanted(DocumentStatus.INDEXED), 3))
     assert ([one.uri for one in page], going_on) == (found, after)
 
 
@@ -386,8 +382,8 @@ async def test_a_page_that_has_found_nothing_looks_longer(
     known = [*(Known(uri) for uri in "abcd"), Known("e", live=True)]  # the fifth look finds it
     fill(path, made, known, is_cancelled=False, rebuilding=False)
     async with open_session(path) as database:
-        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
-        page, after = await database.read(lambda tx: document_status.page(tx, seen, Wanted(part="E"), 3))
+        seen = await database.read(lambda tx: View.now(tx, made.key, 1))
+        page, after = await database.read(lambda tx: seen.page(tx, Wanted(part="E"), 3))
     assert len(page) == found
     assert found or after is not None
 
@@ -411,9 +407,9 @@ async def test_a_document_is_shown_with_all_that_is_known_of_it(path: Path) -> N
         connection.execute("UPDATE catalogue SET attempts = 5, changed_at = ? WHERE uri = 'failed'", (AT.format(8),))
         connection.commit()
     async with open_session(path) as database:
-        seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+        seen = await database.read(lambda tx: View.now(tx, made.key, 1))
         by_uri = {one.uri: one for one in await listed(database, seen, Wanted(), 10)}
-        some = await database.read(lambda tx: document_status.some(tx, seen, ["tried", "/", "nobody"]))
+        some = await database.read(lambda tx: seen.some(tx, ["tried", "/", "nobody"]))
     assert some == {uri: by_uri[uri] for uri in ("tried", "/")}
     shown = [
         (one.title, one.status, one.phase, one.searchable, one.chunks, one.size, one.attempts, one.code, one.error)
@@ -437,10 +433,10 @@ async def test_the_text_that_is_shown_is_the_searchable_one_else_the_newest_in_h
     (live,) = await made.publish(("a", "alpha " * 20))
     newer, other = await made.load(("a", "beta"), ("b", "gamma"))
     (newest,) = await made.load(("b", "delta and more"))
-    seen = await database.read(lambda tx: document_status.view(tx, made.key, 1))
+    seen = await database.read(lambda tx: View.now(tx, made.key, 1))
 
     async def version(uri: str) -> tuple[int, str, int] | None:
-        return await database.read(lambda tx: document_status.version_of(tx, seen, uri))
+        return await database.read(lambda tx: seen.version_of(tx, uri))
 
     assert await version("a") == (live.id, "a", 120)
     assert await version("b") == (newest.id, "b", 14)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from phaseflow.store import document_counts, document_status, taken_out
+from phaseflow.store import document_counts
 from phaseflow.store.crawl_frontier import Frontier
+from phaseflow.store.document_status import View
 from phaseflow.store.session import open_session
 from phaseflow.store.states import EntryState
+from phaseflow.store.taken_out import OnTheirWay
 from tests.store.probes import Steps
 from tests.store.stock import NOW, stock
 from tests.store.test_document_status import Known, fill
@@ -59,7 +61,7 @@ async def test_documents_that_are_alike_are_counted_without_judging_each(path: P
     fill(path, made, known, is_cancelled=False, rebuilding=False)
     with closing(sqlite3.connect(path)) as connection:
         tx = Steps(connection)
-        counts = document_counts.counts(tx, document_status.view(tx, made.key, 1))
+        counts = document_counts.counts(tx, View.now(tx, made.key, 1))
     assert counts.skipped == MANY // 100
     assert sum(counts.model_dump().values()) == MANY
     assert tx.taken < A_ROW * MANY
@@ -78,6 +80,6 @@ async def test_taking_a_few_documents_out_costs_the_same_beside_many(path: Path)
                 [(made.key, made.seq, f"{more}/{n}") for n in range(more)],
             )
             tx = Steps(connection)
-            taken_out.take_out_some(tx, made.key, ["a", "b", "c"])
+            OnTheirWay(tx, made.key).take_out_some(["a", "b", "c"])
             costs.append(tx.taken)
     assert costs[0] == costs[1]

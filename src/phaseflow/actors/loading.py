@@ -28,6 +28,7 @@ from phaseflow.store.job_sources import JobSources
 from phaseflow.store.loaded_text import LoadedText
 from phaseflow.store.progress import Done
 from phaseflow.store.states import DocumentState
+from phaseflow.store.taken_out import OnTheirWay
 from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Transaction
 
@@ -178,7 +179,7 @@ class LoadingActor(Actor):
         done = Done(loaded + as_before, len(outcomes.failed), as_before, loaded, total, found)
         self.context.advance(tx, self.phase, done)
         # What was skipped or deleted while it was read is loaded, and goes no further.
-        taken_out.take_out_some(tx, plan.target.kb_key, [each.uri for each in staged])
+        OnTheirWay(tx, plan.target.kb_key).take_out_some([each.uri for each in staged])
         wanted = taken_out.in_hand(tx, [each.id for each in staged], DocumentState.LOADED)
         return [each for each in staged if each.id in wanted]
 

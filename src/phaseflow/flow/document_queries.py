@@ -48,7 +48,7 @@ class DocumentQueries:
         wanted = Wanted(_as_status(status), None if source is None else as_text("source", source), q)
 
         def read(tx: Transaction) -> Page[DocumentInfo]:
-            found, following = document_status.page(tx, _view(tx, kb_id), wanted, limit, after)
+            found, following = _view(tx, kb_id).page(tx, wanted, limit, after)
             return Page(items=found, next_cursor=None if following is None else cursor_after(following))
 
         return await self._readings.read(read)
@@ -73,7 +73,7 @@ class DocumentQueries:
         """Those of these documents that are known, in the order given."""
 
         def read(tx: Transaction) -> list[DocumentInfo]:
-            found = document_status.some(tx, _view(tx, kb_id), uris)
+            found = _view(tx, kb_id).some(tx, uris)
             return [found[uri] for uri in uris if uri in found]
 
         return await self._readings.read(read)
@@ -125,11 +125,11 @@ class DocumentQueries:
 
 def _view(tx: Transaction, kb_id: str) -> View:
     kb = KnowledgeBases(tx).get(as_text("kb_id", kb_id))
-    return document_status.view(tx, kb.key, kb.index_version)
+    return View.now(tx, kb.key, kb.index_version)
 
 
 def _found(tx: Transaction, seen: View, kb_id: str, name: str) -> DocumentInfo:
-    document = document_status.find(tx, seen, as_text("document", name))
+    document = seen.find(tx, as_text("document", name))
     if document is None:
         raise DocumentNotFound(kb_id, name)
     return document
@@ -141,7 +141,7 @@ def _piece(tx: Transaction, number: int, first: int) -> str:
 
 def _version(tx: Transaction, kb_id: str, name: str) -> tuple[int, str, int] | None:
     seen = _view(tx, kb_id)
-    return document_status.version_of(tx, seen, _found(tx, seen, kb_id, name).uri)
+    return seen.version_of(tx, _found(tx, seen, kb_id, name).uri)
 
 
 def _as_status(status: DocumentStatus | str | None) -> DocumentStatus | None:

@@ -17,13 +17,15 @@ from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.new_document import check_metadata
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.inputs import as_text
-from phaseflow.store import document_status, passages, taken_out
+from phaseflow.store import passages
 from phaseflow.store.catalogue import Catalogue, KnownDocument
+from phaseflow.store.document_status import View
 from phaseflow.store.failures import Failures
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.jobs import Jobs
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.pushed import PushedDocuments
+from phaseflow.store.taken_out import OnTheirWay
 from phaseflow.store.transaction import Transaction
 
 Change = Callable[[Transaction, str, KnownDocument, datetime], str | None]
@@ -70,8 +72,8 @@ class DocumentVerbs:
 
         def change(tx: Transaction, key: str, known: KnownDocument, at: datetime) -> None:
             if not precondition.is_empty:
-                seen = document_status.view(tx, key, KnowledgeBases(tx).get(kb_id).index_version)
-                shown = document_status.some(tx, seen, [known.uri])[known.uri]
+                seen = View.now(tx, key, KnowledgeBases(tx).get(kb_id).index_version)
+                shown = seen.some(tx, [known.uri])[known.uri]
                 precondition.check(f"document {known.uri!r}", shown.etag)
             Catalogue(tx, key).set_metadata(known.uri, given, replaces=True, at=at)
 
@@ -156,4 +158,4 @@ def _take_out(tx: Transaction, key: str, uri: str) -> None:
     Failures(tx, key).uncount(uri)
     Failures(tx, key).clear([uri])
     passages.withdraw_live(tx, key, uri)
-    taken_out.take_out(tx, key, uri)
+    OnTheirWay(tx, key).take_out(uri)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from phaseflow.domain.documents import DocumentInfo
-from phaseflow.store import document_counts, document_status, kb_notes
+from phaseflow.store import document_counts
+from phaseflow.store.document_status import View
 from phaseflow.store.kb_notes import Notes
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.pushed import PushedDocuments
@@ -50,7 +51,7 @@ class KbNotes:
         def read(tx: Transaction) -> Sequence[str]:
             if beyond is not None:
                 KnowledgeBases(tx).get(beyond)
-            return kb_notes.kbs_by_age(tx, beyond, limit, newest_first=newest_first)
+            return KnowledgeBases(tx).by_age(beyond, limit, newest_first=newest_first)
 
         return await self._hub.database.read(read)
 
@@ -62,11 +63,11 @@ class KbNotes:
         def read(tx: Transaction) -> Sequence[DocumentInfo]:
             kb = KnowledgeBases(tx).get(kb_id)
             uris = Notes(tx, kb.key).uris(beyond, limit, last_first=last_first)
-            found = document_status.some(tx, document_status.view(tx, kb.key, kb.index_version), uris)
+            found = View.now(tx, kb.key, kb.index_version).some(tx, uris)
             return [found[uri] for uri in uris if uri in found]
 
         return await self._hub.database.read(read)
 
     async def holders(self, uri: str) -> Sequence[str]:
         """The knowledge bases that know a document of this uri."""
-        return await self._hub.database.read(lambda tx: kb_notes.holders(tx, uri))
+        return await self._hub.database.read(lambda tx: KnowledgeBases(tx).holders(uri))

@@ -8,7 +8,8 @@ from phaseflow.domain.status import KnowledgeBase, definition_etag
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.inputs import Source
 from phaseflow.flow.readings import Composed, Readings
-from phaseflow.store import document_counts, document_status
+from phaseflow.store import document_counts
+from phaseflow.store.document_status import View
 from phaseflow.store.jobs import Jobs
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 from phaseflow.store.transaction import Transaction
@@ -43,7 +44,7 @@ class KbView:
             stale=[] if live is None else self._stale(live, settings, record),
             documents=documents,
             chunks=chunks,
-            counts=document_counts.counts(tx, document_status.view(tx, record.key, record.index_version)),
+            counts=document_counts.counts(tx, View.now(tx, record.key, record.index_version)),
             created_at=record.created_at,
             updated_at=record.updated_at,
             job=None if latest is None else composed(latest),

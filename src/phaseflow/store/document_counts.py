@@ -9,7 +9,7 @@ from phaseflow.domain.status import DocumentCounts
 from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.store import status_candidates
 from phaseflow.store.catalogue import PUSH
-from phaseflow.store.document_status import View, scope
+from phaseflow.store.document_status import View
 from phaseflow.store.states import IS_SEARCHABLE
 from phaseflow.store.status_candidates import KNOWN, MERGED, is_one_of
 from phaseflow.store.transaction import Transaction
@@ -50,7 +50,7 @@ class _Counted:
 
     def __init__(self, tx: Transaction, seen: View) -> None:
         self._tx = tx
-        self._values = (*scope(seen), "", b"")
+        self._values = (*seen.scope, "", b"")
         self._sets: list[str] = []
         self._size = 0
         self.total = self._count(KNOWN)

@@ -36,46 +36,12 @@ LOOK_LONGER_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """Whose documents, and by which index version and newest job (0: none) they are judged.
-
-    ``is_cancelled``: what that job has in hand goes nowhere. ``rebuilds``: later index versions that hold documents.
-    """
-
-    kb_key: str
-    index_version: int
-    job_seq: int
-    is_cancelled: bool
-    rebuilds: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Wanted:
     """Which documents: all, or those of a status, of a source, with ``part`` in their uri (case-insensitive)."""
 
     status: DocumentStatus | None = None
     source: str | None = None
     part: str = ""
-
-
-def view(tx: Transaction, kb_key: str, index_version: int) -> View:
-    """How the documents of a knowledge base are judged now."""
-    row = tx.row(
-        "SELECT seq, cancelled_at IS NOT NULL FROM ingestion_jobs WHERE kb_id = ? ORDER BY seq DESC LIMIT 1", kb_key
-    )
-    seq, is_cancelled = row or (0, False)
-    return View(kb_key, index_version, seq, bool(is_cancelled), tuple(_rebuilds(tx, kb_key, index_version)))
-
-
-def _rebuilds(tx: Transaction, kb_key: str, index_version: int) -> Iterator[int]:
-    """From one to the next: one look-up each, however many documents they hold."""
-    version: int | None = index_version
-    while version := tx.value(
-        f"SELECT min(index_version) FROM documents INDEXED BY documents_live"
-        f" WHERE kb_id = ? AND index_version > ? AND {IS_SEARCHABLE}",
-        kb_key, version,
-    ):  # fmt: skip
-        yield version
 
 
 # ?1 KB key, ?2 index version, ?3 newest job, ?4 whether that is cancelled. The catalogue's rows are named c.
@@ -108,103 +74,126 @@ _COLUMNS: Final = (
 _PUSHED: Final = " LEFT JOIN pushed AS p ON p.kb_id = c.kb_id AND p.uri = c.uri"
 
 
-def page(
-    tx: Transaction, seen: View, wanted: Wanted, limit: int, after: str = ""
-) -> "tuple[list[DocumentInfo], str | None]":
-    """Documents by uri, those behind ``after``, and the uri to go on after (None at the end).
+@dataclass(frozen=True, slots=True)
+class View:
+    """Whose documents, and by which index version and newest job (0: none) they are judged.
 
-    Looks for a bounded time, so a page may hold fewer than ``limit`` and yet not be the last, and in very large
-    knowledge bases even none.
+    ``is_cancelled``: what that job has in hand goes nowhere. ``rebuilds``: later index versions that hold documents.
     """
-    began = time.thread_time()
-    found: list[DocumentInfo] = []
-    following: str | None = after
-    while following is not None:
-        more, following = _look(tx, seen, wanted, limit - len(found), following)
-        found += more
-        if len(found) == limit or time.thread_time() >= began + (LOOK_S if found else LOOK_LONGER_S):
-            break
-    return found, following
 
+    kb_key: str
+    index_version: int
+    job_seq: int
+    is_cancelled: bool
+    rebuilds: tuple[int, ...] = ()
 
-def _look(
-    tx: Transaction, seen: View, wanted: Wanted, limit: int, after: str
-) -> "tuple[list[DocumentInfo], str | None]":
-    """A page of those in the next part of the catalogue."""
-    candidates = status_candidates.of(wanted.status, seen.rebuilds, is_cancelled=seen.is_cancelled)
-    is_filtered = wanted != Wanted()
-    end = _stride(tx, seen, after) if " EXCEPT " in candidates else None
-    until = b"" if end is None else end  # to SQLite, a blob comes after every text
-    if wanted.status is DocumentStatus.QUEUED and tx.value(
-        status_candidates.HAS_NONE_QUEUED, *scope(seen), after, until
-    ):
-        return [], end
-    rows: list[Row] = []
-    for _ in range(SCANS):
-        room = limit + 1 - len(rows)  # one more says whether this is the last page
-        step = SCAN if is_filtered else room
-        between = (after, until, step)
-        base = f"SELECT uri FROM ({candidates} ORDER BY uri LIMIT ?7)"
-        number, last = tx.rows(f"SELECT count(*), max(uri), ?2, ?3, ?4 FROM ({base})", *scope(seen), *between)[0][:2]
-        rows += tx.rows(
-            f"SELECT {_status(seen)} AS status, {_COLUMNS} FROM ({base}) AS n"
-            f" CROSS JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri{_BESIDE}{_PUSHED}"
-            " WHERE (?8 IS NULL OR status = ?8) AND (?9 IS NULL OR c.source = ?9) AND (?10 = '' OR holds(c.uri, ?10))"
-            " ORDER BY n.uri LIMIT ?11",
-            *scope(seen), *between, wanted.status, wanted.source, wanted.part, room,
-        )  # fmt: skip
-        if len(rows) > limit:
-            return [_info(row) for row in rows[:limit]], str(rows[limit - 1][2])
-        if number < step:
-            return [_info(row) for row in rows], end
-        after = str(last)
-    return [_info(row) for row in rows], after
-
-
-def _stride(tx: Transaction, seen: View, after: str) -> str | None:
-    """The uri up to which is looked at once; None: to the end."""
-    found: str | None = tx.value(
-        "SELECT uri FROM catalogue WHERE kb_id = ? AND uri > ? ORDER BY uri LIMIT 1 OFFSET ?",
-        seen.kb_key, after, STRIDE - 1,
-    )  # fmt: skip
-    return found
-
-
-def find(tx: Transaction, seen: View, name: str) -> "DocumentInfo | None":
-    """The document with this id or, where none has it, with this uri; None when there is neither."""
-    for column in ("document_id", "uri"):
+    @classmethod
+    def now(cls, tx: Transaction, kb_key: str, index_version: int) -> "View":
+        """How the documents of a knowledge base are judged now."""
         row = tx.row(
-            f"SELECT {_status(seen)}, {_COLUMNS} FROM catalogue AS c{_BESIDE}{_PUSHED}"
-            f" WHERE c.kb_id = ?1 AND c.{column} = ?5",
-            *scope(seen), name,
+            "SELECT seq, cancelled_at IS NOT NULL FROM ingestion_jobs WHERE kb_id = ? ORDER BY seq DESC LIMIT 1", kb_key
+        )
+        seq, is_cancelled = row or (0, False)
+        return cls(kb_key, index_version, seq, bool(is_cancelled), tuple(_rebuilds(tx, kb_key, index_version)))
+
+    @property
+    def scope(self) -> tuple[str, int, int, bool]:
+        """?1 to ?4 of the statements."""
+        return self.kb_key, self.index_version, self.job_seq, self.is_cancelled
+
+    def page(
+        self, tx: Transaction, wanted: Wanted, limit: int, after: str = ""
+    ) -> "tuple[list[DocumentInfo], str | None]":
+        """Documents by uri, those behind ``after``, and the uri to go on after (None at the end).
+
+        Looks for a bounded time, so a page may hold fewer than ``limit`` and yet not be the last, and in very large
+        knowledge bases even none.
+        """
+        began = time.thread_time()
+        found: list[DocumentInfo] = []
+        following: str | None = after
+        while following is not None:
+            more, following = self._look(tx, wanted, limit - len(found), following)
+            found += more
+            if len(found) == limit or time.thread_time() >= began + (LOOK_S if found else LOOK_LONGER_S):
+                break
+        return found, following
+
+    def _look(self, tx: Transaction, wanted: Wanted, limit: int, after: str) -> "tuple[list[DocumentInfo], str | None]":
+        """A page of those in the next part of the catalogue."""
+        candidates = status_candidates.of(wanted.status, self.rebuilds, is_cancelled=self.is_cancelled)
+        is_filtered = wanted != Wanted()
+        end = self._stride(tx, after) if " EXCEPT " in candidates else None
+        until = b"" if end is None else end  # to SQLite, a blob comes after every text
+        if wanted.status is DocumentStatus.QUEUED and tx.value(
+            status_candidates.HAS_NONE_QUEUED, *self.scope, after, until
+        ):
+            return [], end
+        rows: list[Row] = []
+        for _ in range(SCANS):
+            room = limit + 1 - len(rows)  # one more says whether this is the last page
+            step = SCAN if is_filtered else room
+            between = (after, until, step)
+            base = f"SELECT uri FROM ({candidates} ORDER BY uri LIMIT ?7)"
+            number, last = tx.rows(f"SELECT count(*), max(uri), ?2, ?3, ?4 FROM ({base})", *self.scope, *between)[0][:2]
+            rows += tx.rows(
+                f"SELECT {self._status()} AS status, {_COLUMNS} FROM ({base}) AS n"
+                f" CROSS JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.uri{_BESIDE}{_PUSHED}"
+                " WHERE (?8 IS NULL OR status = ?8) AND (?9 IS NULL OR c.source = ?9)"
+                " AND (?10 = '' OR holds(c.uri, ?10)) ORDER BY n.uri LIMIT ?11",
+                *self.scope, *between, wanted.status, wanted.source, wanted.part, room,
+            )  # fmt: skip
+            if len(rows) > limit:
+                return [_info(row) for row in rows[:limit]], str(rows[limit - 1][2])
+            if number < step:
+                return [_info(row) for row in rows], end
+            after = str(last)
+        return [_info(row) for row in rows], after
+
+    def _stride(self, tx: Transaction, after: str) -> str | None:
+        """The uri up to which is looked at once; None: to the end."""
+        found: str | None = tx.value(
+            "SELECT uri FROM catalogue WHERE kb_id = ? AND uri > ? ORDER BY uri LIMIT 1 OFFSET ?",
+            self.kb_key, after, STRIDE - 1,
         )  # fmt: skip
-        if row is not None:
-            return _info(row)
-    return None
+        return found
 
+    def find(self, tx: Transaction, name: str) -> "DocumentInfo | None":
+        """The document with this id or, where none has it, with this uri; None when there is neither."""
+        for column in ("document_id", "uri"):
+            row = tx.row(
+                f"SELECT {self._status()}, {_COLUMNS} FROM catalogue AS c{_BESIDE}{_PUSHED}"
+                f" WHERE c.kb_id = ?1 AND c.{column} = ?5",
+                *self.scope, name,
+            )  # fmt: skip
+            if row is not None:
+                return _info(row)
+        return None
 
-def some(tx: Transaction, seen: View, uris: Sequence[str]) -> "dict[str, DocumentInfo]":
-    """Those of these documents that are known, by uri."""
-    rows = tx.rows(
-        f"SELECT {_status(seen)}, {_COLUMNS} FROM json_each(?5) AS n"
-        f" JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.value{_BESIDE}{_PUSHED}",
-        *scope(seen), json.dumps(list(uris)),
-    )  # fmt: skip
-    return {str(row[2]): _info(row) for row in rows}
+    def some(self, tx: Transaction, uris: Sequence[str]) -> "dict[str, DocumentInfo]":
+        """Those of these documents that are known, by uri."""
+        rows = tx.rows(
+            f"SELECT {self._status()}, {_COLUMNS} FROM json_each(?5) AS n"
+            f" JOIN catalogue AS c ON c.kb_id = ?1 AND c.uri = n.value{_BESIDE}{_PUSHED}",
+            *self.scope, json.dumps(list(uris)),
+        )  # fmt: skip
+        return {str(row[2]): _info(row) for row in rows}
 
+    def version_of(self, tx: Transaction, uri: str) -> tuple[int, str, int] | None:
+        """(number, uri, characters) of the version whose text is shown: the searchable one, else the newest in hand."""
+        row = tx.row(
+            "SELECT id, uri, characters FROM documents WHERE kb_id = ?1 AND index_version = ?2 AND uri = ?3"
+            f" AND {IS_SEARCHABLE}",
+            self.kb_key, self.index_version, uri,
+        ) or tx.row(
+            f"SELECT d.id, d.uri, d.characters FROM documents AS d WHERE d.kb_id = ?1 AND d.uri = ?2 AND d.{IS_IN_HAND}"
+            f" AND d.state > {DocumentState.STORING} AND NOT {UNWANTED} ORDER BY d.id DESC LIMIT 1",
+            self.kb_key, uri,
+        )  # fmt: skip
+        return None if row is None else (row[0], row[1], row[2])
 
-def version_of(tx: Transaction, seen: View, uri: str) -> tuple[int, str, int] | None:
-    """(number, uri, characters) of the version whose text is shown: the searchable one, else the newest in hand."""
-    row = tx.row(
-        "SELECT id, uri, characters FROM documents WHERE kb_id = ?1 AND index_version = ?2 AND uri = ?3"
-        f" AND {IS_SEARCHABLE}",
-        seen.kb_key, seen.index_version, uri,
-    ) or tx.row(
-        f"SELECT d.id, d.uri, d.characters FROM documents AS d WHERE d.kb_id = ?1 AND d.uri = ?2 AND d.{IS_IN_HAND}"
-        f" AND d.state > {DocumentState.STORING} AND NOT {UNWANTED} ORDER BY d.id DESC LIMIT 1",
-        seen.kb_key, uri,
-    )  # fmt: skip
-    return None if row is None else (row[0], row[1], row[2])
+    def _status(self) -> str:
+        return _STATUS % f"({', '.join(map(str, self.rebuilds)) or 'NULL'})"
 
 
 def chunks(tx: Transaction, document: int, limit: int, after: int) -> "list[DocumentChunk]":
@@ -223,13 +212,15 @@ def chunks(tx: Transaction, document: int, limit: int, after: int) -> "list[Docu
     ]
 
 
-def _status(seen: View) -> str:
-    return _STATUS % f"({', '.join(map(str, seen.rebuilds)) or 'NULL'})"
-
-
-def scope(seen: View) -> tuple[str, int, int, bool]:
-    """?1 to ?4 of the statements."""
-    return seen.kb_key, seen.index_version, seen.job_seq, seen.is_cancelled
+def _rebuilds(tx: Transaction, kb_key: str, index_version: int) -> Iterator[int]:
+    """From one to the next: one look-up each, however many documents they hold."""
+    version: int | None = index_version
+    while version := tx.value(
+        f"SELECT min(index_version) FROM documents INDEXED BY documents_live"
+        f" WHERE kb_id = ? AND index_version > ? AND {IS_SEARCHABLE}",
+        kb_key, version,
+    ):  # fmt: skip
+        yield version
 
 
 def _info(row: Row) -> "DocumentInfo":

@@ -47,25 +47,3 @@ class Notes:
             self.kb_key, beyond, limit,
         )  # fmt: skip
         return [row[0] for row in rows]
-
-
-def kbs_by_age(tx: Transaction, beyond: str | None, limit: int, *, newest_first: bool) -> Sequence[str]:
-    """The names of knowledge bases by their creation, those behind the one named."""
-    sign, order = ("<", "DESC") if newest_first else (">", "ASC")
-    rows = tx.rows(
-        "SELECT name FROM knowledge_bases WHERE name IS NOT NULL AND (?1 IS NULL OR (created_at, name)"
-        f" {sign} (SELECT created_at, name FROM knowledge_bases WHERE name = ?1))"
-        f" ORDER BY created_at {order}, name {order} LIMIT ?2",
-        beyond, limit,
-    )  # fmt: skip
-    return [row[0] for row in rows]
-
-
-def holders(tx: Transaction, uri: str) -> Sequence[str]:
-    """The knowledge bases that know a document of this uri."""
-    rows = tx.rows(
-        "SELECT k.name FROM knowledge_bases AS k WHERE k.name IS NOT NULL"
-        " AND EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = k.id AND c.uri = ?)",
-        uri,
-    )  # fmt: skip
-    return [row[0] for row in rows]

@@ -96,6 +96,26 @@ class KnowledgeBases:
         )
         return [_record(row) for row in rows]
 
+    def by_age(self, beyond: str | None, limit: int, *, newest_first: bool) -> list[str]:
+        """The names of knowledge bases by their creation, those behind the one named."""
+        sign, order = ("<", "DESC") if newest_first else (">", "ASC")
+        rows = self.tx.rows(
+            "SELECT name FROM knowledge_bases WHERE name IS NOT NULL AND (?1 IS NULL OR (created_at, name)"
+            f" {sign} (SELECT created_at, name FROM knowledge_bases WHERE name = ?1))"
+            f" ORDER BY created_at {order}, name {order} LIMIT ?2",
+            beyond, limit,
+        )  # fmt: skip
+        return [row[0] for row in rows]
+
+    def holders(self, uri: str) -> list[str]:
+        """The knowledge bases that know a document of this uri."""
+        rows = self.tx.rows(
+            "SELECT k.name FROM knowledge_bases AS k WHERE k.name IS NOT NULL"
+            " AND EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = k.id AND c.uri = ?)",
+            uri,
+        )  # fmt: skip
+        return [row[0] for row in rows]
+
     def count(self) -> int:
         """How many there are."""
         return int(self.tx.value("SELECT count(*) FROM knowledge_bases WHERE name IS NOT NULL"))

@@ -7,6 +7,7 @@ meanwhile ends, and ``in_hand`` says to the transaction that would store it what
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from phaseflow.domain.phase import MOST_BEFORE_THE_END
@@ -44,32 +45,41 @@ def in_hand(tx: Transaction, ids: Collection[int], state: DocumentState) -> set[
     return {row[0] for row in rows}
 
 
-def take_out(tx: Transaction, kb_key: str, uri: str) -> None:
-    """A document was just skipped or deleted: what is on its way of it is gone, unless its job is paused or waits."""
-    if not tx.value(f"SELECT ?1 IN {QUIET}", kb_key):
-        take_out_some(tx, kb_key, [uri])
+@dataclass(frozen=True, slots=True)
+class OnTheirWay:
+    """The versions of a knowledge base that are on their way."""
 
+    tx: Transaction
+    kb_key: str
 
-def take_out_some(tx: Transaction, kb_key: str, uris: Sequence[str]) -> None:
-    """What is on its way of a few documents that nobody wants any more is gone, also of a job that was paused."""
-    # CROSS: else the planner goes through all documents of the knowledge base, and looks among the uris for each.
-    which = "SELECT d.id FROM json_each(?2) AS n CROSS JOIN documents AS d ON d.kb_id = ?1 AND d.uri = n.value AND d."
-    rows = tx.rows(
-        f"{which}{_HAS_TEXT} WHERE {UNWANTED} UNION ALL {which}{_IS_COPY} WHERE {UNWANTED}", kb_key, json_array(uris)
-    )
-    _give_up(tx, kb_key, [row[0] for row in rows])
+    def take_out(self, uri: str) -> None:
+        """A document was just skipped or deleted: what is on its way of it is gone, unless its job is paused or
+        waits."""
+        if not self.tx.value(f"SELECT ?1 IN {QUIET}", self.kb_key):
+            self.take_out_some([uri])
 
+    def take_out_some(self, uris: Sequence[str]) -> None:
+        """What is on its way of a few documents that nobody wants any more is gone, also of a job that was paused."""
+        # CROSS: else the planner goes through all documents of the knowledge base, and looks among the uris for each.
+        which = (
+            "SELECT d.id FROM json_each(?2) AS n CROSS JOIN documents AS d ON d.kb_id = ?1 AND d.uri = n.value AND d."
+        )
+        rows = self.tx.rows(
+            f"{which}{_HAS_TEXT} WHERE {UNWANTED} UNION ALL {which}{_IS_COPY} WHERE {UNWANTED}",
+            self.kb_key, json_array(uris),
+        )  # fmt: skip
+        _give_up(self.tx, self.kb_key, [row[0] for row in rows])
 
-def unwanted(tx: Transaction, kb_key: str, after: str, limit: int) -> tuple[list[str], str | None]:
-    """Of the next ``limit`` versions on their way, by uri, those that nobody wants any more; and the uri to go on
-    after, None at the end."""
-    rows = tx.rows(
-        f"SELECT d.uri, {UNWANTED} FROM documents AS d WHERE d.kb_id = ?1 AND d.{_HAS_TEXT} AND d.uri > ?2 UNION ALL"
-        f" SELECT d.uri, {UNWANTED} FROM documents AS d WHERE d.kb_id = ?1 AND d.{_IS_COPY} AND d.uri > ?2"
-        " ORDER BY 1 LIMIT ?3",
-        kb_key, after, limit,
-    )  # fmt: skip
-    return [uri for uri, is_unwanted in rows if is_unwanted], rows[-1][0] if len(rows) == limit else None
+    def unwanted(self, after: str, limit: int) -> tuple[list[str], str | None]:
+        """Of the next ``limit`` versions on their way, by uri, those that nobody wants any more; and the uri to go on
+        after, None at the end."""
+        rows = self.tx.rows(
+            f"SELECT d.uri, {UNWANTED} FROM documents AS d WHERE d.kb_id = ?1 AND d.{_HAS_TEXT} AND d.uri > ?2"
+            f" UNION ALL SELECT d.uri, {UNWANTED} FROM documents AS d WHERE d.kb_id = ?1 AND d.{_IS_COPY}"
+            " AND d.uri > ?2 ORDER BY 1 LIMIT ?3",
+            self.kb_key, after, limit,
+        )  # fmt: skip
+        return [uri for uri, is_unwanted in rows if is_unwanted], rows[-1][0] if len(rows) == limit else None
 
 
 def _give_up(tx: Transaction, kb_key: str, ids: Sequence[int]) -> None:

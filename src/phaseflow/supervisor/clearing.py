@@ -8,10 +8,11 @@ from typing import Final
 from phaseflow.actors.context import Plan
 from phaseflow.domain.errors import JobNotFound, StoreUnavailable
 from phaseflow.domain.vocabulary import JobStatus
-from phaseflow.store import failpoints, taken_out
+from phaseflow.store import failpoints
 from phaseflow.store.database import Database
 from phaseflow.store.documents import StagedDocuments
 from phaseflow.store.jobs import Jobs
+from phaseflow.store.taken_out import OnTheirWay
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.run_start import DISCARD
 
@@ -56,12 +57,12 @@ class Clearing:
             failpoints.hit("clearing.taken_out")
 
     def _unwanted_after(self, after: str) -> Callable[[Transaction], tuple[list[str], str | None]]:
-        return lambda tx: taken_out.unwanted(tx, self._plan.target.kb_key, after, _LOOKED_AT)
+        return lambda tx: OnTheirWay(tx, self._plan.target.kb_key).unwanted(after, _LOOKED_AT)
 
     def _take_out_some(self, uris: Sequence[str], tx: Transaction) -> bool:
         if self._is_paused(tx):
             return False
-        taken_out.take_out_some(tx, self._plan.target.kb_key, uris)
+        OnTheirWay(tx, self._plan.target.kb_key).take_out_some(uris)
         return True
 
     async def purge_leftovers(self, is_asked: Callable[[], bool]) -> None:
