@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from phaseflow import NewDocument
-from phaseflow.actors import index_audit, index_comparison, index_delivery
+from phaseflow.actors import index_audit, index_delivery
 from phaseflow.components.indexes import Candidate, IndexDocument, Query, Space, losses
 from phaseflow.domain.errors import IndexUnavailable
 from phaseflow.flow import outside_index, searching
@@ -283,7 +283,7 @@ async def test_a_search_that_cannot_compare_an_index_in_time_says_so_and_the_nex
     place.write(*NAMES)
     async with place.flow() as flow:
         await run(flow, place)
-    monkeypatch.setattr(index_comparison, "PAGE", 1)
+    monkeypatch.setattr(index_audit, "PAGE", 1)
     monkeypatch.setattr(index_audit, "PAGE", 1)
     monkeypatch.setattr(searching, "SEARCH_S", 0.0)
     monkeypatch.setattr(outside_index, "LEAST_COMPARED_S", 0.05)

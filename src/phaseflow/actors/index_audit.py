@@ -1,4 +1,8 @@
-"""Comparing what an index outside the database has of a space with what the database says, and putting that right."""
+"""Comparing what an index outside the database has of a space with what the database says, and putting that right.
+
+A count cannot tell what an index lacks that the keeper has yet to compare: where the database is an older copy, it may
+have as many passages that are gone here.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -8,6 +12,7 @@ from typing import Final, Protocol, TypeVar
 
 from phaseflow.components.indexes import CountingIndex, Index, IndexDocument, Space
 from phaseflow.components.indexes.answers import as_count, as_passages
+from phaseflow.components.indexes.losses import Comparison
 from phaseflow.components.indexes.registry import bounded
 from phaseflow.components.stored_vectors import read_all
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
@@ -60,7 +65,7 @@ async def has_lost(database: Reads, index: CountingIndex, space: index_spaces.Sp
     return count < before.passages
 
 
-async def passages_there(index: Index, at: Space, after: int, limit: int) -> list[tuple[int, int]]:
+async def _passages_there(index: Index, at: Space, after: int, limit: int) -> list[tuple[int, int]]:
     """The first documents above ``after`` that an index has, with the number of their passages where it can tell.
     Raises what the index raises."""
     call = index.passages if isinstance(index, CountingIndex) else index.document_ids
@@ -102,8 +107,8 @@ class IndexAudit:
             async with self._turn():
                 # The index first. What is put between the two looks is missing at worst, and put twice; the other way
                 # round it would be unknown, and be removed.
-                there = await passages_there(self._index, self._at, after, PAGE)
-                unknown, missing, after = await self._database.read(partial(compared, self._space, there, after))
+                there = await _passages_there(self._index, self._at, after, PAGE)
+                unknown, missing, after = await self._database.read(partial(_compared, self._space, there, after))
                 if unknown:
                     await bounded(self._index.remove(self._at, unknown), CALL_S)
                 if missing:
@@ -172,7 +177,7 @@ def withdraw_refused(
     return [failed for _, failed in found]
 
 
-def compared(
+def _compared(
     space: index_spaces.Space, there: Sequence[tuple[int, int]], after: int, tx: Transaction
 ) -> tuple[list[int], list[tuple[int, int]], int | None]:
     """(those that the index should not have; those that it lacks or has in part, with the number of their passages;
@@ -216,3 +221,30 @@ def _part(space: index_spaces.Space, document_id: int, first: int, tx: Transacti
     vectors = read_all([row[2] for row in rows])
     slices = Texts(tx).slices([(document_id, start, stop) for start, stop, _ in rows])
     return IndexDocument(document_id, found.uri, found.title, first, [text for text, _ in slices], vectors)
+
+
+async def lacks_any(database: Reads, index: Index, space: index_spaces.Space, so_far: Comparison) -> bool:
+    """Whether an index lacks a document of a space that search sees, or has it in part. Changes nothing.
+
+    Goes on where ``so_far`` has come to, and keeps there how far it comes: who cancels it has lost nothing. Raises what
+    the index raises.
+    """
+    at = Space(space.name, space.dimension or 0)
+    async with so_far.lock:
+        while so_far.after is not None:
+            there = await _passages_there(index, at, so_far.after, PAGE)
+            unknown, missing, after = await database.read(partial(_compared, space, there, so_far.after))
+            for document_id, _ in missing:
+                if await _is_lacking(database, index, at, space, document_id):
+                    return True
+            so_far.has_unknown = so_far.has_unknown or bool(unknown)
+            so_far.after = after
+    return False
+
+
+async def _is_lacking(database: Reads, index: Index, at: Space, space: index_spaces.Space, document_id: int) -> bool:
+    """Whether that is so of a document that was searchable before the index is asked, and is so after it: what has
+    become searchable, or is gone, since the index was asked first is not lost."""
+    there = dict(await _passages_there(index, at, document_id - 1, 1))
+    named = await database.read(lambda tx: SpaceContents(tx, space).named(document_id))
+    return named is not None and there.get(document_id, 0) < named.passages

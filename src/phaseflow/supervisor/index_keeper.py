@@ -12,8 +12,7 @@ from typing import Final
 
 import anyio
 
-from phaseflow.actors.index_audit import IndexAudit, RefusedDocument, has_lost, withdraw_refused
-from phaseflow.actors.index_comparison import lacks_any
+from phaseflow.actors.index_audit import IndexAudit, RefusedDocument, has_lost, lacks_any, withdraw_refused
 from phaseflow.background_task import only_error
 from phaseflow.components.indexes import CountingIndex, Space
 from phaseflow.components.indexes.losses import COUNT_S, Comparison
