@@ -12,7 +12,7 @@ import anyio
 
 from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped
-from phaseflow.domain.status import JobStatusResponse, Transition, is_over
+from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
 from phaseflow.snapshot import compose
 from phaseflow.store.clock import Clock
@@ -165,7 +165,7 @@ class Feed:
                 except EngineStopped:
                     return  # the database was closed before its turn to read had come
                 yield status
-                if is_over(status) or self._closed:
+                if status.is_over or self._closed:
                     return
                 await self._next_status(kb_id, hint, revision, counts=counts)
         finally:

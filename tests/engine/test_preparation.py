@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from phaseflow import FolderSource, PhaseFlow, Reader
-from phaseflow.domain.status import JobStatusResponse, is_idle
+from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.flow.job import Job
 from phaseflow.supervisor import preparation
@@ -94,7 +94,7 @@ async def test_a_job_that_resumes_is_not_idle_while_its_index_hangs(database: Pa
     async with engine(database, index=index) as flow:
         await flow.resume("kb")
         status = await waits_on(await flow.job("kb"), WaitingOn.INDEX)
-        assert (status.status, is_idle(status)) == ("paused", False)
+        assert (status.status, status.is_idle) == ("paused", False)
         index.may_open.set()
 
 

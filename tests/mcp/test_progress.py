@@ -11,6 +11,7 @@ pytest.importorskip("mcp", reason="needs the development group: mcp")
 
 from mcp.shared.exceptions import MCPError
 
+from phaseflow.domain.status import JobStatusResponse
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import AllowedRoots
 from phaseflow.mcp import following
@@ -88,7 +89,7 @@ async def test_a_job_that_pauses_is_not_waited_for(service: Service, tmp_path: P
 
 async def test_the_wait_is_bounded(service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(following, "FOLLOWED_S", 0.5)
-    monkeypatch.setattr(following, "is_idle", lambda _: False)
+    monkeypatch.setattr(JobStatusResponse, "is_idle", False)
     async with agent(service.url) as session:
         given = {"kb_id": "waf", "source": source(tmp_path), "hold": ["loading"]}
         watch = Stopwatch()
@@ -113,7 +114,7 @@ async def test_without_the_question_the_answer_comes_at_once(service: Service, t
 async def test_the_service_ends_at_once_though_a_job_is_followed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(following, "is_idle", lambda _: False)
+    monkeypatch.setattr(JobStatusResponse, "is_idle", False)
     documents(tmp_path / "docs")
     heard = anyio.Event()
 

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 
 from phaseflow import BudgetPolicy, GuardPolicy, JobPhase, JobStatus, PhaseFlow, Policies, RetryPolicy
 from phaseflow.domain.errors import JobConflict, JobNotFound, KnowledgeBaseNotFound
-from phaseflow.domain.status import JobStatusResponse, is_idle
+from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import Action
 from phaseflow.flow import control
 from phaseflow.supervisor import supervisor
@@ -157,7 +157,7 @@ class Engine(RuleBasedStateMachine):
     def _is_quiet(self) -> bool:
         """The job says that it is paused and will not go on by itself."""
         status = self.status()
-        return status is not None and status.status is JobStatus.PAUSED and is_idle(status)
+        return status is not None and status.status is JobStatus.PAUSED and status.is_idle
 
     def call(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Ask the engine; it answers in time, whatever happens."""

@@ -9,7 +9,6 @@ import pytest
 from phaseflow import JobPhase, JobStatus, PhaseFlow, PhaseStatus, RateLimited
 from phaseflow.actors import requests
 from phaseflow.domain.policy import LONGEST_WAIT_S
-from phaseflow.domain.status import is_idle
 from phaseflow.domain.vocabulary import WaitingOn
 from phaseflow.store import failpoints
 from phaseflow.store.states import DocumentState
@@ -27,7 +26,7 @@ RUNNING = "SELECT 1 FROM ingestion_phase_status WHERE status = 'running'"
 async def says_paused(flow: PhaseFlow) -> bool:
     """The job says that it is paused and waits for its user alone."""
     status = await flow.status("kb")
-    return status.status is JobStatus.PAUSED and is_idle(status)
+    return status.status is JobStatus.PAUSED and status.is_idle
 
 
 async def test_what_a_guard_holds_while_a_pause_is_written_is_part_of_that_pause(

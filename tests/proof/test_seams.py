@@ -12,7 +12,6 @@ from phaseflow.actors.gate import Gate
 from phaseflow.actors.handoff import Handoff
 from phaseflow.components.protocols import Loader
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
-from phaseflow.domain.status import is_idle
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.progress import Attempt
@@ -321,7 +320,7 @@ async def until_settled(flow: PhaseFlow) -> None:
     with fail_soon(10):
         while True:
             async for status in (await flow.job("kb")).watch():
-                if is_idle(status) and status.status in {JobStatus.PAUSED, JobStatus.COMPLETED}:
+                if status.is_idle and status.status in {JobStatus.PAUSED, JobStatus.COMPLETED}:
                     return
 
 

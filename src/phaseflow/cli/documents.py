@@ -153,7 +153,7 @@ async def retry_here(place: Place, as_json: bool, kb_id: str, uri: str, allow_pr
     """Load one document anew, and wait for it."""
     async with place.reading() as reader:
         await reader.document(kb_id, uri)
-    from phaseflow.domain.documents import retried
+    from phaseflow.domain.documents import DocumentRetried
 
     if place.server:
         from phaseflow.cli.remote_foreground import RemoteForeground
@@ -161,7 +161,7 @@ async def retry_here(place: Place, as_json: bool, kb_id: str, uri: str, allow_pr
         async with place.client() as client:
             known = await client.retry_document(kb_id, uri)
             status = await RemoteForeground(place, kb_id, as_json).settled(client)
-            found = retried(await client.document(kb_id, known.uri), status)
+            found = DocumentRetried.of(await client.document(kb_id, known.uri), status)
         return _retried(found, status, as_json)
     from phaseflow.flow import PhaseFlow
 
@@ -171,7 +171,7 @@ async def retry_here(place: Place, as_json: bool, kb_id: str, uri: str, allow_pr
     ) as flow:  # fmt: skip
         await flow.retry_document(kb_id, uri)
         status = await _last_status(flow, await flow.job(kb_id))
-        found = retried(await flow.document(kb_id, uri), status)
+        found = DocumentRetried.of(await flow.document(kb_id, uri), status)
     return _retried(found, status, as_json)
 
 

@@ -116,8 +116,6 @@ class RemoteForeground:
     ) -> "JobStatusResponse | None":
         import anyio
 
-        from phaseflow.domain.status import is_idle
-
         final = None
         async with anyio.create_task_group() as tasks:
             if interrupts is not None:
@@ -125,7 +123,7 @@ class RemoteForeground:
             async with aclosing(client.watch(self.kb_id)) as statuses:  # type: ignore[type-var]  # it is a generator
                 async for status in statuses:
                     screen.show(status)
-                    if is_idle(status):
+                    if status.is_idle:
                         final = status
                         break
             tasks.cancel_scope.cancel()

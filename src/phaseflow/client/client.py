@@ -28,7 +28,6 @@ from phaseflow.domain.status import (
     SearchResults,
     Transition,
     Vacuumed,
-    is_over,
 )
 from phaseflow.domain.vocabulary import Action, DocumentStatus, JobPhase, SearchMode
 from phaseflow.domain.webhooks import Webhook, WebhookEvent
@@ -251,7 +250,7 @@ class Calls(DocumentCalls):
                     continue
                 status = JobStatusResponse.model_validate_json(event.data)
                 yield status
-                if is_over(status):
+                if status.is_over:
                     return
 
     @ServiceFeed

@@ -1,6 +1,6 @@
 """A document as its users see it: one object a uri, whose status is derived from the rows that the phases move."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 from pydantic import Field
 
@@ -54,6 +54,13 @@ class DocumentRetried(DocumentInfo):
 
     message: Annotated[str | None, Field(exclude_if=lambda message: message is None)] = None
 
+    @classmethod
+    def of(cls, document: DocumentInfo, job: JobStatusResponse | None) -> Self:
+        """The answer to a retry of a document, by the newest job of its knowledge base."""
+        is_waiting = document.status is DocumentStatus.QUEUED
+        message = _WAITS_AFTER.get(job.status) if is_waiting and job is not None else None
+        return cls(**{name: getattr(document, name) for name in DocumentInfo.model_fields}, message=message)
+
 
 class DocumentsChanged(Value):
     """Documents that were taken in, in the order sent, and the newest job of their knowledge base."""
@@ -79,10 +86,3 @@ class DocumentChunk(Value):
     start: Count
     end: Count
     text: str
-
-
-def retried(document: DocumentInfo, job: JobStatusResponse | None) -> DocumentRetried:
-    """The answer to a retry of a document, by the newest job of its knowledge base."""
-    is_waiting = document.status is DocumentStatus.QUEUED
-    message = _WAITS_AFTER.get(job.status) if is_waiting and job is not None else None
-    return DocumentRetried(**{name: getattr(document, name) for name in DocumentInfo.model_fields}, message=message)

@@ -88,17 +88,17 @@ class JobStatusResponse(Value):
     completed_at: Timestamp | None
     phase_details: list[PhaseDetail]
 
+    @property
+    def is_over(self) -> bool:
+        """No phase will run again unless somebody acts. A failed job that waits for its retry is not over."""
+        return self.status.is_terminal and self.waiting_on is None
 
-def is_over(status: JobStatusResponse) -> bool:
-    """No phase will run again unless somebody acts. A failed job that waits for its retry is not over."""
-    return status.status.is_terminal and status.waiting_on is None
-
-
-def is_idle(status: JobStatusResponse) -> bool:
-    """Over, or paused until somebody acts: one that waits for a slot, or for what its run needs, goes on alone."""
-    if status.status is JobStatus.PAUSED:
-        return status.waiting_on in {None, WaitingOn.PAUSE, WaitingOn.INTERRUPTED}
-    return is_over(status)
+    @property
+    def is_idle(self) -> bool:
+        """Over, or paused until somebody acts: one that waits for a slot, or for what its run needs, goes on alone."""
+        if self.status is JobStatus.PAUSED:
+            return self.waiting_on in {None, WaitingOn.PAUSE, WaitingOn.INTERRUPTED}
+        return self.is_over
 
 
 class Transition(Value):

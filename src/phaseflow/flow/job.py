@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from phaseflow.domain.errors import EngineStopped
-from phaseflow.domain.status import JobStatusResponse, is_idle, is_over
+from phaseflow.domain.status import JobStatusResponse
 from phaseflow.feed import Feed
 
 
@@ -40,6 +40,6 @@ class Job:
 
     async def _last(self, *, until_quiet: bool) -> JobStatusResponse:
         async for status in self.feed.statuses(self.job_id, self.kb_id, counts=False):
-            if is_idle(status) if until_quiet else is_over(status):
+            if status.is_idle if until_quiet else status.is_over:
                 return status
         raise EngineStopped("the engine stopped before the job was over; the next one goes on with it")

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import anyio
 
-from phaseflow.domain.status import JobStatusResponse, is_idle
+from phaseflow.domain.status import JobStatusResponse
 from phaseflow.mcp.backend import Backend
 
 FOLLOWED_S = 20.0
@@ -46,7 +46,7 @@ class Followers:
                         if status.progress > reported:  # the protocol wants each to be more than the one before
                             reported = status.progress
                             await report(status.progress, 100.0, status.message)
-                        if is_idle(status):
+                        if status.is_idle:
                             break
         finally:
             self._waiting -= 1
