@@ -7,7 +7,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from phaseflow.cli.output import JsonLines, Lines, screen_for
+from phaseflow.cli.output import screen_for
 from phaseflow.cli.progress_bars import Bars, picture
 from phaseflow.domain.status import JobStatusResponse, as_json
 from tests.cli.statuses import job
@@ -66,22 +66,17 @@ def test_text_from_documents_is_no_markup() -> None:
     assert "[bold]x[/bold]" in _drawn(job(message="[bold]x[/bold]"))
 
 
-def test_without_a_terminal_there_are_lines_and_no_bars() -> None:
-    assert isinstance(screen_for(as_json=False), Lines)
-
-
 def test_a_terminal_gets_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert isinstance(screen_for(as_json=False), Bars)
 
 
-def test_machines_get_json_also_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert isinstance(screen_for(as_json=True), JsonLines)
-
-
-def test_json_is_one_status_per_line_on_stdout_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    with JsonLines() as screen:
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_json_is_one_status_per_line_on_stdout_and_nothing_else(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    with screen_for(as_json=True) as screen:
         screen.show(job())
         screen.show(_BUSY)
         screen.show(_BUSY)
@@ -90,8 +85,8 @@ def test_json_is_one_status_per_line_on_stdout_and_nothing_else(capsys: pytest.C
     assert [json.loads(line) for line in captured.out.splitlines()] == [as_json(job()), as_json(_BUSY)]
 
 
-def test_lines_go_to_stderr_once_a_transition(capsys: pytest.CaptureFixture[str]) -> None:
-    with Lines() as screen:
+def test_without_a_terminal_lines_go_to_stderr_once_a_transition(capsys: pytest.CaptureFixture[str]) -> None:
+    with screen_for(as_json=False) as screen:
         screen.show(_BUSY)
         screen.show(_BUSY)
     captured = capsys.readouterr()

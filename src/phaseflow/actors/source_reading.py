@@ -38,21 +38,21 @@ LATE_BY_DEPTH_S = 10.0
 """The same where the depth is limited. What was read meanwhile, and then turns out to lie nearer, is read again."""
 
 
-class Lists(Protocol):
+class _Lists(Protocol):
     """What the sources of a job have."""
 
     def store(self, tx: Transaction, reader: "SourceReader", found: Sequence[Entry], *, is_last: bool) -> None: ...
     async def let_in(self, reader: "SourceReader") -> None: ...
 
 
-class Loading(Protocol):
+class _Loading(Protocol):
     """The phase that a reader works for."""
 
     context: RunContext
     gate: Gate
 
     @property
-    def lists(self) -> Lists: ...
+    def lists(self) -> _Lists: ...
     @property
     def rounds(self) -> int: ...
     def hold(self, reason: str) -> None: ...
@@ -65,7 +65,7 @@ class Loading(Protocol):
 class SourceReader:
     """One source of a job. ``error`` is why nothing more of it can be read."""
 
-    def __init__(self, loading: Loading, name: str, loader: Loader, error: Exception | None = None) -> None:
+    def __init__(self, loading: _Loading, name: str, loader: Loader, error: Exception | None = None) -> None:
         self.name = name
         self.error = error
         self.is_done = False

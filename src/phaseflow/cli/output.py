@@ -22,12 +22,12 @@ class Screen(AbstractContextManager["Screen"], Protocol):
 def screen_for(as_json: bool) -> Screen:
     """The screen that fits: JSON lines on stdout when asked for, bars on a terminal, else a line per transition."""
     if as_json:
-        return JsonLines()
+        return _JsonLines()
     if sys.stderr.isatty():
         from phaseflow.cli.progress_bars import Bars
 
         return Bars()
-    return Lines()
+    return _Lines()
 
 
 class _Plain:
@@ -40,7 +40,7 @@ class _Plain:
         return None
 
 
-class Lines(_Plain):
+class _Lines(_Plain):
     """One line on stderr for each transition of a phase."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Silence(_Plain):
         """Leave it."""
 
 
-class JsonLines(_Plain):
+class _JsonLines(_Plain):
     """One status per line on stdout, none twice in a row. Progress that nobody reads is left out; the end never is."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ NAME = "phaseflow"
 _CONTEXT = "structlog.contextvars"
 
 
-class Logger:
+class _Logger:
     """Events with key-value pairs on a standard logger, as one of structlog's takes them.
 
     Not structlog itself: with what it brings along it takes 0.1 s to import, of each process that opens a database.
@@ -50,7 +50,7 @@ class Logger:
             self._standard.log(level, event, exc_info=exc_info, extra=extra, stacklevel=3)
 
 
-def get_logger(**bound: object) -> Logger:
+def get_logger(**bound: object) -> _Logger:
     """A logger on the standard logger ``phaseflow``, with these values bound.
 
     Silent until the host adds a handler. Key-value pairs arrive as attributes of the log record.
@@ -58,10 +58,10 @@ def get_logger(**bound: object) -> Logger:
     standard = logging.getLogger(NAME)
     if not standard.handlers:
         standard.addHandler(logging.NullHandler())
-    return Logger(standard, bound)
+    return _Logger(standard, bound)
 
 
-def log_failure(logger: Logger, event: str, error: BaseException, **more: object) -> None:
+def log_failure(logger: _Logger, event: str, error: BaseException, **more: object) -> None:
     """Log what made something fail. An error of ours is expected: its message says all, and the status has it too, so
     it is an event among others. Any other is a fault of a program and comes with its traceback; so do all in detail.
     """

@@ -51,15 +51,6 @@ def check_metadata(metadata: Mapping[str, Any], field: str = "metadata") -> dict
     return kept
 
 
-def as_metadata(field: str, text: str | bytes) -> dict[str, _MetadataValue]:
-    """Metadata from JSON. Raises InvalidRequest, naming the field."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        raise InvalidRequest(field, "is not JSON; send an object of names and values") from None
-    return check_metadata(value, field)
-
-
 def _fault_of_key(key: object) -> str | None:
     if not isinstance(key, str) or not key.strip() or len(key) > _LONGEST_KEY:
         return f"the name {key!r:.100} must be a string of 1 to {_LONGEST_KEY} characters"

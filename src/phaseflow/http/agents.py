@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from phaseflow.domain.errors import MissingExtra
 from phaseflow.http.app_state import AppState
 from phaseflow.http.endpoint import received
-from phaseflow.http.ingestion import check_room_for
+from phaseflow.http.ingestion import check_room
 from phaseflow.http.middleware.access_log import KEY, LoggedRequest
 from phaseflow.http.problems import HttpError, NotReady
 from phaseflow.mcp.backend import FlowBackend
@@ -77,7 +77,7 @@ class _Agents:
     def _make(self) -> "_Managers":
         state = self._state
         try:
-            server = make_server(FlowBackend(state.flow, lambda kb_id: check_room_for(state, kb_id)))
+            server = make_server(FlowBackend(state.flow, lambda kb_id: check_room(state, kb_id)))
         except MissingExtra as error:
             raise _ExtraMissing(str(error)) from error
         from mcp.server.transport_security import TransportSecuritySettings

@@ -86,7 +86,7 @@ class _KbChange(Conditional, KbPath):
 
 
 async def _put_kb(call: RequestContext[_KbChange, _KnowledgeBaseBody]) -> JsonResult:
-    await check_room(call)
+    await check_room(call.state, call.at.kb_id)
     at, body = call.at, call.body
     kb = await call.state.flow.put_kb(
         at.kb_id, body.source, body.settings, sources=body.sources,
@@ -117,7 +117,7 @@ class _StartBody(Body):
 
 async def _start(call: RequestContext[KbPath, _StartBody | None]) -> JsonResult:
     body = call.body or _StartBody()
-    await check_room(call)
+    await check_room(call.state, call.at.kb_id)
     job = await call.state.flow.start(
         call.at.kb_id,
         body.source,
@@ -203,13 +203,8 @@ async def _act(call: RequestContext[KbPath, None], action: Action) -> JsonResult
     return JsonResult(answered, 202 if changed else 200)
 
 
-async def check_room(call: RequestContext[KbPath, Any], *, makes_job: bool = True) -> None:
+async def check_room(state: AppState, kb_id: str, *, makes_job: bool = True) -> None:
     """Raise LimitReached when this server takes no more jobs, or no new knowledge base."""
-    await check_room_for(call.state, call.at.kb_id, makes_job=makes_job)
-
-
-async def check_room_for(state: AppState, kb_id: str, *, makes_job: bool = True) -> None:
-    """The same for a knowledge base that does not stand in the path."""
     flow, limits = state.flow, state.limits
     kbs, open_jobs = await flow.load()
     if makes_job and open_jobs >= limits.open_jobs:

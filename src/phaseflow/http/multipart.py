@@ -1,13 +1,21 @@
 """A body of ``multipart/form-data`` as files, piece by piece."""
 
 import json
+from typing import Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from phaseflow.components.upload_batch import UploadBatch
 from phaseflow.domain.errors import InvalidRequest
-from phaseflow.domain.new_document import LONGEST_ORIGIN, LONGEST_URI, MOST_BYTES, as_metadata, check_origin, check_uri
+from phaseflow.domain.new_document import (
+    LONGEST_ORIGIN,
+    LONGEST_URI,
+    MOST_BYTES,
+    check_metadata,
+    check_origin,
+    check_uri,
+)
 from phaseflow.http.endpoint import MULTIPART
 from phaseflow.http.problems import UnsupportedMediaType
 
@@ -123,7 +131,7 @@ class FileParts:
         field, value = self._value
         self._value = None
         if field == _METADATA:
-            self._batch.metadata = json.dumps(as_metadata(_METADATA, bytes(value)))
+            self._batch.metadata = json.dumps(_as_metadata(_METADATA, bytes(value)))
         elif field == URI and self._uri is not None:
             raise InvalidRequest(URI, "a file has two of them; send one before each file")
         elif field == URI:
@@ -133,6 +141,15 @@ class FileParts:
 
     def _end(self) -> None:
         self._is_whole = True
+
+
+def _as_metadata(field: str, text: str | bytes) -> dict[str, Any]:
+    """Metadata from JSON. Raises InvalidRequest, naming the field."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(field, "is not JSON; send an object of names and values") from None
+    return check_metadata(value, field)
 
 
 def _file_name(raw: bytes) -> str:

@@ -10,7 +10,7 @@ from phaseflow.domain.phase import LARGEST_COUNT
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.http.endpoint import Endpoint, JsonResult, Parameters, RequestContext
-from phaseflow.http.ingestion import JOB, check_room_for
+from phaseflow.http.ingestion import JOB, check_room
 from phaseflow.http.problems import LimitReached
 from phaseflow.http.requests import Body, JobId, JobPath, KbId
 
@@ -38,7 +38,7 @@ class _JobBody(Body):
 
 async def _create_job(call: RequestContext[Parameters, _JobBody]) -> JsonResult:
     body = call.body
-    await check_room_for(call.state, body.kb_id)
+    await check_room(call.state, body.kb_id)
     lease = Lease(body.lease_s, body.can_retry)
     return JsonResult(await call.state.flow.tracker.initialize_phases(body.job_id, body.kb_id, lease=lease), 201)
 

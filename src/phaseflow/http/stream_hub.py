@@ -45,7 +45,7 @@ def progress_s(clients: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class _Cursor:
     """What a client has: transitions up to number ``seq``, statuses up to number ``stamp`` (ours, not in the log)."""
 
     seq: int
@@ -53,11 +53,11 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class EventBlock:
+class _EventBlock:
     """Events as they go over the wire, and the cursor of whoever has them."""
 
     data: bytes
-    cursor: Cursor
+    cursor: _Cursor
 
 
 @dataclass(slots=True, eq=False)
@@ -86,7 +86,7 @@ class StreamHub:
         self._polled_until = 0.0
         self._watermark = 0
         self._changed = anyio.Event()
-        self._blocks: dict[tuple[str | None, Cursor], EventBlock | None] = {}
+        self._blocks: dict[tuple[str | None, _Cursor], _EventBlock | None] = {}
         self._blocks_of: tuple[Any, ...] = ()
         self._encoded: OrderedDict[int, bytes] = OrderedDict()
         self._streams: set[Subscriber] = set()
@@ -150,18 +150,18 @@ class StreamHub:
         if not self._streams:
             self._stop_pump()
 
-    async def begin(self, last_event_id: EventId | None) -> tuple[bytes, Cursor]:
+    async def begin(self, last_event_id: EventId | None) -> tuple[bytes, _Cursor]:
         """Where a client stands with the last id that it has, and what it is told first.
 
         An id that is not in the log any more, or is one of another database, is answered with ``reset``.
         """
-        now = Cursor(self._watermark, 0)
+        now = _Cursor(self._watermark, 0)
         if last_event_id is None:
             return b"", now
         oldest = await self._feed.oldest()
         seq = last_event_id.seq
         if last_event_id.log in {None, self._feed.log_id} and (seq == 0 or oldest - 1 <= seq <= self._feed.last_seq):
-            return b"", Cursor(seq, 0)
+            return b"", _Cursor(seq, 0)
         return b'id: %d\nevent: reset\ndata: {"oldest": %d}\n\n' % (now.seq, oldest), now
 
     def with_log(self, events: bytes) -> bytes:
@@ -176,7 +176,7 @@ class StreamHub:
         """Nothing more will be told: the server stops, or the knowledge base has been deleted."""
         return self.closed or self._feed.closed or (kb_id is not None and self._cache.is_gone(kb_id))
 
-    async def after(self, cursor: Cursor, kb_id: str | None) -> EventBlock | None:
+    async def after(self, cursor: _Cursor, kb_id: str | None) -> _EventBlock | None:
         """What follows a cursor: transitions in order, at most a page, then the statuses once none is missing."""
         # Most streams stand at the same cursor, so a block is made once and sent to all of them. It says what there was
         # when it was begun; one that took so long that there is more by now is sent, but not kept.
@@ -195,7 +195,7 @@ class StreamHub:
     def _feed(self) -> Feed:
         return self._flow.tracker.feed
 
-    async def _block(self, cursor: Cursor, kb_id: str | None) -> EventBlock | None:
+    async def _block(self, cursor: _Cursor, kb_id: str | None) -> _EventBlock | None:
         last, seq, parts = self._feed.last_seq, cursor.seq, list[bytes]()
         if seq < last:
             page = await self._feed.since(seq, kb_id)
@@ -208,8 +208,8 @@ class StreamHub:
         if seq >= self._watermark:
             parts += [b"id: %d\n%b" % (seq, event) for event in self._cache.since(stamp, kb_id)]
             stamp = self._cache.stamp
-        reached = Cursor(seq, stamp)
-        return None if reached == cursor else EventBlock(b"".join(parts), reached)
+        reached = _Cursor(seq, stamp)
+        return None if reached == cursor else _EventBlock(b"".join(parts), reached)
 
     def _encode(self, transition: Transition) -> bytes:
         event = self._encoded.get(transition.seq)

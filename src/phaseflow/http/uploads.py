@@ -9,7 +9,7 @@ import anyio.to_thread
 from pydantic import Field
 from starlette.requests import ClientDisconnect, Request
 
-from phaseflow.domain.documents import DocumentInfo, DocumentRetried, DocumentsChanged, retried
+from phaseflow.domain.documents import DocumentInfo, DocumentRetried, DocumentsChanged
 from phaseflow.domain.errors import (
     DocumentNotFound,
     HeldBySource,
@@ -36,7 +36,7 @@ async def _add_documents(call: RequestContext[KbPath, None]) -> JsonResult:
         return await _add_texts(call)
     kb_id, flow = call.at.kb_id, call.state.flow
     boundary = boundary_of(content_type)
-    await check_room(call, makes_job=False)
+    await check_room(call.state, call.at.kb_id, makes_job=False)
     with call.state.seats.uploading() as until_stopped:
         async with flow.receiving(kb_id) as batch:
             with until_stopped:
@@ -56,7 +56,7 @@ async def _add_texts(call: RequestContext[KbPath, None]) -> JsonResult:
     limit = call.state.limits.body_bytes
     if int(call.request.headers.get("content-length") or 0) > limit:
         raise BodyTooLarge(f"texts of more than {limit:,} bytes; send them in several requests, or as files")
-    await check_room(call, makes_job=False)
+    await check_room(call.state, call.at.kb_id, makes_job=False)
     raw = await received(call.state, call.request, limit)
     body = await anyio.to_thread.run_sync(checked, _NewDocumentsBody, raw)
     return await _answered(call, await call.state.flow.add(call.at.kb_id, body.documents))
@@ -92,7 +92,7 @@ def _deleted(job: JobStatusResponse | None) -> JsonResult:
 async def _retry_document(call: RequestContext[DocumentPath, None]) -> JsonResult:
     flow, kb_id = call.state.flow, call.at.kb_id
     document = await flow.document(kb_id, await flow.retry_document(kb_id, call.at.document_id))
-    return JsonResult(retried(document, await flow.newest_status(kb_id)), 202)
+    return JsonResult(DocumentRetried.of(document, await flow.newest_status(kb_id)), 202)
 
 
 async def _skip_document(call: RequestContext[DocumentPath, None]) -> JsonResult:

@@ -30,7 +30,7 @@ class Changed:
     logged: tuple[Transition, ...] = ()
 
 
-class StateWatch:
+class _StateWatch:
     """What has become of one job since somebody began to watch it: its state after each commit, without a look at the
     database for each batch that is stored meanwhile."""
 
@@ -65,7 +65,7 @@ class StateHub:
         """Set, and replaced, when a lease was given or changed."""
         self.then: Callable[[Changed], None] = lambda _: None
         """Who else is told of each change: the scheduler."""
-        self._watches: dict[StateWatch, str] = {}
+        self._watches: dict[_StateWatch, str] = {}
 
     @classmethod
     async def attach(cls, database: Database) -> Self:
@@ -80,9 +80,9 @@ class StateHub:
         return await self.database.read(lambda tx: Jobs(tx).record(job_id), one_statement=True)
 
     @contextmanager
-    def watching(self, job_id: str) -> Iterator[StateWatch]:
+    def watching(self, job_id: str) -> Iterator[_StateWatch]:
         """Watch a job for the length of the block."""
-        watch = StateWatch()
+        watch = _StateWatch()
         self._watches[watch] = job_id
         try:
             yield watch

@@ -15,9 +15,9 @@ from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.flow import PhaseFlow
 from phaseflow.flow.on_newest import on_newest
 from phaseflow.http.app_state import AppState
-from phaseflow.http.ingestion import check_room_for
+from phaseflow.http.ingestion import check_room
 from phaseflow.http.openai.errors import NotOffered
-from phaseflow.http.openai.requests import CHARACTERS_A_TOKEN, Auto, Static, StoreFileBody
+from phaseflow.http.openai.requests import CHARACTERS_A_TOKEN, Auto, StoreFileBody
 from phaseflow.store.kept_files import KeptFile
 
 TOGETHER = 50
@@ -37,7 +37,7 @@ async def add_files(state: AppState, kb_id: str, files: Sequence[StoreFileBody])
         None if file.attributes is None else json.dumps(check_metadata(file.attributes, "attributes")) for file in files
     ]
     await on_newest(lambda: flow.kb(kb_id), lambda kb: _apply_chunking(flow, kb, files))
-    await check_room_for(state, kb_id, makes_job=False)
+    await check_room(state, kb_id, makes_job=False)
     uris = [f"{file.id}/{file.name}" for file in kept]
     # Looked up before they are pushed: a push of the same loads nothing again, but who adds a file that has failed, or
     # was cancelled, wants just that.
@@ -65,15 +65,6 @@ def in_groups(uris: Sequence[str]) -> Iterator[Sequence[str]]:
     return (uris[first : first + TOGETHER] for first in range(0, len(uris), TOGETHER))
 
 
-def sizes_of(strategy: Static) -> dict[str, int]:
-    """The settings that stand for sizes in tokens."""
-    sizes = strategy.static
-    return {
-        "chunk_size": sizes.max_chunk_size_tokens * CHARACTERS_A_TOKEN,
-        "chunk_overlap": sizes.chunk_overlap_tokens * CHARACTERS_A_TOKEN,
-    }
-
-
 def chunking_of(settings: Settings) -> dict[str, Any]:
     """The settings as the protocol has them."""
     sizes = {
@@ -86,7 +77,7 @@ def chunking_of(settings: Settings) -> dict[str, Any]:
 async def _apply_chunking(flow: PhaseFlow, kb: KnowledgeBase, files: Sequence[StoreFileBody]) -> None:
     """One strategy holds for a whole knowledge base. One that is empty takes that of its first files."""
     wanted = {file.chunking_strategy for file in files if not isinstance(file.chunking_strategy, Auto | None)}
-    different = [each for each in wanted if any(getattr(kb.settings, name) != n for name, n in sizes_of(each).items())]
+    different = [each for each in wanted if any(getattr(kb.settings, name) != n for name, n in each.sizes.items())]
     if not different:
         return
     if len(wanted) > 1 or any(kb.counts.model_dump().values()):
@@ -96,5 +87,5 @@ async def _apply_chunking(flow: PhaseFlow, kb: KnowledgeBase, files: Sequence[St
             f" {has['max_chunk_size_tokens']} tokens with an overlap of {has['chunk_overlap_tokens']}; leave it out,"
             " or create another vector store with this strategy"
         )
-    settings = Settings.model_validate(kb.settings.model_dump() | sizes_of(different[0]))
+    settings = Settings.model_validate(kb.settings.model_dump() | different[0].sizes)
     await flow.put_kb(kb.kb_id, settings=settings, if_match=kb.etag)

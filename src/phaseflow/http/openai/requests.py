@@ -84,6 +84,14 @@ class Static(Body):
     type: Literal["static"]
     static: _StaticSizes
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The settings that stand for its sizes."""
+        return {
+            "chunk_size": self.static.max_chunk_size_tokens * CHARACTERS_A_TOKEN,
+            "chunk_overlap": self.static.chunk_overlap_tokens * CHARACTERS_A_TOKEN,
+        }
+
 
 Chunking = Annotated[Auto | Static, Field(discriminator="type")]
 Name = Annotated[str, Field(max_length=1000)]

@@ -12,8 +12,8 @@ from phaseflow.domain.errors import JobConflict, JobNotFound
 from phaseflow.domain.settings import Settings, UploadSource
 from phaseflow.domain.status import KnowledgeBase
 from phaseflow.http.endpoint import Endpoint, JsonResult, RequestContext
-from phaseflow.http.ingestion import check_room_for
-from phaseflow.http.openai.adding import add_files, sizes_of
+from phaseflow.http.ingestion import check_room
+from phaseflow.http.openai.adding import add_files
 from phaseflow.http.openai.objects import Deleted, FileCounts, Listed, seconds
 from phaseflow.http.openai.requests import (
     Body,
@@ -89,10 +89,10 @@ async def _create_store(call: RequestContext[Any, _StoreBody | None]) -> JsonRes
     for file_id in body.file_ids:
         await flow.files.get(file_id)
     kb_id = f"vs_{secrets.token_hex(12)}"
-    await check_room_for(call.state, kb_id, makes_job=False)
+    await check_room(call.state, kb_id, makes_job=False)
     chosen: Settings | None = None
     if isinstance(body.chunking_strategy, Static):
-        chosen = Settings.model_validate(flow.settings.model_dump() | sizes_of(body.chunking_strategy))
+        chosen = Settings.model_validate(flow.settings.model_dump() | body.chunking_strategy.sizes)
     await flow.put_kb(kb_id, UploadSource(), chosen)
     note = _Note(
         name=body.name or "", description=body.description, metadata=body.metadata or {},
