@@ -4,9 +4,13 @@ import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from math import isinf
 from pathlib import Path
 
 import anyio
+import pytest
+
+from phaseflow.actors.gate import Gate
 
 
 def vector_of(text: str) -> list[float]:
@@ -84,3 +88,19 @@ def write_folder(folder: Path, count: int, words: int = 150) -> Path:
         body = " ".join(f"word{number}x{word}" for word in range(words))
         (folder / f"doc{number:03}.md").write_text(f"# Document {number}\n\n{body}\n", encoding="utf-8")
     return folder
+
+
+def note_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long phases wait before an open gate, in seconds, in their order; they go on at once."""
+    waits: list[float] = []
+    sleep = Gate.sleep
+
+    async def note(gate: Gate, seconds: float) -> None:
+        if isinf(seconds):
+            await sleep(gate, seconds)  # until it is closed
+        else:
+            waits.append(seconds)
+            await anyio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(Gate, "sleep", note)
+    return waits

@@ -3,17 +3,14 @@
 import random
 from collections import deque
 from collections.abc import Sequence
-from math import isinf
 from pathlib import Path
 
-import anyio
 import pytest
 
 from phaseflow.actors import index_delivery, indexing
-from phaseflow.actors.gate import Gate
 from phaseflow.components.indexes import IndexDocument
 from phaseflow.domain.errors import IndexUnavailable, RateLimited
-from tests.engine.components import CountingEmbedder
+from tests.engine.components import CountingEmbedder, note_waits
 from tests.indexes.file_index import FileIndex
 from tests.indexes.test_engine import Place, run
 
@@ -21,15 +18,6 @@ from tests.indexes.test_engine import Place, run
 async def test_what_waits_for_an_index_waits_longer_each_time_and_as_long_as_it_is_asked_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits: list[float] = []
-    sleep = Gate.sleep
-
-    async def note(gate: Gate, seconds: float) -> None:
-        if isinf(seconds):
-            await sleep(gate, seconds)
-        waits.append(seconds)
-        await anyio.lowlevel.checkpoint()
-
     errors: deque[Exception] = deque([IndexUnavailable("it is down") for _ in range(7)])
     errors += [RateLimited("later", retry_after_s=30.0), RateLimited("later", retry_after_s=0.5)]
 
@@ -37,7 +25,7 @@ async def test_what_waits_for_an_index_waits_longer_each_time_and_as_long_as_it_
         if errors:
             raise errors.popleft()
 
-    monkeypatch.setattr(Gate, "sleep", note)
+    waits = note_waits(monkeypatch)
     monkeypatch.setattr(random, "random", lambda: 0.5)
     place = Place("file", tmp_path, {"index": FileIndex(tmp_path / "index.db", fail)}, {}, CountingEmbedder())
     place.write("a")

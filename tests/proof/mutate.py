@@ -68,7 +68,7 @@ NEAR = {
         "tests/engine/test_reading_window.py", "tests/engine/test_carried_over.py", "tests/indexes/test_engine.py",
         "tests/indexes/test_delivery.py", "tests/indexes/test_losses.py", "tests/indexes/test_keeper.py",
         "tests/indexes/test_faults.py",
-        "tests/engine/test_bounded_transactions.py",
+        "tests/engine/test_bounded_transactions.py", "tests/engine/test_waits.py",
     ],
     "supervisor": [
         "tests/engine/test_moves.py", "tests/engine/test_control.py", "tests/engine/test_upkeep.py",

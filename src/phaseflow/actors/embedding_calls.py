@@ -165,7 +165,8 @@ class EmbeddingCalls:
         if most_s is None or (since_s < most_s and asked_s <= LONGEST_WAIT_S):
             return
         self._limited_since = None
-        why = f"for {since_s:.0f} s" if since_s >= most_s else f"and asks to wait for {asked_s / 3600:.0f} hours"
+        hours = counted(round(asked_s / 3600), "hour")
+        why = f"for {since_s:.0f} s" if since_s >= most_s else f"and asks to wait for {hours}"
         self._hold(
             f"the embedding server answers only with rate limits {why} ({text_of(error)});"
             " resume when it has room again"

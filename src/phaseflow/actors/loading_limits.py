@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import anyio
 
+from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import RateLimited
 from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.policy import LONGEST_WAIT_S
@@ -74,6 +75,7 @@ class LoadingLimits:
             or (since_s < self._most_s + waited_out_s and asked_s <= LONGEST_WAIT_S)
         ):
             return None
-        why = f"and asks to wait for {asked_s / 3600:.0f} hours" if asked_s > LONGEST_WAIT_S else f"for {since_s:.0f} s"
+        hours = counted(round(asked_s / 3600), "hour")
+        why = f"and asks to wait for {hours}" if asked_s > LONGEST_WAIT_S else f"for {since_s:.0f} s"
         self.forget()
         return f"the source answers only with rate limits {why} ({text_of(error)}); resume when it has room again"
