@@ -17,7 +17,7 @@ class BackgroundTask(Generic[T]):
 
     The task belongs to no scope of its host: a host that is cancelled leaves the block, which asks ``main`` to stop in
     its own way and waits for it, instead of being torn down in the middle of a write. An error of ``main`` is raised at
-    the start or the end of the block; one of a group is taken out of it.
+    the start or the end of the block; one of a group is taken out of it. Ctrl-C is not: it has ended the loop.
     """
 
     def __init__(self, main: Callable[[Callable[[T], None], anyio.Event], Awaitable[None]]) -> None:
@@ -57,7 +57,11 @@ class BackgroundTask(Generic[T]):
             if not started.done():
                 started.set_exception(cause if isinstance(cause, Exception) else EngineStopped("could not start"))
                 return
-            raise cause from None
+            # These two end the loop out of whatever task raises them. Once more, that would be in the middle of what
+            # asyncio.run does after the first time, to let all tasks end: files would stay open, the process hang.
+            if not isinstance(cause, KeyboardInterrupt | SystemExit):
+                raise cause from None
+            return
         if not started.done():
             started.set_exception(EngineStopped("ended before it had started"))
 

@@ -30,8 +30,11 @@ class LoopAnswer(Generic[T]):
         error: BaseException | None = None
         try:
             result = call()
-        except StopIteration as stop:  # a future does not take it
-            error = RuntimeError("the call raised StopIteration")
+        except (
+            StopIteration,
+            GeneratorExit,
+        ) as stop:  # a future takes no StopIteration; GeneratorExit closes who awaits
+            error = RuntimeError(f"the call raised {type(stop).__name__}")
             error.__cause__ = stop
         except BaseException as caught:  # noqa: BLE001  handed to the one who awaits, like a result
             error = caught

@@ -16,7 +16,12 @@ from phaseflow.domain.errors import ComponentError
 from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
-RAISED = [asyncio.CancelledError, SystemExit, GeneratorExit]
+
+class Panic(BaseException):
+    """As the panics of libraries in Rust: no Exception."""
+
+
+RAISED = [asyncio.CancelledError, SystemExit, GeneratorExit, Panic]
 
 
 class Vectors:
@@ -238,3 +243,53 @@ async def test_a_task_that_somebody_cancelled_is_a_failure_of_who_waits_for_it()
 
     with pytest.raises(ComponentError, match="it raised CancelledError"):
         await contained(component(), "it")
+
+
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit, Panic])
+async def test_a_plain_embedder_that_ends_itself_rejects_the_text(
+    tmp_path: Path, source: FolderSource, error: type[BaseException]
+) -> None:
+    class Plain(Vectors):
+        def embed_documents(self, texts: Sequence[str]) -> Any:
+            if any("worse" in text for text in texts):
+                raise error
+            return [[1.0, 0.0] for _ in texts]
+
+    (Path(source.path) / "b.md").write_text("# B\n\nIt is worse.\n")
+    async with PhaseFlow(tmp_path / "kb.db", embedder=Plain(None)) as flow:
+        assert (await ended(flow, source)).status == "completed"
+        assert [one.uri for one in (await flow.failures("kb")).items] == ["b.md"]
+
+
+async def test_a_group_that_ends_more_than_itself_is_a_failure_and_one_with_ctrl_c_is_not() -> None:
+    async def component(error: type[BaseException]) -> None:
+        raise BaseExceptionGroup("of a task group", [ValueError("wrong"), error()])
+
+    with pytest.raises(ComponentError, match="it raised BaseExceptionGroup: of a task group"):
+        await contained(component(SystemExit), "it")
+    with pytest.raises(BaseExceptionGroup):
+        await contained(component(KeyboardInterrupt), "it")
+
+
+class Unlistable(Listing):
+    """A loader that fails before its first page, or after its last."""
+
+    def list(self) -> Any:
+        if self.at_list:
+            raise self.error
+        return self.pages()
+
+    async def pages(self) -> AsyncIterator[Any]:
+        try:
+            yield [Entry("a")]
+            yield [Entry("b")]
+        finally:
+            raise self.error
+
+
+@pytest.mark.parametrize("at_list", [True, False])
+async def test_a_list_that_ends_itself_as_it_begins_or_is_closed_fails_the_job(tmp_path: Path, at_list: bool) -> None:
+    loader = Unlistable(Panic, at_list=at_list)
+    async with PhaseFlow(tmp_path / "kb.db", loader=loader, embedder=Vectors(None)) as flow:
+        final = await ended(flow, None)
+    assert (final.status, "raised Panic" in str(final.error)) == ("failed", True)

@@ -161,6 +161,40 @@ async def test_ctrl_c_in_a_host_of_its_own_leaves_the_job_queued_to_go_on(folder
     assert outcome.violations(database) == []
 
 
+BROKEN_OFF = """
+import asyncio, sys
+from phaseflow import PhaseFlow
+from tests.engine.components import CountingEmbedder
+
+class Embedder(CountingEmbedder):
+    async def embed_documents(self, texts):
+        raise KeyboardInterrupt  # as a second Ctrl-C does while a component is busy
+
+async def main(database, folder):
+    async with PhaseFlow(database, embedder=Embedder()) as flow:
+        await (await flow.start("kb", folder)).wait()
+
+asyncio.run(main(sys.argv[1], sys.argv[2]))
+"""
+
+
+async def test_ctrl_c_inside_a_component_ends_the_host_and_leaves_a_job_that_goes_on(
+    folder: Path, database: Path
+) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with fail_soon(20):
+        ended = await anyio.run_process(
+            [sys.executable, "-c", BROKEN_OFF, str(database), str(folder)], env=environment, check=False
+        )
+    assert ended.returncode in {-signal.SIGINT, 130}
+    assert ended.stderr.rstrip().endswith(b"KeyboardInterrupt")
+    assert b"was never retrieved" not in ended.stderr
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        with fail_soon(10):
+            assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
+    assert outcome.violations(database) == []
+
+
 def interrupt_a_host(folder: Path, database: Path) -> int:
     """Send SIGINT to a program that embeds; its exit code. It ends within 5 seconds."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -1,6 +1,5 @@
 """The chunking actor: cuts texts into passages."""
 
-from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,6 +11,7 @@ from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import in_parts
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.chunker import spans_in_steps
+from phaseflow.components.contained import is_own_end
 from phaseflow.components.context import contexts
 from phaseflow.components.protocols import Span
 from phaseflow.domain.counting import counted
@@ -150,7 +150,9 @@ def _next_of(steps: Iterator[Sequence[Span] | None], uri: str) -> Sequence[Span]
         return next(steps)
     except DocumentError as error:
         return FailedDocument(uri, error.code, text_of(error))
-    except (Exception, CancelledError, SystemExit, GeneratorExit) as error:  # noqa: BLE001  # the document's failure
+    except BaseException as error:
+        if not (isinstance(error, Exception) or is_own_end(error)):
+            raise
         return FailedDocument(uri, "chunk_error", named(error))
 
 

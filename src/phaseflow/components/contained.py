@@ -1,8 +1,8 @@
 """What a component of a program may raise that is no exception of ours to handle: contained at the call.
 
 A component that raises ``CancelledError`` (it awaited a task that somebody cancelled) has not been cancelled by the
-engine, and one that raises ``SystemExit`` does not end it. One that cancels the task which it is called in, at once or
-later, makes that task fail.
+engine, and one that raises ``SystemExit``, or an error of its own that is no ``Exception`` (as Rust's panics are), does
+not end it. One that cancels the task which it is called in, at once or later, makes that task fail. Only Ctrl-C passes.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import TypeVar
 import anyio
 
 from phaseflow.domain.errors import ComponentError
+from phaseflow.domain.exception_text import named
 
 T = TypeVar("T")
 
@@ -32,8 +33,28 @@ async def contained(call: Awaitable[T], what: str) -> T:
         if task is None or task.cancelling() > before:
             raise
         raise ComponentError(f"{what} raised CancelledError: something that it waits for was cancelled") from error
-    except (SystemExit, GeneratorExit) as error:
-        raise ComponentError(f"{what} raised {type(error).__name__}") from error
+    except BaseException as error:
+        if not is_own_end(error):
+            raise
+        raise ComponentError(f"{what} raised {named(error)}") from error
+
+
+@contextmanager
+def contained_call(what: str) -> Iterator[None]:
+    """The same for a plain call, which nobody can cancel."""
+    try:
+        yield
+    except BaseException as error:
+        if not is_own_end(error):
+            raise
+        raise ComponentError(f"{what} raised {named(error)}") from error
+
+
+def is_own_end(error: BaseException) -> bool:
+    """It is no Exception, and would end more than the component that has raised it. Ctrl-C is to end all."""
+    if isinstance(error, BaseExceptionGroup):
+        return not isinstance(error, Exception) and error.subgroup(KeyboardInterrupt) is None
+    return not isinstance(error, Exception | KeyboardInterrupt)
 
 
 @contextmanager

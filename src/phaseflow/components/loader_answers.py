@@ -5,6 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from phaseflow.components.contained import contained, contained_call
 from phaseflow.components.protocols import Document, Entry, Known, Loader, Skipped, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 from phaseflow.domain.new_document import BUILT_IN, check_metadata
@@ -28,7 +29,8 @@ _FIELDS: Mapping[type, Mapping[str, tuple[type, ...]]] = {
 @asynccontextmanager
 async def pages_of(loader: Loader) -> AsyncIterator[AsyncIterator[Sequence[Entry]]]:
     """The pages that a loader lists, for the length of the block. Raises ComponentUnavailable where it lists none."""
-    given: Any = loader.list()
+    with contained_call("the loader"):
+        given: Any = loader.list()
     if inspect.iscoroutine(given):
         given.close()
     if not isinstance(given, AsyncIterable):
@@ -41,7 +43,7 @@ async def pages_of(loader: Loader) -> AsyncIterator[AsyncIterator[Sequence[Entry
         yield pages
     finally:
         if (close := getattr(pages, "aclose", None)) is not None:
-            await close()
+            await contained(close(), "the loader")
 
 
 def checked_page(loader: Loader, page: Any) -> Sequence[Entry]:
