@@ -7,11 +7,10 @@ from typing import Final
 
 from phaseflow.domain.status import DocumentCounts
 from phaseflow.domain.vocabulary import DocumentStatus
-from phaseflow.store import status_candidates
 from phaseflow.store.catalogue import PUSH
 from phaseflow.store.document_status import View
 from phaseflow.store.states import IS_SEARCHABLE
-from phaseflow.store.status_candidates import KNOWN, MERGED, is_one_of
+from phaseflow.store.status_candidates import BETWEEN, KNOWN, MERGED, Candidates
 from phaseflow.store.transaction import Transaction
 
 FEW: Final = 8
@@ -24,7 +23,7 @@ def counts(tx: Transaction, seen: View) -> DocumentCounts:
     """The documents by status; their sum is the number of rows in the catalogue."""
     counted = _Counted(tx, seen)
     found = dict.fromkeys(DocumentStatus, 0)
-    for status, uris in status_candidates.by_rule(seen.rebuilds, is_cancelled=seen.is_cancelled):
+    for status, uris in Candidates(seen.rebuilds, seen.is_cancelled).by_rule():
         found[status] += counted.add(uris, may_be_unknown=status in _MAY_BE_UNKNOWN, is_rest=status in _REST)
     found[DocumentStatus.QUEUED] = counted.total - sum(found.values())
     return DocumentCounts(**found)
@@ -72,13 +71,18 @@ class _Counted:
             size = self._count(uris + known)
         if not self._sets:
             return size
-        both = f"{is_one_of(uris)} AND {is_one_of(KNOWN)}"
+        both = f"{_is_one_of(uris)} AND {_is_one_of(KNOWN)}"
         return size - self._count(" UNION ".join(self._sets), f" AS n WHERE {both}")
 
     def _count(self, uris: str, which: str = "") -> int:
         # What needs no merge is counted in its index: a row of each that is only counted takes twice the time.
         merged = MERGED if uris.count("SELECT ") > 1 or "DISTINCT" in uris else ""
         return int(self._tx.value(f"SELECT count(*), {_EVERY} FROM ({uris}{merged}){which}", *self._values))
+
+
+def _is_one_of(uris: str) -> str:
+    """SQL: whether ``n.uri`` is one of these."""
+    return f"EXISTS ({uris.replace(BETWEEN, 'uri = n.uri')})"
 
 
 def bytes_of_sources(tx: Transaction, kb_key: str, index_version: int) -> int:

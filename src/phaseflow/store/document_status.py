@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from phaseflow.domain.vocabulary import PHASES, DocumentStatus, JobPhase
-from phaseflow.store import status_candidates
 from phaseflow.store.pieces import number_of, pieces_of
 from phaseflow.store.states import IS_IN_HAND, IS_LISTED, IS_SEARCHABLE, DocumentState
+from phaseflow.store.status_candidates import HAS_NONE_QUEUED, Candidates
 from phaseflow.store.taken_out import UNWANTED
 from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Row, Transaction
@@ -121,13 +121,11 @@ class View:
 
     def _look(self, tx: Transaction, wanted: Wanted, limit: int, after: str) -> "tuple[list[DocumentInfo], str | None]":
         """A page of those in the next part of the catalogue."""
-        candidates = status_candidates.of(wanted.status, self.rebuilds, is_cancelled=self.is_cancelled)
+        candidates = Candidates(self.rebuilds, self.is_cancelled).of(wanted.status)
         is_filtered = wanted != Wanted()
         end = self._stride(tx, after) if " EXCEPT " in candidates else None
         until = b"" if end is None else end  # to SQLite, a blob comes after every text
-        if wanted.status is DocumentStatus.QUEUED and tx.value(
-            status_candidates.HAS_NONE_QUEUED, *self.scope, after, until
-        ):
+        if wanted.status is DocumentStatus.QUEUED and tx.value(HAS_NONE_QUEUED, *self.scope, after, until):
             return [], end
         rows: list[Row] = []
         for _ in range(SCANS):
