@@ -15,10 +15,10 @@ from phaseflow.actors.pending_documents import Chunk, PendingDocuments, open_chu
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.stored_vectors import stored, unit
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
-from phaseflow.store import progress, taken_out
+from phaseflow.store import taken_out
 from phaseflow.store.documents import StagedDocument, StagedDocuments
 from phaseflow.store.failures import FailedDocument
-from phaseflow.store.progress import Done, PhaseProgress
+from phaseflow.store.progress import Done, JobCounts, PhaseProgress
 from phaseflow.store.states import DocumentState
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.unused_vectors import UnusedVectors
@@ -219,7 +219,7 @@ class OrderedRelease:
             if each.vectors is not None:
                 is_small = plan.space is not None  # an index outside the database has them, too
                 vectors.add(each.hashes, stored(unit(each.vectors), small=is_small))
-        progress.count_characters(tx, plan.attempt.job_seq, sum(each.characters for each in results))
+        JobCounts(tx, plan.attempt.job_seq).add_characters(sum(each.characters for each in results))
         vectors.attach([chunk.chunk_id for chunk in done])
         at = self._context.clock.now()
         StagedDocuments(tx).move([d.id for d in ready], DocumentState.CHUNKED, DocumentState.EMBEDDED, at)

@@ -16,7 +16,6 @@ from phaseflow.domain.policy import why_not_delete
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import (
     failpoints,
-    progress,
 )
 from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.consent import Consent
@@ -25,7 +24,7 @@ from phaseflow.store.failures import Failures
 from phaseflow.store.job_sources import JobSources
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.passages import Scope, SearchablePassages
-from phaseflow.store.progress import Done
+from phaseflow.store.progress import Done, JobCounts
 from phaseflow.store.transaction import Transaction
 
 CLEAN_UP = 500
@@ -157,7 +156,7 @@ class Withdrawal:
         self._context.advance(tx, JobPhase.INDEXING, Done())
         SearchablePassages(tx, self._scope).withdraw([key for key, _, _ in gone])
         Catalogue(tx, self._scope.kb_key).forget([uri for _, uri, _ in gone])
-        progress.count_deleted(tx, self._context.plan.attempt.job_seq, len(gone))
+        JobCounts(tx, self._context.plan.attempt.job_seq).add_deleted(len(gone))
 
     async def _forget_failures(self) -> None:
         after: str | None = ""
@@ -188,7 +187,7 @@ class Withdrawal:
         self._context.advance(tx, JobPhase.INDEXING, Done())
         Catalogue(tx, self._scope.kb_key).forget(uris)
         if was_searchable:
-            progress.count_deleted(tx, self._context.plan.attempt.job_seq, len(uris))
+            JobCounts(tx, self._context.plan.attempt.job_seq).add_deleted(len(uris))
 
 
 def uncertain_sources(plan: Plan, tx: Transaction) -> list[str]:

@@ -30,7 +30,7 @@ from phaseflow.store.index_spaces import Spaces
 from phaseflow.store.jobs import Jobs
 from phaseflow.store.session import open_session
 from phaseflow.store.stop_deadline import PARTS_S, WRITES_S
-from phaseflow.store.synced import last_listing
+from phaseflow.store.synced import Listing
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.index_keeper import IndexKeeper
 from phaseflow.supervisor.own_jobs import OwnJobs, make_own_job
@@ -194,7 +194,7 @@ class Engine:
         keeper = self._parts.sync
         interval = sync.interval(watch_failed=keeper is not None and keeper.has_failed(key))
         state = SyncState() if keeper is None else keeper.state(key)
-        last = last_listing(tx, key)
+        last = Listing.last(tx, key)
         age = None if keeper is None else keeper.age(key, last)
         return state.model_copy(
             update={"next_at": due_at(None if last is None else last.at, interval, self.now(), age)}

@@ -12,7 +12,6 @@ from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.inputs import MOST_ITEMS, as_count, as_cursor_name, as_cursor_number, as_text, cursor_after
 from phaseflow.flow.kb_view import KbView
 from phaseflow.flow.readings import Readings
-from phaseflow.store import progress
 from phaseflow.store.jobs import JobRecord, Jobs
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.progress import Total
@@ -90,7 +89,7 @@ class Queries:
 
     async def totals(self) -> list[Total]:
         """The counts of each phase, over all jobs."""
-        return await self._readings.read(progress.totals)
+        return await self._readings.read(Total.of_all)
 
     async def load(self) -> tuple[int, int]:
         """(knowledge bases, jobs that are not over)."""

@@ -23,7 +23,7 @@ from phaseflow.store import schema
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.lock import is_held
 from phaseflow.store.read_pool import ReadPool, open_readers
-from phaseflow.store.synced import last_listing
+from phaseflow.store.synced import Listing
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class _File:
 
     def sync_state(self, tx: Transaction, key: str, sync: SyncSettings) -> SyncState:
         """What the rows say: a watch is known only to the process that watches."""
-        last = last_listing(tx, key)
+        last = Listing.last(tx, key)
         return SyncState(next_at=due_at(None if last is None else last.at, sync.interval(), self.now()))
 
 

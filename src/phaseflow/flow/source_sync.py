@@ -23,7 +23,7 @@ from phaseflow.domain.status import SyncState
 from phaseflow.domain.sync import SyncSettings, due_at
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
-from phaseflow.store.synced import Listing, Synced, synced
+from phaseflow.store.synced import Listing, Synced
 
 LOOK_S = 0.5
 """How often it is looked which jobs are due, and whether one that was in the way is over."""
@@ -169,7 +169,7 @@ class SourceSync:
 
     async def _look(self, tasks: TaskGroup) -> None:
         try:
-            found = await self._database.read(synced)
+            found = await self._database.read(Synced.all)
         except EngineStopped:
             return
         except StoreError as error:

@@ -118,14 +118,14 @@ class Total:
     reused: int
     active_s: float
 
-
-def totals(tx: Transaction) -> list[Total]:
-    """What all jobs have done, phase by phase."""
-    rows = tx.rows(
-        "SELECT phase_name, sum(items_processed), sum(items_failed), sum(items_reused), sum(active_seconds)"
-        " FROM ingestion_phase_status GROUP BY phase_name"
-    )
-    return [Total(JobPhase(name), *counts) for name, *counts in rows]
+    @classmethod
+    def of_all(cls, tx: Transaction) -> "list[Total]":
+        """What all jobs have done, phase by phase."""
+        rows = tx.rows(
+            "SELECT phase_name, sum(items_processed), sum(items_failed), sum(items_reused), sum(active_seconds)"
+            " FROM ingestion_phase_status GROUP BY phase_name"
+        )
+        return [cls(JobPhase(name), *counts) for name, *counts in rows]
 
 
 def settle_active_time(tx: Transaction) -> None:
@@ -157,21 +157,32 @@ def follow_clock(tx: Transaction, clock: Clock) -> None:
     Leases(tx).move(step)
 
 
-def count_deleted(tx: Transaction, job_seq: int, deleted: int) -> None:
-    """Add to the documents that a job has taken out."""
-    tx.run("UPDATE ingestion_jobs SET documents_deleted = documents_deleted + ? WHERE seq = ?", deleted, job_seq)
+@dataclass(frozen=True, slots=True)
+class JobCounts:
+    """What a job counts beside the progress of its phases."""
 
+    tx: Transaction
+    job_seq: int
 
-def count_requeued(tx: Transaction, job_id: str, phase: JobPhase, documents: int, items: int) -> None:
-    """Take documents that will be tried again, and their items in a phase, from those that failed."""
-    tx.run("UPDATE ingestion_jobs SET documents_failed = documents_failed - ? WHERE id = ?", documents, job_id)
-    tx.run(
-        "UPDATE ingestion_phase_status SET items_failed = max(0, items_failed - ?)"
-        " WHERE job_id = ? AND phase_name = ?",
-        items, job_id, phase,
-    )  # fmt: skip
+    def add_deleted(self, deleted: int) -> None:
+        """Add to the documents that a job has taken out."""
+        self.tx.run(
+            "UPDATE ingestion_jobs SET documents_deleted = documents_deleted + ? WHERE seq = ?", deleted, self.job_seq
+        )
 
+    def take_back(self, phase: JobPhase, documents: int, items: int) -> None:
+        """Take documents that will be tried again, and their items in a phase, from those that failed."""
+        self.tx.run(
+            "UPDATE ingestion_jobs SET documents_failed = documents_failed - ? WHERE seq = ?", documents, self.job_seq
+        )
+        self.tx.run(
+            "UPDATE ingestion_phase_status SET items_failed = max(0, items_failed - ?)"
+            " WHERE job_id = (SELECT id FROM ingestion_jobs WHERE seq = ?) AND phase_name = ?",
+            items, self.job_seq, phase,
+        )  # fmt: skip
 
-def count_characters(tx: Transaction, job_seq: int, characters: int) -> None:
-    """Add to the characters that a job has sent to the embedder."""
-    tx.run("UPDATE ingestion_jobs SET characters_sent = characters_sent + ? WHERE seq = ?", characters, job_seq)
+    def add_characters(self, characters: int) -> None:
+        """Add to the characters that a job has sent to the embedder."""
+        self.tx.run(
+            "UPDATE ingestion_jobs SET characters_sent = characters_sent + ? WHERE seq = ?", characters, self.job_seq
+        )

@@ -18,7 +18,6 @@ from phaseflow.store import (
     failpoints,
     index_spaces,
     jobs,
-    progress,
     vectors,
 )
 from phaseflow.store.clock import Clock
@@ -34,7 +33,7 @@ from phaseflow.store.job_sources import JobSources
 from phaseflow.store.jobs import JobRecord, Jobs
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.passages import Scope
-from phaseflow.store.progress import Attempt
+from phaseflow.store.progress import Attempt, JobCounts
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.vectors import Model
 from phaseflow.tracker import Changed
@@ -223,7 +222,7 @@ def _requeue_failed(tx: Transaction, job_id: str) -> int:
             continue
         count, items = _give_back(tx, record, phase.name)
         if items or count:
-            progress.count_requeued(tx, job_id, phase.name, count, items)
+            JobCounts(tx, record.seq).take_back(phase.name, count, items)
             return max(count, items)
     return 0
 
