@@ -7,8 +7,8 @@ from contextlib import closing
 import pytest
 
 from phaseflow.store import index_outbox
-from phaseflow.store.index_outbox import IndexOutbox, Waiting, passages_waiting
-from phaseflow.store.index_spaces import Expected, Named, Space, SpaceContents, Spaces, passages_of
+from phaseflow.store.index_outbox import IndexOutbox, Waiting
+from phaseflow.store.index_spaces import Space, SpaceContents, Spaces, passages_of
 from phaseflow.store.pieces import piece_id
 from phaseflow.store.schema import schema_sql
 from phaseflow.store.states import DocumentState
@@ -102,8 +102,8 @@ def test_what_an_index_should_have_is_told_by_id_in_pages(tx: Transaction, space
         [],
     ]
     assert contents.unknown([1, 2, 3, 6, 7]) == [3, 7]
-    assert contents.expected() == Expected(7, 6, 0)
-    assert contents.named(4) == Named("4.md", "Title 4", 2)
+    assert contents.expected() == (7, 6, 0)
+    assert contents.named(4) == ("4.md", "Title 4", 2)
     assert contents.named(3) is contents.named(6) is contents.named(7) is None
     assert SpaceContents(tx, space._replace(name="nobody")).expected() is None
     assert contents.is_free()
@@ -137,7 +137,7 @@ def test_what_is_gone_is_told_so_many_at_a_time(tx: Transaction, space: Space, m
     outbox = IndexOutbox(tx, SERVER)
     assert outbox.next_gone() is None
     waits(tx, space.name, 3)
-    assert [passages_waiting(tx, space, most) for most in (0, 1, 2, 9)] == [0, 2, 4, 6]
+    assert [IndexOutbox(tx, space.server).passages_waiting(space.name, most) for most in (0, 1, 2, 9)] == [0, 2, 4, 6]
     told = []
     while waiting := outbox.next_gone():
         told.append(list(waiting.document_ids))

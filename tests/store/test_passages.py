@@ -4,7 +4,7 @@ import pytest
 
 from phaseflow.domain.errors import StaleRun
 from phaseflow.store.database import Database
-from phaseflow.store.passages import SearchablePassages, names, note_indexed, vectors_of, withdraw_live
+from phaseflow.store.passages import SearchablePassages, names, vectors_of, withdraw_live
 from phaseflow.store.pieces import piece_id
 from phaseflow.store.states import EntryState
 from phaseflow.store.transaction import Transaction
@@ -103,7 +103,7 @@ async def test_what_search_sees_is_told_since_a_revision_in_one_row(database: Da
 async def test_passages_are_counted_as_indexed_from_where_they_were_or_not_at_all(database: Database) -> None:
     made = await stock(database)
     (document,) = await made.load(("a", "alpha"))
-    await database.write(lambda tx: note_indexed(tx, document.id, 0, 3))
+    await database.write(lambda tx: SearchablePassages(tx, made.scope).note_indexed(document.id, 0, 3))
     with pytest.raises(StaleRun, match="in other hands"):
-        await database.write(lambda tx: note_indexed(tx, document.id, 0, 5))
+        await database.write(lambda tx: SearchablePassages(tx, made.scope).note_indexed(document.id, 0, 5))
     assert select(database.path, "SELECT indexed FROM documents") == [(3,)]

@@ -202,7 +202,7 @@ class IndexingActor(Actor):
         self.context.advance(tx, self.phase, Done())
         if not taken_out.in_hand(tx, [document_id], DocumentState.EMBEDDED):
             return
-        passages.note_indexed(tx, document_id, before, after)
+        SearchablePassages(tx, self._scope).note_indexed(document_id, before, after)
         self._index(tx, packed)
 
     def _index(self, tx: Transaction, packed: Packed) -> None:

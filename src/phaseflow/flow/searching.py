@@ -19,7 +19,8 @@ from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.inputs import as_count, as_text
 from phaseflow.flow.outside_index import MOST_WAITING, SEARCH_S, OutsideSearch
 from phaseflow.flow.readings import Readings
-from phaseflow.store import fields, index_outbox, index_spaces
+from phaseflow.store import fields, index_spaces
+from phaseflow.store.index_outbox import IndexOutbox
 from phaseflow.store.index_spaces import Spaces
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.passages import Scope
@@ -120,7 +121,7 @@ class Searching:
         def look(tx: Transaction) -> tuple[int, list[int] | None]:
             found = None if request.filter is None else fields.matching(tx, scope, request.filter)
             ids = None if found is None else [int(number) for number in found.split()]
-            return index_outbox.passages_waiting(tx, space, MOST_WAITING), ids
+            return IndexOutbox(tx, space.server).passages_waiting(space.name, MOST_WAITING), ids
 
         def read(tx: Transaction) -> list[SearchHit] | None:
             now = KnowledgeBases(tx).get(kb.id)

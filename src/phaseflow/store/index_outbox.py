@@ -79,13 +79,13 @@ class IndexOutbox:
         self.tx.run("DELETE FROM index_outbox WHERE id IN (SELECT value FROM json_each(?))", json_array(done.rows))
         return False
 
-
-def passages_waiting(tx: Transaction, space: Space, most: int) -> int:
-    """How many passages the index may still propose that are gone, as far as that is up to ``most`` documents."""
-    return int(
-        tx.value(
-            "SELECT coalesce(sum(passages), 0) FROM"
-            " (SELECT passages FROM index_outbox WHERE server = ? AND space = ? LIMIT ?)",
-            space.server, space.name, most,
-        )
-    )  # fmt: skip
+    def passages_waiting(self, space: str, most: int) -> int:
+        """How many passages the index may still propose of a space that are gone, as far as that is up to ``most``
+        documents."""
+        return int(
+            self.tx.value(
+                "SELECT coalesce(sum(passages), 0) FROM"
+                " (SELECT passages FROM index_outbox WHERE server = ? AND space = ? LIMIT ?)",
+                self.server, space, most,
+            )
+        )  # fmt: skip

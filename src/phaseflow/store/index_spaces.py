@@ -36,7 +36,7 @@ class Space(NamedTuple):
     dimension: int | None
 
 
-class Expected(NamedTuple):
+class _Expected(NamedTuple):
     """What an index must have of a space, at least. ``surplus``: passages that it may have beside, since it has yet to
     forget them, or search has yet to see them: so many can hide that others are lost."""
 
@@ -45,7 +45,7 @@ class Expected(NamedTuple):
     surplus: int
 
 
-class Named(NamedTuple):
+class _Named(NamedTuple):
     """A document as an index is told of it."""
 
     uri: str
@@ -198,7 +198,7 @@ class SpaceContents:
         )  # fmt: skip
         return [(row[0], row[1]) for row in rows]
 
-    def expected(self) -> Expected | None:
+    def expected(self) -> _Expected | None:
         """What search sees of a space; None when it is not the one that is searched any more."""
         row = self.tx.row(
             "SELECT k.search_revision, (SELECT coalesce(sum(chunk_count), 0) FROM documents AS d"
@@ -211,7 +211,7 @@ class SpaceContents:
             " WHERE s.name = ? AND s.is_next = 0",
             self.space.name,
         )
-        return None if row is None else Expected(*row)
+        return None if row is None else _Expected(*row)
 
     def unproposed(self, proposed: Sequence[int], document_ids: Sequence[int] | None) -> int:
         """How many of the passages that search sees, of all documents or only these, are not among those proposed."""
@@ -226,14 +226,14 @@ class SpaceContents:
         )  # fmt: skip
         return max(0, int(rows[0][0]) - int(rows[0][1]))
 
-    def named(self, document_id: int) -> Named | None:
+    def named(self, document_id: int) -> _Named | None:
         """A searchable document of a space; None when search sees it no more."""
         row = self.tx.row(
             f"SELECT uri, title, chunk_count FROM documents WHERE id = ? AND kb_id = ? AND index_version = ?"
             f" AND {IS_SEARCHABLE}",
             document_id, self.space.kb_key, self.space.index_version,
         )  # fmt: skip
-        return None if row is None else Named(*row)
+        return None if row is None else _Named(*row)
 
 
 def passages_of(tx: Transaction, document_id: int, first: int, limit: int) -> list[tuple[int, int, bytes]]:

@@ -59,7 +59,7 @@ def _passages(document: StagedDocument, first: int, last: int | None) -> Iterato
         yield Passage(document.chunk_id(n), document.text[start:end], document.context(n), document.title, document.uri)
 
 
-class PackedVectors(NamedTuple):
+class _PackedVectors(NamedTuple):
     """Vectors one behind the other, the ids of their chunks with blanks between them, and the sizes of the smallest and
     the largest, in bytes."""
 
@@ -209,7 +209,7 @@ class SearchablePassages:
         )[0]  # fmt: skip
         return ids or "", sizes or ""
 
-    def vectors_since(self, search_revision: int, first: int, last: int) -> PackedVectors:
+    def vectors_since(self, search_revision: int, first: int, last: int) -> _PackedVectors:
         """Of the chunks from ``first`` to ``last`` whose documents became searchable after ``search_revision``, those
         that have a vector.
 
@@ -229,7 +229,7 @@ class SearchablePassages:
             " AND +d.search_revision > ?3 ORDER BY d.id, c.id)",
             self.scope.kb_key, self.scope.index_version, search_revision, first, last,
         )[0]  # fmt: skip
-        return PackedVectors(ids or "", packed or b"", least or 0, most or 0)
+        return _PackedVectors(ids or "", packed or b"", least or 0, most or 0)
 
     def fetch(self, chunk_ids: Sequence[int]) -> dict[int, Found]:
         """Those of these chunks that search still sees."""
@@ -245,16 +245,15 @@ class SearchablePassages:
             for (chunk, _, uri, title, start, stop, metadata), (text, parts) in zip(rows, slices, strict=True)
         }
 
-
-def note_indexed(tx: Transaction, document_id: int, before: int, after: int) -> None:
-    """So many passages of a document are in the full-text index now. In the transaction of ``index``, so that it can
-    be gone on with, or undone, exactly. Raises StaleRun when it is not ``before``."""
-    row = tx.row(
-        f"UPDATE documents SET indexed = ?3 WHERE id = ?1 AND indexed = ?2 AND {IS_ON_ITS_WAY} RETURNING 1",
-        document_id, before, after,
-    )  # fmt: skip
-    if row is None:
-        raise StaleRun(f"document {document_id} is in other hands")
+    def note_indexed(self, document_id: int, before: int, after: int) -> None:
+        """So many passages of a document are in the full-text index now. In the transaction of ``index``, so that it
+        can be gone on with, or undone, exactly. Raises StaleRun when it is not ``before``."""
+        row = self.tx.row(
+            f"UPDATE documents SET indexed = ?3 WHERE id = ?1 AND indexed = ?2 AND {IS_ON_ITS_WAY} RETURNING 1",
+            document_id, before, after,
+        )  # fmt: skip
+        if row is None:
+            raise StaleRun(f"document {document_id} is in other hands")
 
 
 def withdraw_live(tx: Transaction, kb_key: str, uri: str) -> bool:

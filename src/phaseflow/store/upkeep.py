@@ -40,7 +40,7 @@ _INCREMENTAL: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class FileSize:
+class _FileSize:
     """Bytes of the file, and how many of them it does not use."""
 
     total: int
@@ -72,10 +72,10 @@ class FreeSpace:
             self.tx.run("UPDATE index_tables SET removed = 0 WHERE shard = ?", table)
         return True
 
-    def size(self) -> FileSize:
+    def size(self) -> _FileSize:
         """How large the file is."""
         page = self.tx.value("PRAGMA page_size")
-        return FileSize(page * self.tx.value("PRAGMA page_count"), page * self.tx.value("PRAGMA freelist_count"))
+        return _FileSize(page * self.tx.value("PRAGMA page_count"), page * self.tx.value("PRAGMA freelist_count"))
 
     def has_free_pages(self) -> bool:
         """Whether ``give_back_some`` has anything to give back."""
