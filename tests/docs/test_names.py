@@ -14,8 +14,7 @@ import pytest
 from phaseflow import Job, JobPhase, JobStatus, PhaseFlow, PhaseStatus, PhaseTracker, Reader, UploadLimits, WaitingOn
 from phaseflow.client import Client
 from phaseflow.client import errors as client_faults
-from phaseflow.client.connection import TIMEOUT_S
-from phaseflow.client.events import SILENCE_S
+from phaseflow.client.connection import SILENCE_S, TIMEOUT_S
 from phaseflow.components import indexes, protocols, word_ranking
 from phaseflow.components.embedders.openai import OpenAIEmbedder
 from phaseflow.components.extraction import formats, html, markdown_writer, package, registry, sheet_limits

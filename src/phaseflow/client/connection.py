@@ -13,7 +13,6 @@ import httpx2
 from pydantic import BaseModel, ValidationError
 
 from phaseflow.client.errors import ForeignAnswer, ServiceError, ServiceUnreachable, check_kind, fault
-from phaseflow.client.events import FIRST_WAIT_S, LONGEST_WAIT_S, follow
 from phaseflow.client.renewals import Renewals
 from phaseflow.components.certificates import trusted
 from phaseflow.domain.errors import BackupFailed, EngineStopped, InvalidRequest, PhaseflowError
@@ -23,8 +22,14 @@ from phaseflow.domain.validation import first_fault
 from phaseflow.store.private_files import made_whole
 
 TIMEOUT_S = 30.0
-JSON, TEXT, DATABASE = "application/json", "text/plain", "application/vnd.sqlite3"
+JSON, TEXT, DATABASE, STREAM = "application/json", "text/plain", "application/vnd.sqlite3", "text/event-stream"
 """What the service answers with."""
+SILENCE_S = 45.0
+"""The service sends a comment every 15 s: three missed, and the connection is dead."""
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 2.0
+"""Between connections of a feed, and between tries; doubled each time that nothing has come."""
+_PASSING = frozenset({429, 500, 502, 503, 504})
+"""Answers of a service that restarts, or of the proxy before it."""
 RESTART_S = 30.0
 """How long a program that reports waits for a service that restarts: half of a lease, unless it chose another one."""
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -61,7 +66,7 @@ class Connection:
 
     async def ask_patiently(self, model: type[ModelT], method: str, path: str, **options: Any) -> ModelT:
         """The same, sent again for as long as the service restarts, but never twice once it may have been heard."""
-        until, wait_s = anyio.current_time() + RESTART_S, FIRST_WAIT_S
+        until, wait_s = anyio.current_time() + RESTART_S, _FIRST_WAIT_S
         while True:
             try:
                 return await self.ask(model, method, path, **options)
@@ -69,7 +74,7 @@ class Connection:
                 if not _was_not_heard(error) or anyio.current_time() + wait_s > until:
                     raise
             await anyio.sleep(wait_s)
-            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     async def text(self, path: str) -> str:
         """Read a text."""
@@ -116,12 +121,47 @@ class Connection:
         except httpx2.TransportError as error:
             raise ServiceUnreachable(self.url, str(error) or type(error).__name__) from error
 
-    def events(self, path: str, after: int | None) -> AsyncGenerator[httpx2.ServerSentEvent]:
-        """Follow a feed."""
-        return follow(self._http, path, after)
+    async def events(self, path: str, after: int | None) -> AsyncGenerator[httpx2.ServerSentEvent]:
+        """The events of a feed behind number ``after``, each once, over any number of connections; None begins with
+        now.
+
+        Raises ServiceUnreachable when the first connection fails, and the refusals of the service. Never ends on its
+        own.
+        """
+        last_id, wait_s, connected = "" if after is None else str(after), _FIRST_WAIT_S, False
+        while True:
+            headers = {"Last-Event-ID": last_id} if last_id else {}
+            timeout = httpx2.Timeout(SILENCE_S)
+            try:
+                async with self._http.sse(path, headers=headers, timeout=timeout) as source:
+                    await _check_stream(source.response, is_first=not connected)
+                    connected = True
+                    async for event in source:
+                        wait_s, last_id = _FIRST_WAIT_S, event.id or last_id
+                        yield event
+            except httpx2.TransportError as error:
+                if not connected:
+                    raise ServiceUnreachable(str(self._http.base_url), str(error) or type(error).__name__) from error
+            await anyio.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     async def _renew(self, job_id: str) -> JobStatusResponse:
         return await self.ask(JobStatusResponse, "POST", f"{job_path(job_id)}/renew")
+
+
+async def _check_stream(response: httpx2.Response, *, is_first: bool) -> None:
+    if response.is_success:
+        try:
+            check_kind(response, STREAM)
+        except ForeignAnswer as error:
+            if is_first:
+                raise
+            raise httpx2.ConnectError(str(error)) from error  # the page of a proxy while the service restarts
+        return
+    await response.aread()
+    if response.status_code in _PASSING:
+        raise httpx2.ConnectError(f"the service answered {response.status_code}")
+    raise fault(response)
 
 
 def _was_not_heard(error: PhaseflowError) -> bool:
