@@ -23,33 +23,38 @@ def _ran(start_s: float, end_s: float, idle_s: float = 0, **changes: Any) -> dic
     [(0.44, "0.4 s"), (12, "12 s"), (59.7, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
 )
 def test_a_duration_reads_as_one_says_it(seconds: float, text: str) -> None:
-    assert messages.duration(seconds) == text
+    assert messages.headline(job(message="Loading", eta_seconds=seconds)) == f"waf: Loading, about {text} left"
 
 
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("reason", WaitingOn)
 def test_every_reason_to_wait_has_words_of_its_own(phase: JobPhase, reason: WaitingOn) -> None:
-    words = messages.waiting(phase, reason)
+    words = _noted(phase, reason)
     assert words not in {"", reason}
     assert "_" not in words
 
 
 def test_a_phase_that_waits_for_the_one_before_names_it() -> None:
-    assert messages.waiting(JobPhase.EMBEDDING, WaitingOn.UPSTREAM) == "waiting for chunking"
+    assert _noted(JobPhase.EMBEDDING, WaitingOn.UPSTREAM) == "waiting for chunking"
 
 
 def test_a_phase_that_moves_waits_for_nothing() -> None:
-    assert messages.waiting(JobPhase.LOADING, None) == ""
+    assert _noted(JobPhase.LOADING, None) == ""
+
+
+def _noted(phase: JobPhase, reason: WaitingOn | None) -> str:
+    status = job({str(phase): {"status": "running", "waiting_on": reason}})
+    return messages.note(status, status.phase_details[phase.position])
 
 
 def test_an_amount_counts_failed_items_as_done() -> None:
     status = job({"loading": {"status": "running", "items_processed": 3, "items_failed": 1, "items_total": 1500}})
-    assert messages.amount(status.phase_details[0]) == "4 / 1,500"
+    assert messages.items(status.phase_details[0]) == "4 / 1,500 documents"
 
 
 def test_an_unknown_total_is_left_out() -> None:
     status = job({"loading": {"status": "running", "items_processed": 3}})
-    assert messages.amount(status.phase_details[0]) == "3"
+    assert messages.items(status.phase_details[0]) == "3 documents"
 
 
 @pytest.mark.parametrize(("measured", "text"), [(None, ""), (0.25, "0.2/s"), (12.7, "13/s"), (4321.0, "4,321/s")])
@@ -161,38 +166,44 @@ def test_a_job_that_asks_before_it_takes_out_documents_says_what_answers_it() ->
 
 
 def advised(status: JobStatusResponse) -> str | None:
-    commands = [f"phaseflow {verb} waf" for verb in ("retry", "resume", "cancel", "start")]
-    return messages.how_to_go_on(status, "the same command", *commands)
+    return next(messages.advice(status, "the same command"), None)
 
 
 HOUR = 3600
 
 
 @pytest.mark.parametrize(
-    ("phases", "seconds"),
+    ("phases", "took"),
     [
-        ((_ran(0, 10), _ran(1, 12), _ran(2, 30), _ran(3, 31)), 31),
+        ((_ran(0, 10), _ran(1, 12), _ran(2, 30), _ran(3, 31)), "31 s"),
         # embedding failed at 20, the others were paused, and the retry came three hours later
-        ((_ran(0, 10), _ran(1, 12), _ran(2, 3 * HOUR + 30, 3 * HOUR), _ran(3, 3 * HOUR + 31, 3 * HOUR)), 31),
+        ((_ran(0, 10), _ran(1, 12), _ran(2, 3 * HOUR + 30, 3 * HOUR), _ran(3, 3 * HOUR + 31, 3 * HOUR)), "31 s"),
         # everything was paused at 5 for an hour
-        ((_ran(0, HOUR + 10, HOUR), _ran(1, HOUR + 12, HOUR), _ran(2, HOUR + 30, HOUR), _ran(3, HOUR + 31, HOUR)), 31),
+        (
+            (_ran(0, HOUR + 10, HOUR), _ran(1, HOUR + 12, HOUR), _ran(2, HOUR + 30, HOUR), _ran(3, HOUR + 31, HOUR)),
+            "31 s",
+        ),
         # embedding was on hold all night
-        ((_ran(0, 10), _ran(1, 12), _ran(8 * HOUR, 8 * HOUR + 60), _ran(8 * HOUR, 8 * HOUR + 61)), 73),
+        ((_ran(0, 10), _ran(1, 12), _ran(8 * HOUR, 8 * HOUR + 60), _ran(8 * HOUR, 8 * HOUR + 61)), "1 min 13 s"),
         # indexing alone was paused while embedding went on
-        ((_ran(0, 10), _ran(1, 12), _ran(2, 100), _ran(3, 110, 60)), 110),
+        ((_ran(0, 10), _ran(1, 12), _ran(2, 100), _ran(3, 110, 60)), "1 min 50 s"),
     ],
 )
-def test_a_run_took_the_time_in_which_it_worked(phases: tuple[dict[str, Any], ...], seconds: float) -> None:
+def test_a_run_took_the_time_in_which_it_worked(phases: tuple[dict[str, Any], ...], took: str) -> None:
     ended = AT + timedelta(hours=9)
     status = job(
         {str(name): one for name, one in zip(PHASES, phases, strict=True)}, status="completed", completed_at=ended
     )
-    assert messages.run_seconds(status) == pytest.approx(seconds)
+    assert _last_of_summary(status) == took
 
 
 def test_a_job_that_is_not_over_or_never_ran_took_no_time() -> None:
-    assert messages.run_seconds(job()) is None
-    assert messages.run_seconds(job(status="cancelled", completed_at=AT)) is None
+    assert _last_of_summary(job()) == "0 chunks indexed"
+    assert _last_of_summary(job(status="cancelled", completed_at=AT)) == "0 chunks indexed"
+
+
+def _last_of_summary(status: JobStatusResponse) -> str:
+    return list(messages.summary(status))[-1].rpartition(", ")[2]
 
 
 def test_a_cancelled_run_has_not_failed() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import phaseflow
-from phaseflow.cli import messages as of_the_command_line
+from phaseflow.cli.messages import ON_HOLD
 from phaseflow.domain import vocabulary
 from phaseflow.domain.messages import WAITING, waiting_words
 from phaseflow.domain.vocabulary import PHASES, JobPhase, WaitingOn
@@ -38,8 +38,7 @@ def test_the_dashboard_says_why_nothing_moves_in_the_same_words() -> None:
     table = re.search(r"const WAITING = \{(.*?)\};", WORDS_OF_THE_PAGE.read_text("utf-8"), re.DOTALL)
     assert table
     words = dict(re.findall(r'(\w+): "([^"]*)"', table[1]))
-    on_hold = of_the_command_line.waiting(JobPhase.LOADING, WaitingOn.PAUSE)
-    assert words == {reason.value: text for reason, text in (WAITING | {WaitingOn.PAUSE: on_hold}).items()}
+    assert words == {reason.value: text for reason, text in (WAITING | {WaitingOn.PAUSE: ON_HOLD}).items()}
 
 
 @pytest.mark.parametrize("page", ["USER_GUIDE.md", "TROUBLESHOOTING.md"])

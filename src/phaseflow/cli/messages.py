@@ -17,6 +17,7 @@ FIRST_FEW = 5
 """Failures that a summary shows; the rest are a command away."""
 
 CANCELLED = "cancelled"
+ON_HOLD = "on hold"
 
 
 def shown_status(status: "JobStatusResponse", phase: "PhaseDetail") -> str:
@@ -25,14 +26,14 @@ def shown_status(status: "JobStatusResponse", phase: "PhaseDetail") -> str:
     return CANCELLED if is_cancelled else phase.status.replace("_", " ")
 
 
-def waiting(phase: JobPhase, reason: WaitingOn | None) -> str:
+def _waiting(phase: JobPhase, reason: WaitingOn | None) -> str:
     """Why a phase does not move, in words; empty when it moves."""
     if reason is None:
         return ""
-    return "on hold" if reason is WaitingOn.PAUSE else waiting_words(phase, reason)
+    return ON_HOLD if reason is WaitingOn.PAUSE else waiting_words(phase, reason)
 
 
-def duration(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     """A length of time as one reads it: ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -51,16 +52,15 @@ def rate(items_per_second: float | None) -> str:
     return f"{items_per_second:,.0f}/s" if items_per_second >= 10 else f"{items_per_second:.1f}/s"
 
 
-def amount(phase: "PhaseDetail") -> str:
-    """Items done of the total: ``105 / 150``, or what is done so far while the total is unknown."""
-    done = phase.items_processed + phase.items_failed
-    return f"{done:,}" if phase.items_total is None else f"{done:,} / {phase.items_total:,}"
-
-
 def items(phase: "PhaseDetail") -> str:
-    """``105 / 150 documents``: the total decides about the noun, and what failed is said by ``failed``."""
-    done = phase.items_processed + phase.items_failed
-    return f"{amount(phase)} {form(done if phase.items_total is None else phase.items_total, phase.name.item)}"
+    """Items done of the total: ``105 / 150 documents``, or what is done so far while the total is unknown.
+
+    The total decides about the noun, and what failed is said by ``failed``.
+    """
+    done, total = phase.items_processed + phase.items_failed, phase.items_total
+    if total is None:
+        return f"{done:,} {form(done, phase.name.item)}"
+    return f"{done:,} / {total:,} {form(total, phase.name.item)}"
 
 
 def failed(phase: "PhaseDetail") -> str:
@@ -75,13 +75,13 @@ def note(status: "JobStatusResponse", phase: "PhaseDetail") -> str:
     if phase.error:
         return one_line(phase.error)
     if phase.status is PhaseStatus.PAUSED:
-        return "paused" if phase.waiting_on is WaitingOn.PAUSE else waiting(phase.name, phase.waiting_on)
-    return waiting(phase.name, phase.waiting_on)
+        return "paused" if phase.waiting_on is WaitingOn.PAUSE else _waiting(phase.name, phase.waiting_on)
+    return _waiting(phase.name, phase.waiting_on)
 
 
 def headline(status: "JobStatusResponse") -> str:
     """One line on the job: what it does and how long that may take."""
-    left = "" if status.eta_seconds is None else f", about {duration(status.eta_seconds)} left"
+    left = "" if status.eta_seconds is None else f", about {_duration(status.eta_seconds)} left"
     return f"{status.kb_id}: {one_line(completed(status.message, status.kb_id))}{left}"
 
 
@@ -99,7 +99,7 @@ def _change(job: "JobStatusResponse", phase: "PhaseDetail") -> str:
         return f"{line}: {one_line(phase.error)}"
     if phase.status is PhaseStatus.RUNNING and not phase.items_processed:
         return line
-    spent = f" in {duration(phase.active_seconds)}" if phase.status is PhaseStatus.COMPLETED else ""
+    spent = f" in {_duration(phase.active_seconds)}" if phase.status is PhaseStatus.COMPLETED else ""
     lost = f", {failed(phase)}" if phase.items_failed else ""
     return f"{line}, {items(phase)}{lost}{spent}"
 
@@ -122,12 +122,12 @@ def summary(status: "JobStatusResponse") -> Iterator[str]:
 
 
 def _span(status: "JobStatusResponse") -> Iterator[str]:
-    seconds = run_seconds(status)
+    seconds = _run_seconds(status)
     if seconds is not None:
-        yield duration(seconds)
+        yield _duration(seconds)
 
 
-def run_seconds(status: "JobStatusResponse") -> float | None:
+def _run_seconds(status: "JobStatusResponse") -> float | None:
     """How long a job that is over has worked, in seconds, without the time in which none of its phases ran.
 
     A retry the next morning did not take all night. A break is what all phases have in common that were interrupted,
@@ -183,21 +183,15 @@ def asks_to_delete(status: "JobStatusResponse") -> bool:
 
 
 def advice(status: "JobStatusResponse", again: str | None = None) -> Iterator[str]:
-    """What to type next, if anything. ``again``: what goes on with a paused job, where that is not ``resume``."""
+    """What to type next when a job is not completed, if there is anything to go on with. ``again``: what goes on with a
+    paused job, where that is not ``resume``."""
     verbs = ("retry", "resume", "cancel", "start")
     retry, resume, cancel, start = (next_command(verb, status.kb_id) for verb in verbs)
-    if line := how_to_go_on(status, again or resume, retry, resume, cancel, start):
-        yield line
-
-
-def how_to_go_on(
-    status: "JobStatusResponse", again: str, retry: str, resume: str, cancel: str, start: str
-) -> str | None:
-    """What to type next when a job is not completed; None when there is nothing to go on with."""
     if status.status is JobStatus.FAILED:
-        return f"{retry} tries what failed again; after a change of settings, {start} makes a job with the new ones"
-    if status.status.is_terminal:
-        return None
-    if asks_to_delete(status):
-        return f"paused; {resume} takes them out, {cancel} keeps them. --allow-deletes says yes beforehand"
-    return f"paused; {again} goes on"
+        yield f"{retry} tries what failed again; after a change of settings, {start} makes a job with the new ones"
+    elif status.status.is_terminal:
+        return
+    elif asks_to_delete(status):
+        yield f"paused; {resume} takes them out, {cancel} keeps them. --allow-deletes says yes beforehand"
+    else:
+        yield f"paused; {again or resume} goes on"
