@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from phaseflow.domain.sync import SyncSettings, due_at, seconds_of
+from phaseflow.domain.sync import SyncSettings, due_at
 
 
 def test_when_a_job_is_due() -> None:
@@ -20,4 +20,5 @@ def test_when_a_job_is_due() -> None:
     assert SyncSettings(watch=True).interval() is None
     assert SyncSettings(every="1s").interval() == timedelta(seconds=10), "one that is stored counts as the shortest"
     assert SyncSettings(watch=True).interval(watch_failed=True) == timedelta(minutes=10)
-    assert [seconds_of(text) for text in ("90s", "15m", "6h", "1d")] == [90, 900, 21_600, 86_400]
+    intervals = [SyncSettings(every=text).interval() for text in ("90s", "15m", "6h", "1d")]
+    assert intervals == [timedelta(seconds=90), timedelta(minutes=15), timedelta(hours=6), timedelta(days=1)]

@@ -14,7 +14,7 @@ _FALLBACK_S = 600
 """How often a folder is read that cannot be watched, where no time was given."""
 
 
-def seconds_of(every: str) -> int:
+def _seconds_of(every: str) -> int:
     """``90s``, ``15m``, ``6h`` or ``1d`` in seconds. Raises ValueError."""
     found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", every)
     seconds = int(found[1]) * _UNITS_S[found[2]] if found else 0
@@ -24,7 +24,7 @@ def seconds_of(every: str) -> int:
 
 
 def _checked(every: str) -> str:
-    seconds_of(every)
+    _seconds_of(every)
     return every
 
 
@@ -48,12 +48,12 @@ class SyncSettings(BaseModel):
     @property
     def is_too_often(self) -> bool:
         """``every`` is less than ``SHORTEST_S``."""
-        return self.every is not None and seconds_of(self.every) < SHORTEST_S
+        return self.every is not None and _seconds_of(self.every) < SHORTEST_S
 
     def interval(self, *, watch_failed: bool = False) -> timedelta | None:
         """How often a job starts by the clock; None for never."""
         if self.every is not None:
-            return timedelta(seconds=max(SHORTEST_S, seconds_of(self.every)))
+            return timedelta(seconds=max(SHORTEST_S, _seconds_of(self.every)))
         return timedelta(seconds=_FALLBACK_S) if self.watch and watch_failed else None
 
 
