@@ -8,7 +8,7 @@ import click
 
 from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.parameters import KB, NAME
-from phaseflow.cli.place import Place, anywhere, changing
+from phaseflow.cli.place import Place, anywhere
 from phaseflow.cli.terminal import answer_text, say
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ async def _metadata(place: Place, as_json: bool, kb_id: str, uri: str, changes: 
         known = await reader.document(kb_id, uri)  # before the engine is opened: what is not there changes nothing
     shown = dict(known.metadata)
     if changes:
-        async with changing(place) as flow:
+        async with place.changing() as flow:
             shown = await _set(flow, kb_id, known.id, changes)
     if as_json:
         answer_text(json.dumps(shown, ensure_ascii=False))

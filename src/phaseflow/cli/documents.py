@@ -12,7 +12,7 @@ from phaseflow.cli.document_metadata import as_metadata
 from phaseflow.cli.exit_codes import Exit, exit_of, run
 from phaseflow.cli.next_command import next_command
 from phaseflow.cli.parameters import EXISTING_FILE, KB, NAME
-from phaseflow.cli.place import Place, anywhere, changing
+from phaseflow.cli.place import Place, anywhere
 from phaseflow.cli.terminal import answer, answer_text, say, say_lines
 from phaseflow.domain.counting import counted
 from phaseflow.domain.vocabulary import DocumentStatus, JobStatus
@@ -122,7 +122,7 @@ def _skip_command(kb: str, uri: str, place: Place, as_json: bool) -> None:
 async def _skip(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
     async with place.reading() as reader:
         await reader.document(kb_id, uri)  # before the engine is opened: what is not there changes nothing
-    async with changing(place) as flow:
+    async with place.changing() as flow:
         await flow.skip_document(kb_id, uri)
         found = await flow.document(kb_id, uri)
     return _told_of([found], as_json, "left out")
@@ -140,7 +140,7 @@ def _remove_command(kb: str, uri: str, place: Place, as_json: bool) -> None:
 async def _remove(place: Place, as_json: bool, kb_id: str, uri: str) -> Exit:
     async with place.reading() as reader:
         known = await reader.document(kb_id, uri)
-    async with changing(place) as flow:
+    async with place.changing() as flow:
         await flow.delete_document(kb_id, known.uri)
     if as_json:
         answer_text(json.dumps({"kb_id": kb_id, "uri": known.uri}))

@@ -11,7 +11,7 @@ from phaseflow.cli import options
 from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.next_command import next_command
 from phaseflow.cli.parameters import KB
-from phaseflow.cli.place import Place, anywhere, changing
+from phaseflow.cli.place import Place, anywhere
 from phaseflow.cli.terminal import answer, answer_text, draw, say
 from phaseflow.domain.counting import counted
 from phaseflow.domain.vocabulary import Action, JobStatus
@@ -66,7 +66,7 @@ def _delete_command(kb: str, yes: bool, place: Place, as_json: bool) -> None:
 async def _delete(place: Place, as_json: bool, kb_id: str) -> Exit:
     async with place.reading() as reader:
         known = await reader.kb(kb_id)  # before the engine is opened: what is not there changes nothing
-    async with changing(place) as flow:
+    async with place.changing() as flow:
         await flow.delete_kb(kb_id)
     if as_json:
         answer_text(json.dumps({"kb_id": kb_id, "documents": known.documents, "chunks": known.chunks}))
@@ -103,16 +103,16 @@ async def _settings(place: Place, as_json: bool, kb_id: str, pairs: Sequence[tup
         kb = await reader.kb(kb_id)
     if pairs:
         _changed(kb.settings, pairs)  # before the engine is opened: what cannot be used changes nothing
-        async with changing(place) as flow:
+        async with place.changing() as flow:
             kb = await _put(flow, kb_id, pairs)
     if as_json:
         answer(kb.settings)
         return Exit.COMPLETED
     for key, value in _flat(kb.settings.model_dump(mode="json")):
         say(f"{key} = {value}")
-    from phaseflow.domain.indexed_with import made_again, made_by_program
+    from phaseflow.domain.indexed_with import made_again
 
-    if made := made_by_program(kb.indexed_with):
+    if made := kb.indexed_with and kb.indexed_with.made_by_program:
         say(f"The index was {made}")
     if again := made_again(kb.stale, kb.documents, kb.chunks):
         say(f"The index is older. {kb_id} {again}; its next job does that: {_how_to_begin(kb_id, kb.job)}")

@@ -39,6 +39,18 @@ class Place:
         service: Client = module.Client(self.server, token=self.token)
         return service
 
+    @asynccontextmanager
+    async def changing(self) -> "AsyncIterator[PhaseFlow | Client]":
+        """Who makes changes: the service, or an engine in this process that runs no job."""
+        if self.server:
+            async with self.client() as client:
+                yield client
+            return
+        from phaseflow.flow import PhaseFlow
+
+        async with PhaseFlow(self.db, slots=0, index_servers=options.index_servers()) as flow:
+            yield flow
+
 
 def existing(db: Path) -> Path:
     """The database that a command works on and is not to make. Raises StoreUnavailable when there is none."""
@@ -55,16 +67,3 @@ def anywhere(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(place=Place(db, server, token), **given)
 
     return server_options.server(options.common(placed))
-
-
-@asynccontextmanager
-async def changing(place: Place) -> "AsyncIterator[PhaseFlow | Client]":
-    """Who makes changes: the service, or an engine in this process that runs no job."""
-    if place.server:
-        async with place.client() as client:
-            yield client
-        return
-    from phaseflow.flow import PhaseFlow
-
-    async with PhaseFlow(place.db, slots=0, index_servers=options.index_servers()) as flow:
-        yield flow

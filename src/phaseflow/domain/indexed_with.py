@@ -33,6 +33,14 @@ class CustomComponent(BaseModel):
     fingerprint: str
 
 
+class StaleSetting(BaseModel):
+    """A setting that is not the one that made the index, and what the next job does about it, in words."""
+
+    model_config = _VALUE
+    setting: str
+    cost: str
+
+
 class IndexedWith(BaseModel):
     """What an index was made with. With a chunker of a program's own the sizes are null: they had no say."""
 
@@ -64,21 +72,30 @@ class IndexedWith(BaseModel):
             return self
         return self.model_copy(update={"embedder": self.embedder.model_copy(update={"chosen_by_client": False})})
 
+    @property
+    def made_by_program(self) -> str | None:
+        """That components which no settings name have made an index, and which; None where settings say all."""
+        named = zip(("chunker", "embedder", "index"), (self.chunker, self.embedder, self.index), strict=True)
+        own = [name for name, part in named if isinstance(part, CustomComponent)]
+        if not own:
+            return None
+        return f"made by a program with its own {' and '.join(own)}, in place of what these settings name"
 
-def made_by_program(live: IndexedWith | None) -> str | None:
-    """That components which no settings name have made an index, and which; None where settings say all."""
-    given = (live.chunker, live.embedder, live.index) if live is not None else ()
-    named = zip(("chunker", "embedder", "index"), given, strict=False)
-    own = [name for name, part in named if isinstance(part, CustomComponent)]
-    return f"made by a program with its own {' and '.join(own)}, in place of what these settings name" if own else None
+    def stale(self, following: "IndexedWith") -> list[StaleSetting]:
+        """What differs between what made an index and what the next job would use."""
+        found = [StaleSetting(setting=name, cost=CUT_AGAIN) for name in _WHAT_CUTS if self._differs(following, name)]
+        if _maker(self.embedder) != _maker(following.embedder):
+            found.append(StaleSetting(setting="embedder", cost=EMBEDDED_AGAIN))
+        if self.index != following.index:
+            found.append(StaleSetting(setting="index", cost=_MOVED))
+        return found
 
+    def cuts_otherwise(self, following: "IndexedWith") -> bool:
+        """Whether the next job cuts documents in another way than those of the index are cut."""
+        return any(self._differs(following, name) for name in _WHAT_CUTS)
 
-class StaleSetting(BaseModel):
-    """A setting that is not the one that made the index, and what the next job does about it, in words."""
-
-    model_config = _VALUE
-    setting: str
-    cost: str
+    def _differs(self, following: "IndexedWith", name: str) -> bool:
+        return bool(getattr(self, name) != getattr(following, name))
 
 
 def made_again(found: Sequence[StaleSetting], documents: int, passages: int) -> str | None:
@@ -94,21 +111,6 @@ def why_made_again(found: Sequence[StaleSetting]) -> str:
     costs = list(dict.fromkeys(each.cost for each in found))
     settings = " and ".join(each.setting for each in found)
     return f"was indexed with another {settings}: {'; '.join(costs)}"
-
-
-def stale(live: IndexedWith, following: IndexedWith) -> list[StaleSetting]:
-    """What differs between what made an index and what the next job would use."""
-    found = [StaleSetting(setting=n, cost=CUT_AGAIN) for n in _WHAT_CUTS if getattr(live, n) != getattr(following, n)]
-    if _maker(live.embedder) != _maker(following.embedder):
-        found.append(StaleSetting(setting="embedder", cost=EMBEDDED_AGAIN))
-    if live.index != following.index:
-        found.append(StaleSetting(setting="index", cost=_MOVED))
-    return found
-
-
-def cuts_otherwise(live: IndexedWith, following: IndexedWith) -> bool:
-    """Whether the next job cuts documents in another way than those of the index are cut."""
-    return any(getattr(live, name) != getattr(following, name) for name in _WHAT_CUTS)
 
 
 def _maker(embedder: EmbedderSettings | CustomComponent) -> tuple[Any, ...]:

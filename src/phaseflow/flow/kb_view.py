@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from phaseflow.domain.indexed_with import CustomComponent, IndexedWith, StaleSetting, stale
+from phaseflow.domain.indexed_with import CustomComponent, IndexedWith, StaleSetting
 from phaseflow.domain.settings import DEFAULT_SOURCE, SOURCES, FolderSource, Settings, as_given
 from phaseflow.domain.status import KnowledgeBase, definition_etag
 from phaseflow.flow.components import ComponentFactory
@@ -52,7 +52,7 @@ class KbView:
         )
 
     def _stale(self, live: IndexedWith, settings: Settings, record: KnowledgeBaseRecord) -> list[StaleSetting]:
-        found = stale(live, self._components.next_with(settings, record.model))
+        found = live.stale(self._components.next_with(settings, record.model))
         if self._sees_components:
             return found
         own = {"chunker", "chunk_size", "chunk_overlap"} if live.chunker is not None else set()

@@ -1,6 +1,6 @@
 """What a job would make again of an index that was made in another way: known before anything is spent on it."""
 
-from phaseflow.domain.indexed_with import IndexedWith, StaleSetting, stale, why_made_again
+from phaseflow.domain.indexed_with import IndexedWith, StaleSetting, why_made_again
 from phaseflow.domain.settings import Settings
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
@@ -13,7 +13,7 @@ def older_settings(components: ComponentFactory, kb: KnowledgeBaseRecord) -> lis
     if kb.live_settings is None:
         return []
     following = components.next_with(Settings.model_validate_json(kb.settings), kb.model)
-    return stale(IndexedWith.model_validate_json(kb.live_settings), following)
+    return IndexedWith.model_validate_json(kb.live_settings).stale(following)
 
 
 def makes_again(components: ComponentFactory, tx: Transaction, kb: KnowledgeBaseRecord) -> str | None:

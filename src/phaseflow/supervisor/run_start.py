@@ -9,7 +9,7 @@ from phaseflow.components.protocols import Chunker
 from phaseflow.domain import verbs, words
 from phaseflow.domain.errors import ComponentUnavailable, DimensionMismatch
 from phaseflow.domain.exception_text import text_of
-from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith, StaleSetting, cuts_otherwise, made_again, stale
+from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith, StaleSetting, made_again
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.ocr import mark
 from phaseflow.domain.settings import Settings
@@ -126,7 +126,7 @@ def _prepare_some(
     if kb.live_settings is None:
         return scope, []
     made_with = _made_with(record, components, _model_of(tx, components.embedder))
-    return scope, stale(IndexedWith.model_validate_json(kb.live_settings), made_with)
+    return scope, IndexedWith.model_validate_json(kb.live_settings).stale(made_with)
 
 
 def _made_with(record: JobRecord, components: Components, made_by: str) -> IndexedWith:
@@ -142,7 +142,7 @@ def _makes_all_again(tx: Transaction, kb: KnowledgeBaseRecord, record: JobRecord
     """Whether a job that begins cuts or reads all documents in another way than those that search sees."""
     if record.index_version is not None or kb.model is None or kb.live_settings is None:
         return False  # it has begun before, or there is nothing to make again
-    if cuts_otherwise(IndexedWith.model_validate_json(kb.live_settings), made_with):
+    if IndexedWith.model_validate_json(kb.live_settings).cuts_otherwise(made_with):
         return True
     return reads_otherwise(tx, kb.key, record.settings, before=record.seq)
 
