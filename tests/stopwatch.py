@@ -77,6 +77,11 @@ LEAST = 4.0
 """By what a wait is lengthened at least: what the others of a machine do in the seconds to come is not known yet."""
 
 
+NEVER_S = 3600.0
+"""For a wait of the engine that is not to end within a test. One of a minute ends before ``fail_soon`` does, which
+lengthens: then what should have gone on without it has waited, and the test passes."""
+
+
 def pace() -> float:
     """By how much waits are lengthened now."""
     return max(LEAST, _pace.slowness())

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import stopwatch
-from tests.stopwatch import Stopwatch, fail_soon
+from tests.stopwatch import NEVER_S, Stopwatch, fail_soon
 
 TESTS = Path(__file__).parent
 CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time", "current_time", "time"}
@@ -205,3 +205,15 @@ def test_no_machine_counts_as_quicker_than_a_quick_one(monkeypatch: pytest.Monke
     monkeypatch.setattr(stopwatch, "_STEPS", 1)
     assert stopwatch.slowness() == 1.0
     assert Stopwatch(time.process_time).within(60)
+
+
+def test_a_wait_that_no_test_may_see_the_end_of_is_longer_than_any_test() -> None:
+    patched = re.compile(r'setattr\([^#\n]*(?<!PER)_S", ([\d.]+)\)')
+    assert NEVER_S > 10 * 20 * stopwatch.LEAST
+    short = [
+        f"{path.name}: {found.group()}"
+        for path in TESTS.rglob("*.py")
+        for found in patched.finditer(path.read_text("utf-8"))
+        if float(found.group(1)) >= 20
+    ]
+    assert short == [], "NEVER_S says so, and is"

@@ -8,6 +8,7 @@ import pytest
 
 from phaseflow.actors import batching
 from phaseflow.actors.batching import Batcher, in_parts
+from tests.stopwatch import NEVER_S
 
 
 @pytest.mark.parametrize(
@@ -76,14 +77,14 @@ async def test_batches_are_full_but_where_no_more_comes_in_time(
 
 async def test_what_is_not_full_waits_for_more_and_nothing_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < batching._LONE_WAIT_S < batching.BATCH_WAIT_S < batching.ALONE_S
-    monkeypatch.setattr(batching, "ALONE_S", 1000.0)
+    monkeypatch.setattr(batching, "ALONE_S", NEVER_S)
     formed = Noting([[1], [2, 3], [4], None, [5]], 3)
     await formed.batches()
     assert formed.waits == [None, 0.05, None, 0.05, None, 0.05]
 
 
 async def test_who_comes_alone_and_is_awaited_is_kept_waiting_for_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "ALONE_S", 1000.0)
+    monkeypatch.setattr(batching, "ALONE_S", NEVER_S)
     formed = Noting([[1], None, [2], [3]], 9, is_awaited=True)
     assert await formed.batches() == [[1], [2, 3]]
     assert formed.waits == [None, 0.005, None, 0.05, 0.05], "those after it have followed one another"

@@ -10,6 +10,7 @@ import pytest
 
 from phaseflow.flow import control
 from tests.engine.components import write_folder
+from tests.stopwatch import NEVER_S
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def database(tmp_path: Path) -> Path:
 @pytest.fixture
 def effect_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     """A verb answers once it has taken effect, however long that takes on a busy machine."""
-    monkeypatch.setattr(control, "VERB_RESPONSE_S", 60.0)
+    monkeypatch.setattr(control, "VERB_RESPONSE_S", NEVER_S)
 
 
 @pytest.fixture(autouse=True)

@@ -48,7 +48,7 @@ from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.supervisor import Supervisor
 from phaseflow.tracker import StateHub
 from tests.engine.components import CountingEmbedder
-from tests.stopwatch import fail_soon
+from tests.stopwatch import NEVER_S, fail_soon
 
 FULL = 2
 """``PRAGMA synchronous``: what is committed survives a loss of power."""
@@ -788,7 +788,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_leaving_the_block_stops_after_the_batch_and_the_next_one_goes_on(
     folder: Path, database: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("phaseflow.supervisor.supervisor.STOP_S", 20)
+    monkeypatch.setattr("phaseflow.supervisor.supervisor.STOP_S", NEVER_S)
     embedder = CountingEmbedder()
     embedder.close()
     async with PhaseFlow(database, embedder=embedder) as flow:

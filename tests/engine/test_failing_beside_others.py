@@ -10,7 +10,7 @@ from phaseflow import PhaseFlow
 from phaseflow.components.protocols import Document, Entry, Known
 from phaseflow.supervisor import draining
 from phaseflow.supervisor.draining import Draining
-from tests.stopwatch import fail_soon
+from tests.stopwatch import NEVER_S, fail_soon
 
 
 class Waits:
@@ -46,7 +46,7 @@ async def test_a_failure_is_told_with_its_neighbours_held(database: Path, monkey
         has_failed.set()
         await plain(self)
 
-    monkeypatch.setattr(draining, "NEIGHBOURS_S", 60.0)
+    monkeypatch.setattr(draining, "NEIGHBOURS_S", NEVER_S)
     monkeypatch.setattr(Draining, "until_drained", until_drained)
     loader = Waits()
     async with PhaseFlow(database, loader=loader, embedder=Fails()) as flow:

@@ -11,7 +11,7 @@ from phaseflow.actors import batching, requests
 from phaseflow.supervisor import giving_way
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.engine.test_pushes import note, over, searchable, until
-from tests.stopwatch import fail_soon
+from tests.stopwatch import NEVER_S, fail_soon
 from tests.store.probes import select
 
 DOCUMENTS = ("doc000.md", "doc001.md")
@@ -31,9 +31,9 @@ async def flow(database: Path, embedder: CountingEmbedder) -> AsyncIterator[Phas
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The own job waits for more until it is told to end, and is given all the time that it takes."""
-    monkeypatch.setattr(requests, "LINGER_S", 60.0)
-    monkeypatch.setattr(giving_way, "GIVE_WAY_S", 60.0)
-    monkeypatch.setattr(giving_way, "STOP_S", 60.0)
+    monkeypatch.setattr(requests, "LINGER_S", NEVER_S)
+    monkeypatch.setattr(giving_way, "GIVE_WAY_S", NEVER_S)
+    monkeypatch.setattr(giving_way, "STOP_S", NEVER_S)
 
 
 @pytest.mark.usefixtures("patient")
@@ -115,6 +115,6 @@ async def test_a_start_that_is_refused_ends_nothing(flow: PhaseFlow, database: P
 async def test_one_push_does_not_wait_for_others_to_be_embedded_with(
     flow: PhaseFlow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batching, "BATCH_WAIT_S", 60.0)
+    monkeypatch.setattr(batching, "BATCH_WAIT_S", NEVER_S)
     await flow.add("kb", [note("pushed.md")])
     await searchable(flow, "pushed.md")

@@ -33,7 +33,7 @@ from phaseflow.store import failpoints
 from phaseflow.store.catalogue import PUSH
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.matrices import first_of_each
-from tests.stopwatch import fail_soon
+from tests.stopwatch import NEVER_S, fail_soon
 from tests.store.probes import select
 
 
@@ -86,26 +86,26 @@ async def test_a_push_creates_the_knowledge_base_and_is_searchable_soon(flow: Ph
 
 
 async def test_what_comes_alone_waits_for_no_other(flow: PhaseFlow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexing, "ASKED_FOR_WAIT_S", 60)
-    monkeypatch.setattr(requests, "LINGER_S", 60)
+    monkeypatch.setattr(indexing, "ASKED_FOR_WAIT_S", NEVER_S)
+    monkeypatch.setattr(requests, "LINGER_S", NEVER_S)
     await flow.add("kb", [note("a")])
     await searchable(flow, "a")
 
 
 async def test_pushes_one_after_the_other_are_one_job(flow: PhaseFlow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "LINGER_S", 60)
-    monkeypatch.setattr(requests, "_TAKE_S", 600)
+    monkeypatch.setattr(requests, "LINGER_S", NEVER_S)
+    monkeypatch.setattr(requests, "_TAKE_S", NEVER_S)
     for number in range(40):
         await flow.add("kb", [note(f"n{number}")])
     await searchable(flow, *(f"n{number}" for number in range(40)))
     assert len((await flow.jobs("kb")).items) == 1
 
 
-@pytest.mark.parametrize(("take_s", "jobs"), [(30.0, 1), (0.0, 2)], ids=["in time", "later"])
+@pytest.mark.parametrize(("take_s", "jobs"), [(NEVER_S, 1), (0.0, 2)], ids=["in time", "later"])
 async def test_a_push_joins_a_job_that_waits_for_more_unless_it_has_had_its_turn(
     flow: PhaseFlow, monkeypatch: pytest.MonkeyPatch, take_s: float, jobs: int
 ) -> None:
-    monkeypatch.setattr(requests, "LINGER_S", 60)
+    monkeypatch.setattr(requests, "LINGER_S", NEVER_S)
     monkeypatch.setattr(requests, "_TAKE_S", take_s)
     await flow.add("kb", [note("a")])
     await searchable(flow, "a")
@@ -146,7 +146,7 @@ class SlowLoader:
 async def test_pushes_beside_a_source_that_is_read_are_taken_together_and_wake_nobody(
     database: Path, embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requests, "TOGETHER_S", 60)
+    monkeypatch.setattr(requests, "TOGETHER_S", NEVER_S)
     loader, taken = SlowLoader(), list[None]()
     failpoints.install("loading.taken", lambda: taken.append(None))
     async with PhaseFlow(database, embedder=embedder, loader=loader) as flow:

@@ -33,7 +33,7 @@ from phaseflow.store.stop_deadline import StopDeadline
 from phaseflow.supervisor import supervisor
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.http.service import http_client, listening_for
-from tests.stopwatch import fail_soon
+from tests.stopwatch import NEVER_S, fail_soon
 
 FORBIDDEN = "/forbidden"
 WEBSITE = "http://docs.test/"
@@ -322,7 +322,7 @@ async def test_what_an_engine_that_stops_refuses_changes_nothing(scene: Scene, m
     # All parts of the stop take as long as they like: the calls alone may take longer than a stop does.
     limit = StopDeadline.limit
     monkeypatch.setattr(StopDeadline, "limit", lambda self, within_s, **more: limit(self, 30 * within_s, **more))
-    monkeypatch.setattr(supervisor, "STOP_S", 30.0)
+    monkeypatch.setattr(supervisor, "STOP_S", NEVER_S)
     await scene.flow.__aenter__()
     await _running(scene)
     async with anyio.create_task_group() as tasks:

@@ -18,7 +18,7 @@ from phaseflow.store.leftovers import Leftovers
 from phaseflow.store.upkeep import FreeSpace
 from phaseflow.supervisor import janitor
 from tests.engine.components import CountingEmbedder
-from tests.stopwatch import fail_soon
+from tests.stopwatch import NEVER_S, fail_soon
 from tests.store.full_text import check_consistent
 from tests.store.probes import select
 
@@ -140,7 +140,7 @@ async def test_what_makes_the_file_smaller_waits_until_no_job_runs(
         assert "removed_some" in steps
         assert not {"merged", "gave_back"} & set(steps)
         assert select(database, "PRAGMA freelist_count") != [(0,)]
-        monkeypatch.setattr(janitor, "LOOK_S", 1000.0)
+        monkeypatch.setattr(janitor, "LOOK_S", NEVER_S)
         seen = looks.count
         for _ in range(20):
             await flow.kb("kb")
@@ -176,7 +176,7 @@ async def test_giving_pages_back_ends_with_the_step_during_which_a_job_begins(
 async def test_what_was_deleted_last_is_freed_before_the_engine_has_ended(
     tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(janitor, "LOOK_S", 1000.0)
+    monkeypatch.setattr(janitor, "LOOK_S", NEVER_S)
     monkeypatch.setattr(janitor, "FINISH_S", 10.0)
     async with PhaseFlow(database, embedder=CountingEmbedder(), keep_vectors=0) as flow:
         await ingest(flow, "kb", write(tmp_path / "a", "firstzz"))

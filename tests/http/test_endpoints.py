@@ -20,7 +20,7 @@ from phaseflow.http.app import ENDPOINTS
 from phaseflow.store.session import READERS
 from phaseflow.store.transaction import Transaction
 from tests.http.service import Service, documents, pass_through, serving, until
-from tests.stopwatch import fail_soon
+from tests.stopwatch import NEVER_S, fail_soon
 
 KB = "/api/ingestion/kb"
 
@@ -112,7 +112,7 @@ async def test_nothing_is_read_any_more_when_nobody_asks(
     def reading() -> bool:
         return any("StreamHub" in repr(task) for task in asyncio.all_tasks())
 
-    monkeypatch.setattr(stream_hub, "POLLING_MEMORY_S", 600)
+    monkeypatch.setattr(stream_hub, "POLLING_MEMORY_S", NEVER_S)
     await _completed(service, "waf", source)
     await service.http.get(f"{KB}/waf/status")
     assert reading()

@@ -24,7 +24,7 @@ from tests.http.service import (
     serving,
     until,
 )
-from tests.stopwatch import fail_soon
+from tests.stopwatch import NEVER_S, fail_soon
 
 OWN = "/api/ingestion/kb/own/events"
 
@@ -494,7 +494,7 @@ async def test_a_stream_that_is_too_far_behind_asks_to_list_the_documents_again(
             listed = await service.flow.documents("own")
         first = listed.items[0].uri
         await (await service.flow.job("own")).wait()
-        monkeypatch.setattr("phaseflow.http.document_feed.MOST_BEHIND_S", 60.0)
+        monkeypatch.setattr("phaseflow.http.document_feed.MOST_BEHIND_S", NEVER_S)
         await service.flow.set_metadata("own", first, {"k": 1})
         with fail_soon(20):  # it goes on behind what was listed
             while (event := await told.next()).name != "document" or event.data["metadata"] != {"k": 1}:

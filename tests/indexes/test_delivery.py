@@ -13,6 +13,7 @@ from phaseflow.domain.errors import IndexUnavailable, RateLimited
 from tests.engine.components import CountingEmbedder, note_waits
 from tests.indexes.file_index import FileIndex
 from tests.indexes.test_engine import Place, run
+from tests.stopwatch import NEVER_S
 
 
 async def test_what_waits_for_an_index_waits_longer_each_time_and_as_long_as_it_is_asked_to(
@@ -45,7 +46,7 @@ async def test_short_documents_go_out_together_and_long_ones_alone_in_parts(
             puts.append([(d.uri[0], d.first, len(d.texts)) for d in documents])
 
     monkeypatch.setattr(index_delivery, "_PART", 4)
-    monkeypatch.setattr(indexing, "BATCH_WAIT_S", 60.0)  # all of them in one batch, however slowly they come
+    monkeypatch.setattr(indexing, "BATCH_WAIT_S", NEVER_S)  # all of them in one batch, however slowly they come
     place = Place("file", tmp_path, {"index": FileIndex(tmp_path / "index.db", note)}, {}, CountingEmbedder())
     place.docs.mkdir()
     passages = {"a": 5, "b": 3, "c": 4, "d": 1, "e": 8, "f": 9}

@@ -23,7 +23,7 @@ from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
 from tests.indexes.file_index import CountingFileIndex
 from tests.matrices import first_of_each
-from tests.stopwatch import fail_soon
+from tests.stopwatch import NEVER_S, fail_soon
 
 VERBS = (
     "write", "remove", "run", "push", "skip", "cancel", "pause", "restart", "delete", "search",
@@ -34,8 +34,8 @@ VERBS = (
 @pytest.fixture(autouse=True)
 def impatient() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(searching, "SEARCH_S", 30.0)  # a search that says "search again" says it for want of time
-        patch.setattr(outside_index, "LEAST_COMPARED_S", 30.0)
+        patch.setattr(searching, "SEARCH_S", NEVER_S)  # a search that says "search again" says it for want of time
+        patch.setattr(outside_index, "LEAST_COMPARED_S", NEVER_S)
         patch.setattr(losses, "COUNT_S", 0.0)  # each search counts anew: what was lost since is seen at once
         patch.setattr(indexing, "FIRST_WAIT_S", 0.01)
         patch.setattr(index_delivery, "REST_S", 0.05)

@@ -19,7 +19,7 @@ from tests.indexes.file_index import CountingFileIndex, FileIndex
 from tests.indexes.postgres import Postgres
 from tests.indexes.test_engine import Place, all_found, place_of, run, until, until_whole
 from tests.matrices import first_of_each
-from tests.stopwatch import fail_soon
+from tests.stopwatch import NEVER_S, fail_soon
 
 LONG = "all about {name} " * 400
 NAMES = tuple(f"n{n:02}" for n in range(12))
@@ -120,7 +120,7 @@ async def test_an_index_that_still_has_what_is_gone_has_lost_nothing(tmp_path: P
 async def test_a_loss_that_a_look_has_found_is_made_good_at_once_not_at_the_next_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_keeper, "LOOK_S", 1000.0)
+    monkeypatch.setattr(index_keeper, "LOOK_S", NEVER_S)
     losing: list[str] = []
 
     async def lose(call: str, documents: Sequence[IndexDocument]) -> None:
@@ -235,7 +235,7 @@ async def test_a_loss_that_no_count_shows_is_seen_document_by_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
     monkeypatch.setattr(losses, "COUNT_S", 0.0)
-    monkeypatch.setattr(index_keeper, "COUNT_S", 1000.0)  # only searches look
+    monkeypatch.setattr(index_keeper, "COUNT_S", NEVER_S)  # only searches look
 
     async def fail(call: str, documents: Sequence[IndexDocument]) -> None:
         if call == {HARMS[0]: "remove", HARMS[1]: "count"}.get(harm):
@@ -300,7 +300,7 @@ async def test_a_search_that_cannot_compare_an_index_in_time_says_so_and_the_nex
                 await flow.search("kb", "all about", 20, mode="vectors")
         hangs = False
         made = index.calls["passages"]
-        monkeypatch.setattr(outside_index, "LEAST_COMPARED_S", 20.0)
+        monkeypatch.setattr(outside_index, "LEAST_COMPARED_S", NEVER_S)
         assert len(await flow.search("kb", "all about", 20, mode="vectors")) == len(NAMES) - 1
         assert 0 < index.calls["passages"] - made < len(NAMES)
         monkeypatch.setattr(index, "fault", None)

@@ -17,7 +17,7 @@ from phaseflow.http import AllowedRoots
 from phaseflow.mcp import following
 from tests.http.service import Service, documents, serving
 from tests.mcp.test_tools import WITHIN_S, agent, stdio
-from tests.stopwatch import Stopwatch, fail_soon
+from tests.stopwatch import NEVER_S, Stopwatch, fail_soon
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ async def test_the_wait_is_bounded(service: Service, monkeypatch: pytest.MonkeyP
         assert watch.seconds > 0.4
         assert watch.within(10)
         assert not ended.is_error
-        monkeypatch.setattr(following, "FOLLOWED_S", 600)
+        monkeypatch.setattr(following, "FOLLOWED_S", NEVER_S)
         monkeypatch.setattr(following, "MOST_FOLLOWED", 0)
         given = {"kb_id": "other", "source": source(tmp_path), "hold": ["loading"]}
         with fail_soon(10):

@@ -16,7 +16,7 @@ from tests.engine.components import CountingEmbedder, write_folder
 from tests.proof import outcome
 from tests.proof.test_seams import until_paused, until_quiet_writer
 from tests.proof.turnstile import VERB, Turnstile, queued, until
-from tests.stopwatch import fail_soon
+from tests.stopwatch import NEVER_S, fail_soon
 from tests.store.probes import select, until_merged
 
 NOTE = {"uri": "a", "text": "The letter a."}
@@ -41,7 +41,7 @@ async def test_what_a_guard_holds_while_a_pause_is_written_is_part_of_that_pause
         if not told and not select(database, RUNNING):
             told.append(outcome.rows(database))
 
-    monkeypatch.setattr(requests, "LINGER_S", 60)  # loading runs, and has nothing in hand
+    monkeypatch.setattr(requests, "LINGER_S", NEVER_S)  # loading runs, and has nothing in hand
     embedder = CountingEmbedder(refuse)
     embedder.close()
     with Turnstile.at_commit() as turnstile:

@@ -22,7 +22,7 @@ from phaseflow.supervisor.supervisor import Supervisor
 from tests.engine.components import CountingEmbedder, vector_of
 from tests.proof import outcome
 from tests.proof.turnstile import MOVE, VERB, Turnstile, queued, until
-from tests.stopwatch import fail_soon
+from tests.stopwatch import NEVER_S, fail_soon
 from tests.store.probes import select, until_removed
 
 
@@ -347,7 +347,7 @@ def documents_in(database: Path, flow: PhaseFlow) -> int:
 async def test_answers_on_their_way_when_embedding_fails_are_stored(
     folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(draining, "NEIGHBOURS_S", 60.0)  # a busy machine may take longer than a job waits for them
+    monkeypatch.setattr(draining, "NEIGHBOURS_S", NEVER_S)  # a busy machine may take longer than a job waits for them
     broken = True
 
     def fault(texts: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from phaseflow.domain.errors import DatabaseHeld, StoreUnavailable
 from phaseflow.store.lock import database_lock, holder, is_held
 from phaseflow.store.schema import check_file
 from phaseflow.store.session import open_session
+from tests.stopwatch import NEVER_S
 from tests.store.probes import names, put
 
 HOLD = """
@@ -161,7 +162,7 @@ def test_a_forked_child_does_not_keep_the_lock(path: Path) -> None:
 
 
 def test_asking_who_has_the_lock_does_not_keep_an_engine_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("phaseflow.store.lock._TRY_S", 60.0)
+    monkeypatch.setattr("phaseflow.store.lock._TRY_S", NEVER_S)
     with database_lock(path):
         pass
     with path.with_name("kb.db.lock").open() as asking:

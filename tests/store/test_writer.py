@@ -19,7 +19,7 @@ from phaseflow.store.database import Database
 from phaseflow.store.session import open_database, open_session
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.write_queue import ROOM
-from tests.stopwatch import fail_soon
+from tests.stopwatch import NEVER_S, fail_soon
 from tests.store.probes import names, nobody_writes, put, select, until_nobody_reads
 
 
@@ -91,7 +91,7 @@ async def test_searches_go_one_at_a_time_while_something_is_written(
         begun.append(number)
         assert go_on.wait(60)
 
-    monkeypatch.setattr("phaseflow.store.database.WRITING_S", 60)
+    monkeypatch.setattr("phaseflow.store.database.WRITING_S", NEVER_S)
     await database.write(partial(put, name="a"))
     with fail_soon(10):
         async with create_task_group() as tasks:
