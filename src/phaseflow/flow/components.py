@@ -18,7 +18,7 @@ from phaseflow.components.indexes.registry import Indexes
 from phaseflow.components.indexes.servers import IndexServers
 from phaseflow.components.protocols import LOADER_CALLS, Chunker, Loader, TextSplitter, check_calls
 from phaseflow.domain.errors import ComponentUnavailable, MissingExtra, TransientError, WorkersDown
-from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith
+from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith, StaleSetting, why_made_again
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import PostgresIndexSettings, Settings
 from phaseflow.domain.vocabulary import WaitingOn
@@ -27,6 +27,8 @@ from phaseflow.flow.inputs import Source
 from phaseflow.store.index_spaces import OWN
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
+from phaseflow.store.passages import Scope, SearchablePassages
+from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
     from phaseflow.actors.context import Components, OpenIndex
@@ -217,6 +219,22 @@ class ComponentFactory:
             embedder=own,
             index=OWN_INDEX if self.indexes.has_own else None,
         )
+
+    def older_settings(self, kb: KnowledgeBaseRecord) -> list[StaleSetting]:
+        """Which settings of an index are not those of the next job: known before anything is spent on it."""
+        if kb.live_settings is None:
+            return []
+        following = self.next_with(Settings.model_validate_json(kb.settings), kb.model)
+        return IndexedWith.model_validate_json(kb.live_settings).stale(following)
+
+    def makes_again(self, tx: Transaction, kb: KnowledgeBaseRecord) -> str | None:
+        """What a job that is made now is about to make again, in words, as ``made_again`` says it once the job runs.
+
+        Without the size, which would have to be counted: for the transaction that makes the job.
+        """
+        found = self.older_settings(kb)
+        holds_any = bool(found) and SearchablePassages(tx, Scope(kb.key, kb.index_version)).has_documents()
+        return why_made_again(found) if holds_any else None
 
     def _index_server(self, settings: Settings) -> str | None:
         """Where a job with these settings writes vectors to, beside the database: the program's index comes first."""

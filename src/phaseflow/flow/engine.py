@@ -21,7 +21,6 @@ from phaseflow.flow.adopted_uploads import adopt_uploads
 from phaseflow.flow.background import Background
 from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.definitions import Definitions
-from phaseflow.flow.older_index import makes_again
 from phaseflow.flow.readings import Composed
 from phaseflow.flow.searching import Searching
 from phaseflow.flow.source_sync import InStep, SourceSync
@@ -147,7 +146,7 @@ class Engine:
         def write(tx: Transaction) -> tuple[T, str | None, bool]:
             # In one transaction: after a crash between two, documents would wait in the inbox with no job to take them.
             value = change(tx, at)
-            made = make_own_job(tx, kb_id, at, partial(makes_again, self.components), is_push=is_push)
+            made = make_own_job(tx, kb_id, at, self.components.makes_again, is_push=is_push)
             return value, made or Jobs(tx).latest_id(kb_id), made is not None
 
         def written(result: tuple[T, str | None, bool]) -> None:
@@ -211,7 +210,7 @@ class Engine:
             self.components.sources.attach(database)
             self.components.indexes.owner = await database.read(lambda tx: Spaces(tx).owner())
             hub = await StateHub.attach(database)
-            own_jobs = OwnJobs(hub, self._only, partial(makes_again, self.components))
+            own_jobs = OwnJobs(hub, self._only, self.components.makes_again)
             scheduler = Scheduler(
                 hub, self.components.components_for, self._policies, own_jobs, slots=self._slots, only=self._only
             )

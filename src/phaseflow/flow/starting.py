@@ -17,7 +17,6 @@ from phaseflow.domain.vocabulary import Intent, JobPhase
 from phaseflow.flow import inputs
 from phaseflow.flow.engine import Engine
 from phaseflow.flow.job import Job
-from phaseflow.flow.older_index import makes_again, older_settings
 from phaseflow.store.catalogue import PUSH, Catalogue
 from phaseflow.store.inbox import Inbox
 from phaseflow.store.job_settings import reads_otherwise
@@ -130,7 +129,7 @@ class Starting:
             some = None if only is None or self._needs_all(tx, kb, only) else only
             Jobs(tx).create(
                 queued, sources=_some_of(kb.sources, some), settings=kb.settings, full=full, at=at,
-                allow_deletes=allow_deletes, made_again=makes_again(self._engine.components, tx, kb),
+                allow_deletes=allow_deletes, made_again=self._engine.components.makes_again(tx, kb),
             )  # fmt: skip
             # A move of its own: a job that begins paused was pending before, also for those who follow the log.
             paused = change_in(tx, state.job_id, hold, hub.clock, BY_USER) if held else None
@@ -157,7 +156,7 @@ class Starting:
         """Whether a job reads, cuts or embeds in another way than the index was made: then it needs all sources."""
         if kb.live_settings is None:
             return False
-        is_older = bool(older_settings(self._engine.components, kb))
+        is_older = bool(self._engine.components.older_settings(kb))
         return is_older or reads_otherwise(tx, kb.key, kb.settings)
 
     async def _checked(
