@@ -13,8 +13,8 @@ from phaseflow.cli.ingest_wanted import Wanted
 from phaseflow.cli.parameters import GLOB, KB, NAME
 from phaseflow.cli.place import Place
 from phaseflow.cli.remote_ingest import RemoteIngest
-from phaseflow.cli.server_mode import through_server
 from phaseflow.cli.sources import source_of
+from phaseflow.cli.verbs import through_server
 from phaseflow.domain.vocabulary import Action, JobPhase
 
 if TYPE_CHECKING:
