@@ -14,7 +14,7 @@ ENDS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIG
 
 @contextmanager
 def closing_on_signals(close: Callable[[], None]) -> Iterator[None]:
-    """RequestContext ``close`` on SIGTERM, SIGHUP and Ctrl-C, before the handlers that the server has set.
+    """Call ``close`` on SIGTERM, SIGHUP and Ctrl-C, before the handlers that the server has set.
 
     Servers wait for all answers to end before they tell the application to: an endless one would never hear of it.
     Outside the main thread, or where no server has set handlers, this does nothing.
