@@ -23,15 +23,15 @@ class Chunk(NamedTuple):
         """The text that is embedded. Made anew each time: most chunks find their vector and are never asked for it."""
         return self.document.embedded_text(self.chunk_id - self.document.chunk_id(0))
 
-
-def open_chunks_of(document: StagedDocument) -> list[Chunk]:
-    """The chunks of a document that need a vector. Of thousands it takes long: made in a thread."""
-    chunks = zip(document.hashes, document.embedded, strict=True)
-    return [
-        Chunk(document.id, chunk_id, text_hash, document)
-        for chunk_id, (text_hash, is_embedded) in enumerate(chunks, document.chunk_id(0))
-        if not is_embedded
-    ]
+    @classmethod
+    def open_of(cls, document: StagedDocument) -> "list[Chunk]":
+        """The chunks of a document that need a vector. Of thousands it takes long: made in a thread."""
+        chunks = zip(document.hashes, document.embedded, strict=True)
+        return [
+            cls(document.id, chunk_id, text_hash, document)
+            for chunk_id, (text_hash, is_embedded) in enumerate(chunks, document.chunk_id(0))
+            if not is_embedded
+        ]
 
 
 @dataclass(slots=True)
@@ -52,8 +52,8 @@ class PendingDocuments:
         self._undecided: deque[int] = deque()
 
     def add(self, document: StagedDocument, chunks: list[Chunk] | None = None) -> list[Chunk]:
-        """Take a document in; its chunks that need a vector, ``open_chunks_of`` where they are not given."""
-        chunks = open_chunks_of(document) if chunks is None else chunks
+        """Take a document in; its chunks that need a vector, ``Chunk.open_of`` where they are not given."""
+        chunks = Chunk.open_of(document) if chunks is None else chunks
         self._undecided.append(document.id)
         pending = _Pending(document, {chunk.chunk_id for chunk in chunks})
         self._pending[document.id] = pending

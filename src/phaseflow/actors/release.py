@@ -11,7 +11,7 @@ from phaseflow.actors.batch_result import BatchResult
 from phaseflow.actors.context import RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.handoff import Sender
-from phaseflow.actors.pending_documents import Chunk, PendingDocuments, open_chunks_of
+from phaseflow.actors.pending_documents import Chunk, PendingDocuments
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.stored_vectors import stored, unit
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
@@ -265,8 +265,8 @@ def _in_hand(ids: Sequence[int], tx: Transaction) -> set[int]:
 
 async def _open_chunks_of(document: StagedDocument) -> list[Chunk]:
     if len(document.spans) <= STORE_CHUNKS:
-        return open_chunks_of(document)
-    return await call_in_abandonable_thread(partial(open_chunks_of, document))
+        return Chunk.open_of(document)
+    return await call_in_abandonable_thread(partial(Chunk.open_of, document))
 
 
 def _parts(chunks: Sequence[Chunk]) -> list[Sequence[Chunk]]:
