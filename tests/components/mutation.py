@@ -36,7 +36,7 @@ from phaseflow.components.sources.web.address import normalised
 from phaseflow.components.sources.web.answer import Answer
 from phaseflow.components.sources.web.body import Body
 from phaseflow.components.sources.web.limits import Limits as WebLimits
-from phaseflow.components.sources.web.page import directives_from_headers, read_page
+from phaseflow.components.sources.web.page import Page
 from phaseflow.components.sources.web.robots import Rules, parsed
 from phaseflow.components.sources.web.sitemap import read_sitemap, sitemap_limits
 from phaseflow.components.workers.pool import ExtractionPool
@@ -101,13 +101,13 @@ def _sitemap(data: bytes) -> None:
 
 
 def _page(data: bytes) -> None:
-    found = read_page(Raw(data, f"{_SITE}/a/"), f"{_SITE}/a/", "phaseflow")
+    found = Page.read(Raw(data, f"{_SITE}/a/"), f"{_SITE}/a/", "phaseflow")
     assert all(map(_is_normal, found.links))
 
 
 def _headers(data: bytes) -> None:
     link, _, tag = data.decode("latin-1").partition("\n")
-    directives_from_headers({"link": link, "x-robots-tag": tag}, f"{_SITE}/a", "phaseflow")
+    Page.of_headers({"link": link, "x-robots-tag": tag}, f"{_SITE}/a", "phaseflow")
 
 
 def _body(data: bytes) -> None:

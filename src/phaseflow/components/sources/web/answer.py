@@ -1,11 +1,16 @@
-"""What a server answered, before it means anything."""
+"""What a server answered, and what that means when it is no page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from phaseflow.domain.errors import TransientError
+from phaseflow.components.embedders.retry_after import retry_after_s
+from phaseflow.components.sources.web.address import normalised
+from phaseflow.domain.errors import ComponentError, DocumentError, RateLimited, TransientError
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_GONE = frozenset((404, 410))
+_PASSING = frozenset((408, 421, 425))
 
 
 class SiteDown(TransientError):
@@ -63,3 +68,34 @@ class Answer:
             if name.strip().lower() == "charset":
                 return value.strip().strip("\"'") or None
         return None
+
+    def target(self) -> str:
+        """Return where a redirect leads. Raises DocumentError ``bad_redirect`` when that is no page."""
+        location = self.address("location")
+        target = normalised(location, self.url)
+        if target is None:
+            message = f"{self.url} redirects to {location[:200]!r}, which is not a web page; fix the site or exclude it"
+            raise DocumentError(message, code="bad_redirect")
+        return target
+
+    def refusal(self) -> ComponentError:
+        """The error for an answer that brought no page."""
+        url, status = self.url, self.status
+        if status in _GONE:
+            message = f"{url} is not there ({status}); fix the link that leads to it"
+            return DocumentError(message, code="not_found", counts=False, gone=True)
+        if status == 429:
+            return RateLimited(f"{url} answered 429: too many requests", retry_after_s=self.asked_wait_s())
+        if status >= 500 or status in _PASSING:
+            return TransientError(f"{url} answered {status}", retry_after_s=self.asked_wait_s())
+        return DocumentError(f"{url} answered {status}; {_advice(status)}", code=f"http_{status}")
+
+    def asked_wait_s(self) -> float | None:
+        """How long the server asks to be left alone, in seconds; None where it does not say."""
+        return retry_after_s(self.headers, datetime.now(UTC))
+
+
+def _advice(status: int) -> str:
+    if status in {401, 403, 407}:
+        return "the page is not public, and phaseflow does not log in"
+    return "look at it in a browser, or fix the site"

@@ -1,28 +1,23 @@
-"""One polite request, and what its status means when it is no page."""
+"""One polite request."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import anyio
 
-from phaseflow.components.embedders.retry_after import retry_after_s
-from phaseflow.components.sources.web.address import normalised, site_of
+from phaseflow.components.sources.web.address import site_of
 from phaseflow.components.sources.web.answer import Answer
 from phaseflow.components.sources.web.cookies import Cookies
 from phaseflow.components.sources.web.limits import Limits
 from phaseflow.components.sources.web.rate_limit import Clock, Pace, Sleep
 from phaseflow.components.sources.web.ssrf import AddressPolicy
-from phaseflow.domain.errors import ComponentError, ComponentUnavailable, DocumentError, RateLimited, TransientError
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 
 if TYPE_CHECKING:
     import ssl
 
     from phaseflow.components.sources.web.transport import Wire
-
-_GONE = frozenset((404, 410))
-_PASSING = frozenset((408, 421, 425))
 
 Wanted = Callable[[Answer], bool]
 
@@ -69,7 +64,7 @@ class Fetcher:
             answer = await self._ask(url, {}, _is_success, limits, cut=cut)
             if not answer.is_redirect:
                 return answer
-            url = target_of(answer)
+            url = answer.target()
         raise too_many_redirects(url)
 
     async def _ask(
@@ -84,7 +79,7 @@ class Fetcher:
         if answer.header("set-cookie"):
             self._cookies.take(url, answer.header("set-cookie"))
         if answer.status in {429, 503}:
-            pace.close(_asked_wait_s(answer))
+            pace.close(answer.asked_wait_s())
         return answer
 
     def pace(self, site: str) -> Pace:
@@ -120,44 +115,11 @@ class Fetcher:
             return self._wire
 
 
-def target_of(answer: Answer) -> str:
-    """Return where a redirect leads. Raises DocumentError ``bad_redirect`` when that is no page."""
-    location = answer.address("location")
-    target = normalised(location, answer.url)
-    if target is None:
-        message = f"{answer.url} redirects to {location[:200]!r}, which is not a web page; fix the site or exclude it"
-        raise DocumentError(message, code="bad_redirect")
-    return target
-
-
 def too_many_redirects(url: str) -> DocumentError:
     """The error for redirects that lead in a circle or go on and on."""
     message = f"{url} is a redirect loop, or redirects too often; fix the site"
     return DocumentError(message, code="too_many_redirects")
 
 
-def refusal(answer: Answer) -> ComponentError:
-    """The error for an answer that brought no page."""
-    url, status = answer.url, answer.status
-    if status in _GONE:
-        message = f"{url} is not there ({status}); fix the link that leads to it"
-        return DocumentError(message, code="not_found", counts=False, gone=True)
-    if status == 429:
-        return RateLimited(f"{url} answered 429: too many requests", retry_after_s=_asked_wait_s(answer))
-    if status >= 500 or status in _PASSING:
-        return TransientError(f"{url} answered {status}", retry_after_s=_asked_wait_s(answer))
-    return DocumentError(f"{url} answered {status}; {_advice(status)}", code=f"http_{status}")
-
-
-def _advice(status: int) -> str:
-    if status in {401, 403, 407}:
-        return "the page is not public, and phaseflow does not log in"
-    return "look at it in a browser, or fix the site"
-
-
 def _is_success(answer: Answer) -> bool:
     return answer.is_success
-
-
-def _asked_wait_s(answer: Answer) -> float | None:
-    return retry_after_s(answer.headers, datetime.now(UTC))

@@ -10,11 +10,12 @@ import anyio
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
 from phaseflow.components.sources.web.address import site_of
 from phaseflow.components.sources.web.answer import Answer, SiteDown, TooSlow
-from phaseflow.components.sources.web.fetching import Fetcher, refusal, target_of, too_many_redirects
+from phaseflow.components.sources.web.fetching import Fetcher, too_many_redirects
 from phaseflow.components.sources.web.limits import Limits
 from phaseflow.components.sources.web.links import Links
+from phaseflow.components.sources.web.page import Page
 from phaseflow.components.sources.web.rate_limit import Clock, Sleep
-from phaseflow.components.sources.web.reading import Extraction, Reading, read, said
+from phaseflow.components.sources.web.reading import Extraction, Reading
 from phaseflow.components.sources.web.robots import Robots
 from phaseflow.components.sources.web.sitemap import is_sitemap, read_sitemap, sitemap_limits
 from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, resolve
@@ -159,7 +160,7 @@ class WebLoader:
         if answer.status == 304 and known is not None and stamp.conditions():
             return await self._not_modified(entry, known, stamp, answer)
         if not answer.is_success:
-            raise refusal(answer)
+            raise answer.refusal()
         if is_sitemap(answer.body):
             return await self._sitemap(entry, answer)
         return await self._page(entry, known, await self._read(answer))
@@ -175,7 +176,7 @@ class WebLoader:
         seen = {entry.uri}
         took_s = answer.took_s
         for _ in range(self._limits.redirects):
-            target = target_of(answer)
+            target = answer.target()
             if took_s > 2 * self._limits.total_s:
                 raise TooSlow(f"{entry.uri} redirects for {took_s:.0f} s, each time slowly; try again later")
             if target in seen and not answer.header("set-cookie"):
@@ -193,11 +194,11 @@ class WebLoader:
 
     def _moved(self, entry: Entry, answer: Answer) -> Skipped:
         if not answer.is_success:
-            raise refusal(answer)
+            raise answer.refusal()
         return Skipped(entry, f"redirects to {answer.url}", (Entry(answer.url, depth=entry.depth),))
 
     async def _not_modified(self, entry: Entry, known: Known, stamp: Stamp, answer: Answer) -> Outcome:
-        directives = said(answer, self._agent).directives
+        directives = Page.of_headers(answer.headers, answer.url, self._agent).directives
         links = await self._links.entries(entry, () if directives.nofollow else stamp.links)
         if directives.noindex:
             return Skipped(entry, _NOINDEX, links)
@@ -241,7 +242,7 @@ class WebLoader:
 
     async def _read(self, answer: Answer) -> Reading:
         await self._extraction.check(answer)
-        return await read(answer, self._agent)
+        return await Reading.of(answer, self._agent)
 
     async def _canonical(self, entry: Entry, reading: Reading) -> str | None:
         """Return the address that stands for this page, when there is one that holds.

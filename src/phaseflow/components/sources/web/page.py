@@ -33,14 +33,14 @@ _MEDIA = tuple(f".{name}" for name in _MEDIA_NAMES.split())
 
 
 @dataclass(frozen=True, slots=True)
-class RobotsDirectives:
+class _Directives:
     """What a page asks of those who index it."""
 
     noindex: bool = False
     nofollow: bool = False
 
-    def __or__(self, other: "RobotsDirectives") -> "RobotsDirectives":
-        return RobotsDirectives(self.noindex or other.noindex, self.nofollow or other.nofollow)
+    def __or__(self, other: "_Directives") -> "_Directives":
+        return _Directives(self.noindex or other.noindex, self.nofollow or other.nofollow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +48,31 @@ class Page:
     """What was found on a page. ``links`` are normalised, each once, in the order of the page, without those that are
     marked ``nofollow``; none where the whole page says so."""
 
-    directives: RobotsDirectives = RobotsDirectives()
+    directives: _Directives = _Directives()
     canonical: str | None = None
     links: tuple[str, ...] = ()
 
+    @classmethod
+    def read(cls, raw: Raw, url: str, agent: str) -> "Page":
+        """Read an HTML page. Blocking.
 
-def read_page(raw: Raw, url: str, agent: str) -> Page:
-    """Read an HTML page. Blocking. Raises DocumentError when it cannot be parsed (``too_complex``, ``too_large``)."""
-    page = html.parse(raw)
-    directives = _directives(page, agent)
-    base = _base(page, url)
-    links = () if directives.nofollow else tuple(_distinct(page, base))
-    return Page(directives, _canonical(page, base), links)
+        Raises DocumentError when it cannot be parsed (``too_complex``, ``too_large``).
+        """
+        page = html.parse(raw)
+        directives = _directives(page, agent)
+        base = _base(page, url)
+        links = () if directives.nofollow else tuple(_distinct(page, base))
+        return cls(directives, _canonical(page, base), links)
 
-
-def directives_from_headers(headers: Mapping[str, str], url: str, agent: str) -> Page:
-    """Read ``X-Robots-Tag`` and ``Link: <…>; rel="canonical"``, which every kind of document can carry."""
-    canonical = None
-    for target, parameters in _LINK_HEADER.findall(headers.get("link", "")):
-        if _CANONICAL.search(parameters):
-            canonical = normalised(target, url)
-            break
-    return Page(_tagged(headers.get("x-robots-tag", ""), agent), canonical)
+    @classmethod
+    def of_headers(cls, headers: Mapping[str, str], url: str, agent: str) -> "Page":
+        """Read ``X-Robots-Tag`` and ``Link: <…>; rel="canonical"``, which every kind of document can carry."""
+        canonical = None
+        for target, parameters in _LINK_HEADER.findall(headers.get("link", "")):
+            if _CANONICAL.search(parameters):
+                canonical = normalised(target, url)
+                break
+        return cls(_tagged(headers.get("x-robots-tag", ""), agent), canonical)
 
 
 def is_media(url: str) -> bool:
@@ -77,9 +80,9 @@ def is_media(url: str) -> bool:
     return url.partition("?")[0].lower().endswith(_MEDIA)
 
 
-def _tagged(value: str, agent: str) -> RobotsDirectives:
+def _tagged(value: str, agent: str) -> _Directives:
     """A directive after ``bot:`` is for that bot, and so are those behind it, until another bot is named."""
-    addressee, directives = None, RobotsDirectives()
+    addressee, directives = None, _Directives()
     for part in value.split(","):
         directive = part
         match = _BOT.match(part)
@@ -90,17 +93,17 @@ def _tagged(value: str, agent: str) -> RobotsDirectives:
     return directives
 
 
-def _directives(page: "LexborHTMLParser", agent: str) -> RobotsDirectives:
-    directives = RobotsDirectives()
+def _directives(page: "LexborHTMLParser", agent: str) -> _Directives:
+    directives = _Directives()
     for node in page.css("meta[name][content]"):
         if _attribute(node, "name").strip().lower() in {"robots", agent}:
             directives |= _named(_attribute(node, "content"))
     return directives
 
 
-def _named(directives: str) -> RobotsDirectives:
+def _named(directives: str) -> _Directives:
     names = set(re.split(r"[,;\s]+", directives.lower()))
-    return RobotsDirectives(bool(names & {"noindex", "none"}), bool(names & {"nofollow", "none"}))
+    return _Directives(bool(names & {"noindex", "none"}), bool(names & {"nofollow", "none"}))
 
 
 def _base(page: "LexborHTMLParser", url: str) -> str:

@@ -11,7 +11,7 @@ import anyio.to_thread
 from phaseflow.components.extraction import Extracted, extract
 from phaseflow.components.extraction.types import Raw
 from phaseflow.components.sources.web.answer import Answer
-from phaseflow.components.sources.web.page import Page, directives_from_headers, read_page
+from phaseflow.components.sources.web.page import Page
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.identifiers import name_in
@@ -34,20 +34,15 @@ class Reading:
     page: Page
     digest: bytes = b""
 
+    @classmethod
+    async def of(cls, answer: Answer, agent: str) -> "Reading":
+        """Read a page in a worker thread, which a cancel abandons. Raises DocumentError when it cannot be parsed."""
+        return await anyio.to_thread.run_sync(_read, answer, agent, abandon_on_cancel=True)
+
 
 def _name_of(answer: Answer) -> str:
     """Return the address without its query, so that its extension can be seen."""
     return name_in(answer.url)
-
-
-async def read(answer: Answer, agent: str) -> Reading:
-    """Read a page in a worker thread, which a cancel abandons. Raises DocumentError when it cannot be parsed."""
-    return await anyio.to_thread.run_sync(_read, answer, agent, abandon_on_cancel=True)
-
-
-def said(answer: Answer, agent: str) -> Page:
-    """Read the headers alone."""
-    return directives_from_headers(answer.headers, answer.url, agent)
 
 
 def _declared_type(answer: Answer) -> str | None:
@@ -63,9 +58,9 @@ def _declared_type(answer: Answer) -> str | None:
 
 def _read(answer: Answer, agent: str) -> Reading:
     digest = hashlib.blake2b(answer.body, digest_size=16).digest()
-    page = said(answer, agent)
+    page = Page.of_headers(answer.headers, answer.url, agent)
     if _is_html(answer):
-        inside = read_page(Raw(answer.body, answer.url, answer.charset), answer.url, agent)
+        inside = Page.read(Raw(answer.body, answer.url, answer.charset), answer.url, agent)
         directives = page.directives | inside.directives
         links = () if directives.nofollow else inside.links
         page = replace(inside, directives=directives, canonical=page.canonical or inside.canonical, links=links)

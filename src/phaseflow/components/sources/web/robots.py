@@ -7,7 +7,7 @@ import anyio
 
 from phaseflow.components.sources.web.address import normalised, site_of
 from phaseflow.components.sources.web.answer import Answer, TooSlow
-from phaseflow.components.sources.web.fetching import Fetcher, refusal
+from phaseflow.components.sources.web.fetching import Fetcher
 from phaseflow.components.sources.web.rate_limit import Clock
 from phaseflow.components.sources.web.robots_file import RobotsFile
 from phaseflow.domain.errors import DocumentError
@@ -93,7 +93,7 @@ class Robots:
         home = site_of(answer.url)
         if answer.is_success:
             return Rules(self._agent, home, await anyio.to_thread.run_sync(parsed, answer, self._agent))
-        error = refusal(answer)
+        error = answer.refusal()
         if isinstance(error, DocumentError):
             return Rules(self._agent, home)
         raise error

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from phaseflow.components.sources.web.answer import Answer, TooSlow
-from phaseflow.components.sources.web.fetching import Fetcher, refusal
+from phaseflow.components.sources.web.fetching import Fetcher
 from phaseflow.components.sources.web.reading import Reading
 from phaseflow.components.sources.web.robots import Robots
 from phaseflow.domain.errors import DocumentError, RateLimited, TransientError
@@ -75,7 +75,7 @@ class Standing:
         """None for a redirect."""
         answer = await self._fetcher.get(url, wanted=wanted)
         if not answer.is_success and not answer.is_redirect:
-            raise refusal(answer)
+            raise answer.refusal()
         return await self._read(answer) if answer.is_success else None
 
 

@@ -10,7 +10,7 @@ import anyio.to_thread
 from phaseflow.components.protocols import Entry
 from phaseflow.components.sources.web.address import advice, normalised, site_of
 from phaseflow.components.sources.web.answer import SiteDown, TooSlow
-from phaseflow.components.sources.web.fetching import Fetcher, refusal
+from phaseflow.components.sources.web.fetching import Fetcher
 from phaseflow.components.sources.web.links import Links
 from phaseflow.components.sources.web.rate_limit import Sleep
 from phaseflow.components.sources.web.robots import Robots
@@ -145,7 +145,7 @@ class Seeds:
         try:
             answer = await self._fetcher.get_following(named.url, most=_REDIRECTS, max_bytes=MAX_BYTES)
             if not answer.is_success:
-                raise refusal(answer)
+                raise answer.refusal()
             self._slow = 0
             limits = sitemap_limits(self._fetcher.limits)
             return await anyio.to_thread.run_sync(read_sitemap, answer.body, answer.url, limits, abandon_on_cancel=True)
