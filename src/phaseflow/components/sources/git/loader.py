@@ -11,8 +11,8 @@ import anyio
 
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
-from phaseflow.components.sources.git import refs
 from phaseflow.components.sources.git.places import CONNECT_S, client_for, local_path, open_local
+from phaseflow.components.sources.git.refs import Tree, wanted
 from phaseflow.components.sources.git.repositories import FETCH_S, Fetch, Repositories, open_copy
 from phaseflow.components.sources.names import path_of, uri_of
 from phaseflow.components.sources.patterns import Globs
@@ -69,7 +69,7 @@ class GitLoader:
         self._max_bytes = max_bytes
         self._sleep = sleep
         self._held = ExitStack()
-        self._opened: tuple[Any, bytes] | None = None
+        self._opened: Tree | None = None
         self._opening = anyio.Lock()
 
     async def list(self) -> AsyncIterator[Sequence[Entry]]:
@@ -79,9 +79,8 @@ class GitLoader:
         such ref, or does not answer, three times over; RateLimited when it asks to be asked later. Cancelling ends the
         fetch.
         """
-        store, tree = await self._open()
-        globs = Globs(self._source.include, self._source.exclude)
-        found = refs.files(store, tree, globs, self._source.url)
+        tree = await self._open()
+        found = tree.files(Globs(self._source.include, self._source.exclude))
         while page := await _in_thread(partial(_page, found)):
             yield page
 
@@ -91,12 +90,12 @@ class GitLoader:
         Raises DocumentError: ``not_found`` (and ``gone``), ``too_large``, ``unsupported_format`` for what Git LFS keeps
         elsewhere, and what extraction raises; what ``list`` raises. Cancelling leaves nothing behind.
         """
-        store, tree = await self._open()
-        blob = await _in_thread(partial(self._blob, store, tree, entry))
+        tree = await self._open()
+        blob = await _in_thread(partial(self._blob, tree, entry))
         stamp = _BLOB + blob.decode()
         if known is not None and known.stamp == stamp and entry.stamp is not None:
             return Unchanged(entry, known.content_hash, stamp)
-        data = await _in_thread(partial(self._content, store, blob, entry))
+        data = await _in_thread(partial(self._content, tree.store, blob, entry))
         return await document_of(self._workers, entry, Reading(data, stamp), known)
 
     async def aclose(self) -> None:
@@ -106,13 +105,13 @@ class GitLoader:
         if self._owns_workers:
             await self._workers.aclose()
 
-    async def _open(self) -> tuple[Any, bytes]:
+    async def _open(self) -> Tree:
         async with self._opening:
             if self._opened is None:
                 self._opened = await self._fetched()
             return self._opened
 
-    async def _fetched(self) -> tuple[Any, bytes]:
+    async def _fetched(self) -> Tree:
         if local_path(self._source.url) is not None:
             return await _in_thread(self._local)
         waits = list(_WAITS_S)
@@ -128,7 +127,7 @@ class GitLoader:
             except DocumentError as error:
                 raise ComponentUnavailable(f"{error}; or name another repository") from error
 
-    async def _fetch(self) -> tuple[Any, bytes]:
+    async def _fetch(self) -> Tree:
         addresses_of = None if self._policy is None else self._policy.for_threads(CONNECT_S)
         client, path = await _in_thread(partial(client_for, self._source.url, self._connection, addresses_of))
         place = await _in_thread(partial(self._held.enter_context, self._repositories.using(self._source.url)))
@@ -141,28 +140,28 @@ class GitLoader:
         finally:
             fetch.stop()
 
-    def _into(self, fetch: Fetch, place: Path) -> tuple[Any, bytes]:
+    def _into(self, fetch: Fetch, place: Path) -> Tree:
         with self._repositories.lock(place):
             commit = fetch.run(place)
         repository = open_copy(place)
         self._held.callback(repository.close)
-        return repository.object_store, refs.tree_of(repository.object_store, commit, self._source.url)
+        return Tree.of(repository.object_store, commit, self._source.url)
 
-    def _local(self) -> tuple[Any, bytes]:
+    def _local(self) -> Tree:
         repository = open_local(self._source.url, self._roots)
         self._held.callback(repository.close)
-        commit = refs.wanted(repository.get_refs(), self._source.ref, self._source.url)
+        commit = wanted(repository.get_refs(), self._source.ref, self._source.url)
         if commit not in repository.object_store:
             raise ComponentUnavailable(f"{self._source.url} has no commit {self._source.ref}; check its id")
-        return repository.object_store, refs.tree_of(repository.object_store, commit, self._source.url)
+        return Tree.of(repository.object_store, commit, self._source.url)
 
-    def _blob(self, store: Any, tree: bytes, entry: Entry) -> bytes:
+    def _blob(self, tree: Tree, entry: Entry) -> bytes:
         if entry.stamp is not None and entry.stamp.startswith(_BLOB):
             blob = entry.stamp.removeprefix(_BLOB).encode()
-            if blob in store:
+            if blob in tree.store:
                 return blob
         # Listed before the engine was started anew, and changed since; or asked for by name.
-        found = refs.blob_at(store, tree, path_of(entry.uri))
+        found = tree.blob_at(path_of(entry.uri))
         if found is None:
             raise DocumentError(f"{entry.uri} is not there any more", code="not_found", counts=False, gone=True)
         return found

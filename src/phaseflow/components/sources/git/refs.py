@@ -3,6 +3,7 @@
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from phaseflow.components.sources.patterns import Globs
@@ -35,24 +36,50 @@ def wanted(refs: Mapping[bytes, bytes | None], ref: str | None, shown: str) -> b
     raise ComponentUnavailable(f"{shown} has {missing}")
 
 
-def tree_of(store: Any, found: bytes, shown: str) -> bytes:
-    """The id of the tree of a commit, or of a tag that leads to one."""
-    for _ in range(_TAGS):
-        each = store[found]
-        if each.type_name == b"commit":
-            return bytes(each.tree)
-        if each.type_name != b"tag":
-            break
-        found = each.object[1]
-    raise ComponentUnavailable(f"{shown}: that ref does not lead to a commit; name a branch or a tag")
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The files of a commit. ``shown``: what the repository is called in messages."""
 
+    store: Any
+    id: bytes
+    shown: str
 
-def files(store: Any, tree: bytes, globs: Globs, shown: str) -> Iterator[tuple[str, bytes]]:
-    """Yield path and blob id of each regular file, in the order of git. Links and submodules are passed over.
+    @classmethod
+    def of(cls, store: Any, found: bytes, shown: str) -> "Tree":
+        """The tree of a commit, or of a tag that leads to one. Raises ComponentUnavailable for anything else."""
+        for _ in range(_TAGS):
+            each = store[found]
+            if each.type_name == b"commit":
+                return cls(store, bytes(each.tree), shown)
+            if each.type_name != b"tag":
+                break
+            found = each.object[1]
+        raise ComponentUnavailable(f"{shown}: that ref does not lead to a commit; name a branch or a tag")
 
-    Raises ComponentUnavailable for a commit of more than a million files.
-    """
-    yield from _Walk(store, globs, shown).below(tree, "", 0)
+    def files(self, globs: Globs) -> Iterator[tuple[str, bytes]]:
+        """Yield path and blob id of each regular file, in the order of git. Links and submodules are passed over.
+
+        Raises ComponentUnavailable for a commit of more than a million files.
+        """
+        yield from _Walk(self.store, globs, self.shown).below(self.id, "", 0)
+
+    def blob_at(self, path: str) -> bytes | None:
+        """The id of the file at a path; None when there is none."""
+        parts = path.encode("utf-8", "surrogateescape").split(b"/")
+        read: Callable[[bytes], Any] = self.store.__getitem__
+        tree = self.id
+        for place, part in enumerate(parts):
+            try:
+                mode, found = read(tree)[part]
+            except KeyError:
+                return None
+            is_last = place == len(parts) - 1
+            if is_last:
+                return bytes(found) if stat.S_ISREG(mode) else None
+            if not stat.S_ISDIR(mode):
+                return None
+            tree = found
+        return None
 
 
 class _Walk:
@@ -83,21 +110,3 @@ class _Walk:
                         f"{self._shown} has more than {MOST_FILES:,} files; leave some out with exclude"
                     )
                 yield path, bytes(entry.sha)
-
-
-def blob_at(store: Any, tree: bytes, path: str) -> bytes | None:
-    """The id of the file at a path; None when there is none."""
-    parts = path.encode("utf-8", "surrogateescape").split(b"/")
-    read: Callable[[bytes], Any] = store.__getitem__
-    for place, part in enumerate(parts):
-        try:
-            mode, found = read(tree)[part]
-        except KeyError:
-            return None
-        is_last = place == len(parts) - 1
-        if is_last:
-            return bytes(found) if stat.S_ISREG(mode) else None
-        if not stat.S_ISDIR(mode):
-            return None
-        tree = found
-    return None
