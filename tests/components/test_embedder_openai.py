@@ -18,7 +18,7 @@ import pytest
 from pydantic import HttpUrl
 
 from phaseflow.components.embedders import OpenAIEmbedder, embedding_api_key, make_embedder
-from phaseflow.components.embedders.answer import bounds, read_body
+from phaseflow.components.embedders.answer import Bounds
 from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.domain.errors import (
     BatchTooLarge,
@@ -402,17 +402,17 @@ async def test_an_answer_is_read_within_what_its_texts_need(pieces: AsyncIterato
     tracemalloc.start()
     try:
         with pytest.raises(TransientError, match="malformed answer"):
-            await read_body(pieces, encoding, bounds(3, None), is_error=False)
+            await Bounds.of(3, None).read(pieces, encoding, is_error=False)
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
 
 
 async def test_of_an_error_the_beginning_is_read() -> None:
-    assert len(await read_body(_endless(), "", bounds(3, None), is_error=True)) == 65_536
-    assert len(await read_body(_bomb(31), "gzip", bounds(3, None), is_error=True)) == 65_536
+    assert len(await Bounds.of(3, None).read(_endless(), "", is_error=True)) == 65_536
+    assert len(await Bounds.of(3, None).read(_bomb(31), "gzip", is_error=True)) == 65_536
 
 
 async def test_what_is_compressed_is_unpacked(server: FakeEmbeddingServer) -> None:
     for encoding, packed in (("gzip", gzip.compress(b"abc")), ("deflate", zlib.compress(b"abc")), ("", b"abc")):
-        assert await read_body(_pieces(packed[:2], packed[2:]), encoding, bounds(1, 8), is_error=False) == b"abc"
+        assert await Bounds.of(1, 8).read(_pieces(packed[:2], packed[2:]), encoding, is_error=False) == b"abc"

@@ -41,38 +41,37 @@ class Bounds:
     commas: int
     brackets: int
 
+    @classmethod
+    def of(cls, texts: int, dimension: int | None) -> "Bounds":
+        """What an answer with a vector for each of so many texts can have."""
+        numbers = texts * max(dimension or 0, _LARGEST_DIMENSION)
+        return cls(
+            _ROUND_BYTES + texts * _ROW_BYTES + numbers * _NUMBER_BYTES,
+            _ROUND_BYTES + texts * _ROW_BRACKETS + numbers,
+            _ROUND_BYTES + texts * _ROW_BRACKETS,
+        )
 
-def bounds(texts: int, dimension: int | None) -> Bounds:
-    """What an answer with a vector for each of so many texts can have."""
-    numbers = texts * max(dimension or 0, _LARGEST_DIMENSION)
-    return Bounds(
-        _ROUND_BYTES + texts * _ROW_BYTES + numbers * _NUMBER_BYTES,
-        _ROUND_BYTES + texts * _ROW_BRACKETS + numbers,
-        _ROUND_BYTES + texts * _ROW_BRACKETS,
-    )
+    async def read(self, pieces: AsyncIterator[bytes], encoding: str, *, is_error: bool) -> bytes:
+        """Unpack an answer while it arrives. Of an error the beginning is enough.
 
-
-async def read_body(pieces: AsyncIterator[bytes], encoding: str, limits: Bounds, *, is_error: bool) -> bytes:
-    """Unpack an answer while it arrives. Of an error the beginning is enough.
-
-    Raises TransientError for one that is larger than its bounds, compressed incorrectly or in a way not asked for.
-    """
-    unpacker = _unpacker(encoding)
-    most = _ROUND_BYTES if is_error else limits.size
-    content = bytearray()
-    try:
-        async for data in pieces:
-            for piece in unpacker.unpack(data) if unpacker else (data,):
-                content += piece
-                if len(content) > most:
-                    return _cut(content, most, is_error=is_error)
-    except zlib.error as error:
-        raise TransientError("malformed answer of the embedding server: it is compressed incorrectly") from error
-    if not is_error and (
-        content.count(b",") > limits.commas or content.count(b"[") + content.count(b"{") > limits.brackets
-    ):
-        raise TransientError("malformed answer of the embedding server: more values than vectors can have")
-    return bytes(content)
+        Raises TransientError for one that is larger than that, compressed incorrectly or in a way not asked for.
+        """
+        unpacker = _unpacker(encoding)
+        most = _ROUND_BYTES if is_error else self.size
+        content = bytearray()
+        try:
+            async for data in pieces:
+                for piece in unpacker.unpack(data) if unpacker else (data,):
+                    content += piece
+                    if len(content) > most:
+                        return _cut(content, most, is_error=is_error)
+        except zlib.error as error:
+            raise TransientError("malformed answer of the embedding server: it is compressed incorrectly") from error
+        if not is_error and (
+            content.count(b",") > self.commas or content.count(b"[") + content.count(b"{") > self.brackets
+        ):
+            raise TransientError("malformed answer of the embedding server: more values than vectors can have")
+        return bytes(content)
 
 
 def _cut(content: bytearray, most: int, *, is_error: bool) -> bytes:

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 import anyio
 
 from phaseflow.components.certificates import trusted
-from phaseflow.components.embedders.answer import ACCEPTED, Answer, Bounds, bounds, read_body
+from phaseflow.components.embedders.answer import ACCEPTED, Answer, Bounds
 from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.components.embedders.server_name import ServerAddress, ServerName
 from phaseflow.components.embedders.throttle import Pace
@@ -125,7 +125,7 @@ class OpenAIEmbedder:
     async def _embed(self, texts: list[str]) -> "Vectors":
         if not texts:
             return checked_vectors([], 0, self.dimension)
-        answer = await self._post(self._body(texts), bounds(len(texts), self.dimension))
+        answer = await self._post(self._body(texts), Bounds.of(len(texts), self.dimension))
         if not answer.is_success:
             raise self._refusal(answer)
         return checked_vectors(_rows(answer.content), len(texts), self.dimension)
@@ -153,7 +153,7 @@ class OpenAIEmbedder:
                     headers = {name.lower(): value for name, value in response.headers.items()}
                     encoding = headers.get("content-encoding", "")
                     is_error = not response.is_success
-                    content = await read_body(response.aiter_raw(), encoding, limits, is_error=is_error)
+                    content = await limits.read(response.aiter_raw(), encoding, is_error=is_error)
                     return Answer(response.status_code, headers, content)
         except TimeoutError as error:
             raise TransientError(f"{self._shown} did not answer within {self._timeout_s:g} s") from error
