@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 _LONG = 40
 
 
-def one_line(text: str) -> str:
+def _one_line(text: str) -> str:
     """Return a text with its white space run together, and none at its ends."""
     if len(text) > _LONG:
         # Nearly all have one blank between two words, or a line end: to see that takes less time than to part them.
@@ -27,7 +27,7 @@ class Flow:
     """What the next word's line begins with: a heading's or a list item's sign."""
 
     def write(self, text: str) -> None:
-        line = one_line(text)
+        line = _one_line(text)
         if not line:
             self.space = self.space or bool(text)
             return

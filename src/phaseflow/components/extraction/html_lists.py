@@ -31,6 +31,17 @@ class HtmlList:
     step: int = 1
     kind: str = "1"
 
+    @classmethod
+    def opened(cls, node: "LexborNode", styled: str = "") -> "HtmlList":
+        """Return the list that an element opens; ``styled`` is what a style sheet says of it."""
+        kind = _kind(node) or _type_of(styled)
+        if node.tag != "ol":
+            # A list of points may be given numbers by its style.
+            return cls(1 if kind in HTML and kind not in _TYPES else None, kind=kind or "1")
+        is_reversed = "reversed" in node.attributes
+        first = sum(1 for each in node.iter() if each.tag == "li") if is_reversed else 1
+        return cls(integer(node, "start", first), -1 if is_reversed else 1, kind or "1")
+
     def mark(self, item: "LexborNode", styled: str = "") -> str:
         """Count an item; return what stands before it, with the space between. ``styled``: what a sheet says."""
         if self.number is None:
@@ -40,17 +51,6 @@ class HtmlList:
         kind = _kind(item, is_item=True) or _type_of(styled) or self.kind
         form = HTML.get(kind)
         return f"{form(number)}. " if form else BULLET
-
-
-def opened(node: "LexborNode", styled: str = "") -> HtmlList:
-    """Return the list that an element opens; ``styled`` is what a style sheet says of it."""
-    kind = _kind(node) or _type_of(styled)
-    if node.tag != "ol":
-        # A list of points may be given numbers by its style.
-        return HtmlList(1 if kind in HTML and kind not in _TYPES else None, kind=kind or "1")
-    is_reversed = "reversed" in node.attributes
-    first = sum(1 for each in node.iter() if each.tag == "li") if is_reversed else 1
-    return HtmlList(integer(node, "start", first), -1 if is_reversed else 1, kind or "1")
 
 
 def integer(node: "LexborNode", name: str, otherwise: int) -> int:

@@ -47,11 +47,6 @@ class _Early:
         return self._weekday
 
 
-def first_day(is_1904: bool) -> str:
-    """Return day 0 as dates are written that follow the reader's own system."""
-    return "1904-01-01" if is_1904 else "1900-01-00"
-
-
 def moment(tokens: tuple[Token, ...], serial: float, *, is_1904: bool) -> str | None:
     """Return days, as Excel counts them, as a date, a time or a duration; None beyond the end of its calendar."""
     return moments(tokens)(serial, is_1904)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from phaseflow.components.extraction.formulas import Formula
 from phaseflow.components.extraction.html_flow import Flow
-from phaseflow.components.extraction.html_lists import HtmlList, opened
+from phaseflow.components.extraction.html_lists import HtmlList
 from phaseflow.components.extraction.html_tables import is_layout, span
 from phaseflow.components.extraction.markdown_writer import BULLET, table
 from phaseflow.components.extraction.raised import part_fraction, subscript, superscript
@@ -163,7 +163,7 @@ class _Page:
         elif tag == "pre":
             self._open_pre()
         elif tag in ("ul", "ol"):
-            self.lists.append(opened(node, self.listed.get(node.mem_id, "")))
+            self.lists.append(HtmlList.opened(node, self.listed.get(node.mem_id, "")))
         elif tag in _RAISED:
             self._open_raised()
         elif tag == "rt":

@@ -4,6 +4,7 @@ Read by calamine (Rust), measured against openpyxl 3.1 in benchmarks/extraction.
 a word, in strict OOXML. What calamine returns is compared with what the file holds, so that nothing is lost in silence.
 """
 
+import datetime
 import re
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,10 +13,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from phaseflow.components.extraction.cell_formats import CellFormats
-from phaseflow.components.extraction.cell_values import as_text
+from phaseflow.components.extraction.cell_values import plain
 from phaseflow.components.extraction.libraries import library
 from phaseflow.components.extraction.markdown_writer import Draft
-from phaseflow.components.extraction.moment_format import first_day
 from phaseflow.components.extraction.ods import Ods
 from phaseflow.components.extraction.package import Package, encrypted, no_text_layer, nothing_found
 from phaseflow.components.extraction.sheet_limits import MAX_CELLS, look_inside
@@ -120,14 +120,17 @@ def _beside_xml(package: Package) -> _Beside:
     if (binary := BinaryWorkbook.read(package)) is not None:
         said = {name: PassedOver({}, binary.remarks(name)) for name in binary.sheets}
         return _Beside(
-            said, lambda name: by_row(binary.cells(name, MAX_CELLS)), first_day=first_day(binary.is_1904), binary=binary
+            said,
+            lambda name: by_row(binary.cells(name, MAX_CELLS)),
+            first_day=_first_day(binary.is_1904),
+            binary=binary,
         )
     listed, is_1904 = sheets_of(package)
     formats, members = CellFormats(package, is_1904=is_1904), dict(listed)
     return _Beside(
         passed_over(package, listed),
         lambda name: formats.shown(members[name]) if name in members else {},
-        first_day=first_day(is_1904),
+        first_day=_first_day(is_1904),
     )
 
 
@@ -149,7 +152,7 @@ def _beside_records(raw: Raw) -> _Beside:
         passed,
         lambda name: by_row(book.cells(begins[name]) if name in begins else ()),
         book.has_pictures,
-        first_day(book.is_1904),
+        _first_day(book.is_1904),
     )
 
 
@@ -188,7 +191,7 @@ def _rows(values: "Iterable[Sequence[Any]]", shown: ByRow, left: int, first_day:
         for column, text in shown.get(number, ()):
             if left <= column < left + len(cells):
                 cells[column - left] = text
-        rows.append([cell if isinstance(cell, str) else as_text(cell, first_day) for cell in cells])
+        rows.append([cell if isinstance(cell, str) else _as_text(cell, first_day) for cell in cells])
     return rows
 
 
@@ -230,3 +233,32 @@ def _malformed(raw: Raw, why: str = "") -> DocumentError:
         return encrypted(raw.name)
     message = f"{raw.name} is damaged or no spreadsheet{why}; open and save it again, or exclude it"
     return DocumentError(message, code="malformed")
+
+
+def _as_text(cell: Any, first_day: str) -> str:
+    """Return a value that no format says more about. ``first_day`` is day 0; ``""`` where days are not counted."""
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    if isinstance(cell, float):
+        return plain(cell)
+    if isinstance(cell, datetime.timedelta):
+        return _duration(cell)
+    if isinstance(cell, datetime.datetime):
+        return str(cell.date()) if cell.time() == datetime.time() else cell.isoformat(" ", "seconds")
+    if isinstance(cell, datetime.time) and first_day:
+        # Times are shown by their formats, and before this. What is left is a date, as systems or other languages write
+        # it, on the day before the first: mostly one that nobody has filled in.
+        return f"{first_day} {cell.isoformat('seconds')}" if cell != datetime.time() else first_day
+    return str(cell)
+
+
+def _duration(time: datetime.timedelta) -> str:
+    """Hours may be more than a day: 36:00:00."""
+    seconds = round(time.total_seconds())
+    minutes, second = divmod(abs(seconds), 60)
+    return f"{'-' if seconds < 0 else ''}{minutes // 60}:{minutes % 60:02d}:{second:02d}"
+
+
+def _first_day(is_1904: bool) -> str:
+    """Return day 0 as dates are written that follow the reader's own system."""
+    return "1904-01-01" if is_1904 else "1900-01-00"

@@ -65,7 +65,7 @@ _DEEPEST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Visibility:
+class _Visibility:
     """Elements by ``mem_id``."""
 
     never: frozenset[int]
@@ -81,7 +81,7 @@ class Visibility:
     """Whether ``svg`` is text, but for what ``never`` has of it."""
 
 
-def visibility(page: "LexborHTMLParser", words: bytes, sheets: Sequence[str] = ()) -> Visibility:
+def visibility(page: "LexborHTMLParser", words: bytes, sheets: Sequence[str] = ()) -> _Visibility:
     """Look at a page once; ``words`` is its source in small letters, ``sheets`` are style sheets beside it."""
     hidden: set[int] = set()
     alike: dict[int, str] = {}
@@ -122,7 +122,7 @@ def visibility(page: "LexborHTMLParser", words: bytes, sheets: Sequence[str] = (
     muted = {each for each in _ids(page, words, _MUTE) if each not in panels}
     never = {*muted, *_mute_buttons(buttons, panels), *_unslotted(roots), *_around_drawn_text(page, drawn)}
     chrome = never.union(_ids(page, words, _CHROME), hidden - panels.keys())
-    return Visibility(frozenset(never), frozenset(chrome), listed, alike, has_drawn_text=bool(drawn))
+    return _Visibility(frozenset(never), frozenset(chrome), listed, alike, has_drawn_text=bool(drawn))
 
 
 def _around_drawn_text(page: "LexborHTMLParser", drawn: "Sequence[LexborNode]") -> Iterator[int]:
