@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phaseflow.components.chunker import MarkdownChunker, SplitterChunker, as_chunker, windows
+from phaseflow.components.chunker import MarkdownChunker, as_chunker, windows
 from phaseflow.components.protocols import Chunker, Span
 from phaseflow.domain.errors import DocumentError
 from tests.matrices import examples
@@ -193,12 +193,12 @@ class Pieces:
 def test_pieces_of_a_splitter_are_found_in_the_text(
     text: str, pieces: list[str], expected: list[tuple[int, int]]
 ) -> None:
-    assert SplitterChunker(Pieces(*pieces)).spans(text, PLAIN) == expected
+    assert as_chunker(Pieces(*pieces)).spans(text, PLAIN) == expected
 
 
 def test_a_piece_that_is_not_in_the_text_is_refused() -> None:
     with pytest.raises(DocumentError, match="piece 2") as caught:
-        SplitterChunker(Pieces("one", "three")).spans("one two", PLAIN)
+        as_chunker(Pieces("one", "three")).spans("one two", PLAIN)
     assert caught.value.code == "chunk_not_in_text"
 
 

@@ -69,7 +69,7 @@ class MarkdownChunker:
         yield in_company(text, found, self.chunk_size, markdown=markdown)
 
 
-class SplitterChunker:
+class _SplitterChunker:
     """Takes a splitter of LangChain's shape, ``split_text(str) -> list[str]``, as it is.
 
     Those that return documents (``page_content``) are taken too: what their metadata say of headings, every passage
@@ -103,7 +103,7 @@ def as_chunker(candidate: Chunker | TextSplitter) -> Chunker:
         checked_fingerprint(candidate, candidate.fingerprint)
         return candidate
     if isinstance(candidate, TextSplitter):
-        return SplitterChunker(candidate)
+        return _SplitterChunker(candidate)
     raise TypeError(
         f"{type(candidate).__qualname__} is not a chunker: "
         "give it `fingerprint` and `spans(text, media_type)`, or `split_text(text)`"
@@ -119,7 +119,7 @@ def spans_in_steps(chunker: Chunker, text: str, media_type: str) -> Iterator[Seq
     """
     if isinstance(chunker, MarkdownChunker):
         yield from chunker.spans_in_steps(text, media_type)
-    elif isinstance(chunker, SplitterChunker):
+    elif isinstance(chunker, _SplitterChunker):
         yield chunker.spans(text, media_type)
     else:
         yield from _checked(chunker, text, chunker.spans(text, media_type))

@@ -50,25 +50,25 @@ class Nearness:
         """The cosines of some passages; 0 where there is no vector."""
         return self.rows(places).cosines(self.query) if self.every is None else self.every.take(places)
 
-    def moved(self, towards: "Few", weight: float) -> "Numbers":
+    def moved(self, towards: "_Few", weight: float) -> "Numbers":
         """The query moved towards the mean of some passages, by so much of its own length; of length 1."""
         import numpy as np
 
         moved = self.query + weight * towards.matrix.mean(axis=0)
         return np.asarray(moved / (float(np.linalg.norm(moved)) or 1.0), np.float32)
 
-    def rows(self, places: "Places") -> "Few":
+    def rows(self, places: "Places") -> "_Few":
         """The vectors of some passages."""
         if self.is_in_step:
-            return Few(self.vectors.rows.at(places))
+            return _Few(self.vectors.rows.at(places))
         at, is_there = self.vectors.places(self.known.ids[places])
         matrix = self.vectors.rows.at(at)
         matrix[~is_there] = 0
-        return Few(matrix)
+        return _Few(matrix)
 
 
 @dataclass(frozen=True, slots=True)
-class Few:
+class _Few:
     """Vectors that are compared more than once; 0 where there is none."""
 
     matrix: "Numbers"
@@ -80,9 +80,9 @@ class Few:
         cosines: Numbers = np.einsum("ij,j->i", self.matrix, query)
         return cosines
 
-    def taken(self, rows: "Places") -> "Few":
+    def taken(self, rows: "Places") -> "_Few":
         """Some of them."""
-        return Few(self.matrix.take(rows, axis=0))
+        return _Few(self.matrix.take(rows, axis=0))
 
 
 def nearness(

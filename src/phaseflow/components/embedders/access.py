@@ -27,15 +27,15 @@ _URL_VARIABLE = "PHASEFLOW_EMBEDDING_URL"
 _SERVERS_VARIABLE = "PHASEFLOW_EMBEDDERS"
 
 
-class NamedEmbedder(OpenAIEmbedderSettings):
+class _NamedEmbedder(OpenAIEmbedderSettings):
     """A server with its model. ``api_key_env`` is the environment variable that holds its key; None: it needs none."""
 
     api_key_env: Annotated[str | None, Field(pattern=worded("^[A-Za-z_][A-Za-z0-9_]*$", VARIABLE_WORDS))] = None
 
 
-_Named = Mapping[str, NamedEmbedder]
-_SERVERS_FILE: TypeAdapter[dict[str, NamedEmbedder]] = TypeAdapter(
-    dict[Annotated[str, Field(pattern=EMBEDDER_NAME)], NamedEmbedder]
+_Named = Mapping[str, _NamedEmbedder]
+_SERVERS_FILE: TypeAdapter[dict[str, _NamedEmbedder]] = TypeAdapter(
+    dict[Annotated[str, Field(pattern=EMBEDDER_NAME)], _NamedEmbedder]
 )
 
 
@@ -67,7 +67,7 @@ class EmbedderAccess:
 
     def key_for(self, settings: OpenAIEmbedderSettings) -> str | None:
         """The key that goes to this server, or None."""
-        if isinstance(settings, NamedEmbedder):
+        if isinstance(settings, _NamedEmbedder):
             return _key_of(settings)
         if self._is_operators(settings) or (self._operator_url is None and not settings.chosen_by_client):
             return embedding_api_key()
@@ -82,7 +82,7 @@ class EmbedderAccess:
             self._named = read_operator_file(_SERVERS_VARIABLE, _SERVERS_FILE, "server")
         return self._named
 
-    def named(self, settings: NamedEmbedderSettings) -> NamedEmbedder:
+    def named(self, settings: NamedEmbedderSettings) -> _NamedEmbedder:
         """The server of that name. Raises InvalidRequest when the operator has set up none."""
         server = self.known().get(settings.server)
         if server is not None:
@@ -146,7 +146,7 @@ def embedding_api_key() -> str | None:
     return os.environ.get(_KEY_VARIABLE, "").strip() or None
 
 
-def _key_of(server: NamedEmbedder) -> str | None:
+def _key_of(server: _NamedEmbedder) -> str | None:
     if server.api_key_env is None:
         return None
     key = os.environ.get(server.api_key_env, "").strip()

@@ -16,7 +16,7 @@ _RUBBISH = "__MACOSX"
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class _Member:
     """A file inside an archive, with the bytes that it claims to unpack to."""
 
     name: str
@@ -37,7 +37,7 @@ def split(path: str) -> tuple[str, str] | None:
     return path[:end], path[end + 1 :]
 
 
-def members(file: BinaryIO, uri: str) -> list[Member]:
+def members(file: BinaryIO, uri: str) -> list[_Member]:
     """Return the files that are neither hidden nor outside the archive, each name once, in the order of names.
 
     Raises DocumentError ``malformed``, or ``too_large`` for more than 10,000 files.
@@ -47,7 +47,7 @@ def members(file: BinaryIO, uri: str) -> list[Member]:
     if len(found) > MAX_MEMBERS:
         message = f"{uri} holds more than {MAX_MEMBERS:,} files; unpack it into the folder, or exclude it"
         raise DocumentError(message, code="too_large")
-    return [Member(name, info.file_size) for name, info in sorted(found.items())]
+    return [_Member(name, info.file_size) for name, info in sorted(found.items())]
 
 
 def read(file: BinaryIO, name: str, uri: str, max_bytes: int) -> bytes | None:
