@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.lengths import CEILING, FLOOR, complaints
 
 
@@ -13,6 +15,7 @@ def _tree(folder: Path, **modules: str) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_the_modules_are_neither_too_long_nor_crumbs() -> None:
     assert complaints() == []
 

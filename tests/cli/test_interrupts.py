@@ -113,6 +113,7 @@ def test_a_signal_in_the_last_moment_of_a_job_changes_no_exit_code(
     assert done.returncode == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("moment", first_of_each(_MOMENTS[1:]))
 def test_a_signal_in_the_last_moment_of_an_answer_changes_no_exit_code(shell: Shell, moment: str) -> None:
     words = [sys.executable, "-c", _LATE, "SIGINT", moment, "--version"]

@@ -132,6 +132,7 @@ async def test_a_push_to_a_knowledge_base_whose_job_ends_while_the_command_looks
     assert await found(service) == {"a.md": "push", "first.md": "push"}
 
 
+@pytest.mark.thorough
 async def test_most_of_a_folder_is_not_removed_unasked(here: Shell, service: Service) -> None:
     for number in range(12):
         here.write(f"docs/{number}.md", f"Of {number}.")
@@ -149,6 +150,7 @@ async def test_most_of_a_folder_is_not_removed_unasked(here: Shell, service: Ser
     assert (done.returncode, len(await found(service))) == (0, 12), done.stderr
 
 
+@pytest.mark.thorough
 async def test_files_that_are_named_are_pushed_beside_those_named_before(here: Shell, service: Service) -> None:
     paths = [str(here.write(name, f"Of {name}.")) for name in ("a.md", "b.md")]
     assert (await run(here, service, "ingest", paths[0], "--kb", "k")).returncode == 0
@@ -204,6 +206,7 @@ async def test_ctrl_c_pauses_at_the_service_and_the_same_command_goes_on(
     assert sorted(await found(service)) == ["a.md"]
 
 
+@pytest.mark.thorough
 async def test_the_only_source_from_now_on(here: Shell, service: Service) -> None:
     folder = here.here.parent / "there"
     (folder / "a.md").write_text("Of letters.")
@@ -261,6 +264,7 @@ async def test_a_service_that_goes_away_is_waited_for(tmp_path: Path, here: Shel
     assert json.loads(done.stdout.splitlines()[-1])["status"] == "completed"
 
 
+@pytest.mark.thorough
 async def test_a_source_that_was_given_by_a_relative_path_is_known_again(
     tmp_path: Path, here: Shell, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_job_whose_output_nobody_reads_is_done(library: Shell, place: Any) -> 
     assert documents_of(library) == 3
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "how", first_of_each(["<&- >&- 2>&-", "2>&-", "2>/dev/full", ">&- 2>&-", "--json 2>&- >/dev/null"])
 )

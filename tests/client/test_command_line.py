@@ -11,6 +11,7 @@ import pytest
 from phaseflow.flow import PhaseFlow
 from tests.cli.commands import Shell, ended
 from tests.http.service import Service, documents, serving
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 TOKEN = "a long secret"
@@ -54,11 +55,13 @@ async def test_documents_are_listed(service: Service) -> None:
 
 @pytest.mark.parametrize(
     ("words", "token", "told"),
-    [
-        (("retry", "waf"), TOKEN, "allowed now"),
-        (("pause", "nobody"), TOKEN, "'nobody'"),
-        (("pause", "waf"), "x", "--token or PHASEFLOW_TOKEN says which"),
-    ],
+    first_of_each(
+        [
+            (("retry", "waf"), TOKEN, "allowed now"),
+            (("pause", "nobody"), TOKEN, "'nobody'"),
+            (("pause", "waf"), "x", "--token or PHASEFLOW_TOKEN says which"),
+        ]
+    ),
 )
 async def test_a_refusal_is_one_line(service: Service, words: tuple[str, ...], token: str, told: str) -> None:
     code, out, err = await _run(service, *words, token=token)
@@ -67,7 +70,10 @@ async def test_a_refusal_is_one_line(service: Service, words: tuple[str, ...], t
 
 
 @pytest.mark.parametrize(
-    "words", [("document", "waf", "nope"), ("document", "waf", "nope", "--text"), ("skip", "waf", "nope")]
+    "words",
+    first_of_each(
+        [(("document", "waf", "nope"),), (("document", "waf", "nope", "--text"),), (("skip", "waf", "nope"),)]
+    ),
 )
 async def test_a_document_that_is_not_there_is_told_by_the_name_that_was_given(
     service: Service, words: tuple[str, ...]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from phaseflow.components.chunker import MarkdownChunker, as_chunker, windows
 from phaseflow.components.protocols import Chunker, Span
 from phaseflow.domain.errors import DocumentError
-from tests.matrices import examples
+from tests.matrices import examples, first_of_each
 from tests.stopwatch import Stopwatch
 
 MARKDOWN = "text/markdown"
@@ -107,7 +107,7 @@ def test_neighbours_share_characters_up_to_the_overlap() -> None:
     assert max(shared) <= 20
 
 
-@pytest.mark.parametrize("media_type", [MARKDOWN, PLAIN])
+@pytest.mark.parametrize("media_type", first_of_each([MARKDOWN, PLAIN]))
 @pytest.mark.parametrize(
     "text",
     [

@@ -31,6 +31,7 @@ from phaseflow.domain.errors import (
 from phaseflow.domain.identifiers import is_loopback
 from phaseflow.domain.settings import OpenAIEmbedderSettings
 from tests.components.fake_embedding_server import FakeEmbeddingServer, Flaw, Refusal
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 KEY = "sk-secret-of-the-test"
@@ -388,15 +389,18 @@ async def _bomb(wbits: int) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize(
     ("pieces", "encoding"),
-    [
-        (_endless(), ""),
-        (_bomb(31), "gzip"),
-        pytest.param(_bomb(15), "deflate", marks=pytest.mark.thorough),
-        (_pieces(b"[" * 200_000), ""),
-        (_pieces(b"1," * 2_000_000), ""),
-        (_pieces(b"no gzip"), "gzip"),
-        (_pieces(b"x"), "br"),
-    ],
+    first_of_each(
+        [
+            (_endless(), ""),
+            (_bomb(31), "gzip"),
+            (_bomb(15), "deflate"),
+            (_pieces(b"[" * 200_000), ""),
+            (_pieces(b"1," * 2_000_000), ""),
+            (_pieces(b"no gzip"), "gzip"),
+            (_pieces(b"x"), "br"),
+        ],
+        lambda case: case[1] == "gzip",
+    ),
 )
 async def test_an_answer_is_read_within_what_its_texts_need(pieces: AsyncIterator[bytes], encoding: str) -> None:
     tracemalloc.start()
@@ -408,6 +412,7 @@ async def test_an_answer_is_read_within_what_its_texts_need(pieces: AsyncIterato
         tracemalloc.stop()
 
 
+@pytest.mark.thorough
 async def test_of_an_error_the_beginning_is_read() -> None:
     assert len(await Bounds.of(3, None).read(_endless(), "", is_error=True)) == 65_536
     assert len(await Bounds.of(3, None).read(_bomb(31), "gzip", is_error=True)) == 65_536

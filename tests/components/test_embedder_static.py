@@ -80,6 +80,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.thorough
 def test_the_files_are_made_from_those_of_wordllama(original: Original) -> None:
     tokens = original.tokens
     assert np.array_equal(np.load(static._FOLDER / "vectors.npy"), original.vectors)
@@ -110,6 +111,7 @@ def test_the_tokens_are_those_of_the_library(original: Original, own: tokenizer.
     assert own.ids(text) == original.ids(text)
 
 
+@pytest.mark.thorough
 def test_long_words_and_long_texts_have_the_same_tokens_too(original: Original, own: tokenizer.Tokenizer) -> None:
     for text in ("=" * 20_000, "aB3/" * 10_000, "漢字" * 20_000, "word  and\n" * 20_000, "x" * 70_000 + " y" * 40_000):
         assert own.ids(text) == original.ids(text)

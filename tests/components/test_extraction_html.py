@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from phaseflow.components.extraction import Extracted, extract
 from phaseflow.domain.errors import DocumentError
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 
@@ -125,7 +126,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("kind", first_of_each(HOSTILE))
 async def test_a_page_that_would_keep_the_parser_busy_is_refused(kind: str) -> None:
     with fail_soon(5), pytest.raises(DocumentError) as caught:
         await anyio.to_thread.run_sync(page, HOSTILE[kind], abandon_on_cancel=True)
@@ -145,7 +146,7 @@ HARMLESS = {
 }
 
 
-@pytest.mark.parametrize("kind", HARMLESS)
+@pytest.mark.parametrize("kind", first_of_each(HARMLESS))
 async def test_a_sloppy_page_is_read_in_good_time(kind: str) -> None:
     with fail_soon(5):
         document = await anyio.to_thread.run_sync(page, HARMLESS[kind], abandon_on_cancel=True)
@@ -169,6 +170,7 @@ def test_every_word_of_a_broken_page_is_kept(tokens: list[str]) -> None:
     assert text.count("x") == tokens.count("x")
 
 
+@pytest.mark.thorough
 def test_the_pages_of_a_real_site_are_read_without_their_chrome(corpora: Path) -> None:
     for path in sorted((corpora / "site/www").rglob("*.html")):
         document = extract(path.read_bytes(), path.name)

@@ -18,6 +18,7 @@ from phaseflow.components.sources.remote import FsspecLoader
 from phaseflow.components.sources.remote.connections import VARIABLE, NamedConnection
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceDown, TransientError
 from tests.components.remote_servers import BUCKET, KEYS, S3, Pages, page_server, s3_server, sftp_server
+from tests.matrices import first_of_each
 from tests.stopwatch import Stopwatch, fail_soon
 
 SFTP = {"username": "reader", "password": "open sesame", "look_for_keys": False, "allow_agent": False}
@@ -63,6 +64,7 @@ async def test_what_lies_below_a_prefix_is_listed_and_read(s3: S3) -> None:
     await loader.aclose()
 
 
+@pytest.mark.thorough
 async def test_more_files_than_a_page_come_in_pages(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(23):
         s3.put(f"many/{number:02}.md", "text")
@@ -119,6 +121,7 @@ async def test_each_key_is_a_document_of_its_own_whatever_it_looks_like(s3: S3, 
         assert left == set(ODD) - {"../up.md", "cafe\u0301.md"}
 
 
+@pytest.mark.thorough
 async def test_a_key_that_ends_in_a_slash_and_holds_something_is_told(s3: S3, tmp_path: Path) -> None:
     for key in ("slash/a.md", "slash/a.md/", "slash/out/b.md/", "slash/"):
         s3.put(key, f"This is {key!r}.")
@@ -168,7 +171,7 @@ async def test_one_object_is_a_source_too(s3: S3) -> None:
     await loader.aclose()
 
 
-@pytest.mark.parametrize("place", ["no-such-bucket/x", f"{BUCKET}/no/such/prefix"])
+@pytest.mark.parametrize("place", first_of_each(["no-such-bucket/x", f"{BUCKET}/no/such/prefix"]))
 async def test_nothing_of_that_name_is_no_empty_source(s3: S3, place: str) -> None:
     loader = FsspecLoader(source(f"s3://{place}"))
     with pytest.raises(ComponentUnavailable, match=r"is not there|there is nothing at"):

@@ -13,6 +13,7 @@ from phaseflow.components.loader_answers import checked_page
 from phaseflow.components.protocols import Document, Entry, Known, Span, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable
 from tests.indexes.file_index import FileIndex
+from tests.matrices import first_of_each
 
 
 class Nothing:
@@ -122,13 +123,15 @@ class LoadsBytes(LoadsDicts):
 
 @pytest.mark.parametrize(
     ("loader", "told"),
-    [
-        (ListsAList(), "ListsAList.list() returned a list: write it as an asynchronous generator"),
-        (ListsEntries(), "ListsEntries.list() yielded an Entry: yield lists of Entry"),
-        (ListsNumbers(), "ListsNumbers.list() yielded an Entry whose uri is an int, not str"),
-        (LoadsDicts(), "LoadsDicts.load() returned a dict: return a Document, Unchanged or Skipped"),
-        (LoadsBytes(), "TypeError: LoadsBytes.load() returned a Document whose text is a bytes, not str"),
-    ],
+    first_of_each(
+        [
+            (ListsAList(), "ListsAList.list() returned a list: write it as an asynchronous generator"),
+            (ListsEntries(), "ListsEntries.list() yielded an Entry: yield lists of Entry"),
+            (ListsNumbers(), "ListsNumbers.list() yielded an Entry whose uri is an int, not str"),
+            (LoadsDicts(), "LoadsDicts.load() returned a dict: return a Document, Unchanged or Skipped"),
+            (LoadsBytes(), "TypeError: LoadsBytes.load() returned a Document whose text is a bytes, not str"),
+        ]
+    ),
 )
 async def test_what_a_loader_answers_wrongly_is_told_in_words(tmp_path: Path, loader: Any, told: str) -> None:
     async with PhaseFlow(tmp_path / "kb.db", loader=loader) as flow:

@@ -149,6 +149,7 @@ async def test_a_picture_without_text_or_damaged_is_told(
     assert caught.value.code == code
 
 
+@pytest.mark.thorough
 async def test_a_page_has_its_time() -> None:
     recognition = Recognition(1, Limits(time_s=0.2, memory_bytes=3 << 30))
     with pytest.raises(DocumentError) as caught:

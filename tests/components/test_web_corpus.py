@@ -61,6 +61,7 @@ async def by_sitemap(anyio_backend: str, corpora: Path, expected: dict[str, Any]
         yield Crawled(site, done)
 
 
+@pytest.mark.thorough
 async def test_the_links_lead_to_every_allowed_page_and_to_no_other(
     by_links: Crawled, expected: dict[str, Any]
 ) -> None:

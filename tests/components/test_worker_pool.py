@@ -82,6 +82,7 @@ async def test_the_line_is_shared_among_the_places() -> None:
     assert len({name for batch in workers.batches for name in batch}) == 8
 
 
+@pytest.mark.thorough
 async def test_a_large_document_goes_alone() -> None:
     gate = anyio.Event()
     workers = Recorder(gate=gate)
@@ -146,6 +147,7 @@ async def test_a_cancel_in_the_line_takes_no_place_with_it() -> None:
     assert workers.batches == [["0.rtf"], ["next.rtf"]]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", first_of_each(range(4)))
 async def test_workers_that_are_lost_at_random_cost_no_document(seed: int) -> None:
     workers, texts = LossyWorkers(seed), dict[str, str]()

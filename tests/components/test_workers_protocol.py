@@ -133,6 +133,7 @@ async def test_a_batch_has_an_outcome_for_each_in_its_order(workers: LocalWorker
     assert fifth.text == ""
 
 
+@pytest.mark.thorough
 async def test_the_limit_on_memory_holds_for_each_document(workers: LocalWorkers | RayWorkers) -> None:
     async with limited(workers, Limits(memory_bytes=100 * MIB)):
         bomb = RawDocument(pdf_bomb(400), "bomb.pdf")
@@ -146,6 +147,7 @@ async def test_the_limit_on_memory_holds_for_each_document(workers: LocalWorkers
         assert isinstance(outcomes[2], Extracted)
 
 
+@pytest.mark.thorough
 async def test_the_limit_on_time_holds_for_each_document(workers: LocalWorkers | RayWorkers) -> None:
     async with limited(workers, Limits(time_s=1.0)):
         slow = RawDocument(big_docx(600_000), "slow.docx")
@@ -156,6 +158,7 @@ async def test_the_limit_on_time_holds_for_each_document(workers: LocalWorkers |
         assert isinstance(after, Extracted)
 
 
+@pytest.mark.thorough
 async def test_a_cancelled_call_leaves_no_work_behind(workers: LocalWorkers | RayWorkers) -> None:
     slow = RawDocument(big_docx(600_000), "slow.docx")
     idle = {pid: seconds(pid) for pid in readers(workers)}
@@ -193,6 +196,7 @@ async def test_a_model_of_the_program_runs_there_and_its_errors_come_back(worker
             await workers.embed(model, ["a", "unwanted"])
 
 
+@pytest.mark.thorough
 async def test_work_that_is_ended_by_closing_is_gone_and_they_can_be_opened_again(
     workers: LocalWorkers | RayWorkers,
 ) -> None:

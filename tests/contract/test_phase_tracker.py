@@ -11,6 +11,7 @@ from phaseflow import InvalidTransition, JobConflict, PhaseFlow, PhaseTracker
 from tests.cli.commands import Shell
 from tests.contract.outsiders import Complete
 from tests.contract.watching import statuses
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 PHASES = ("loading", "chunking", "embedding", "indexing")
@@ -64,17 +65,19 @@ async def test_all_completed_is_a_completed_job(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("before", "move"),
-    [
-        ([], "pause_phase"),
-        ([], "resume_phase"),
-        ([], "complete_phase"),
-        (["start_phase"], "start_phase"),
-        (["start_phase"], "resume_phase"),
-        (["start_phase", "pause_phase"], "pause_phase"),
-        (["start_phase", "pause_phase"], "complete_phase"),
-        (["start_phase", "complete_phase"], "start_phase"),
-        (["start_phase", "complete_phase"], "pause_phase"),
-    ],
+    first_of_each(
+        [
+            ([], "pause_phase"),
+            ([], "resume_phase"),
+            ([], "complete_phase"),
+            (["start_phase"], "start_phase"),
+            (["start_phase"], "resume_phase"),
+            (["start_phase", "pause_phase"], "pause_phase"),
+            (["start_phase", "pause_phase"], "complete_phase"),
+            (["start_phase", "complete_phase"], "start_phase"),
+            (["start_phase", "complete_phase"], "pause_phase"),
+        ]
+    ),
 )
 async def test_an_illegal_move_raises_and_changes_nothing(tmp_path: Path, before: list[str], move: str) -> None:
     async with PhaseTracker.open(tmp_path / "kb.db") as tracker:

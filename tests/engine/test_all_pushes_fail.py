@@ -9,6 +9,7 @@ import pytest
 from phaseflow import FolderSource, NewDocument, PhaseFlow
 from phaseflow.components.protocols import Span
 from phaseflow.domain.status import JobStatusResponse
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 EVERY = "every document failed; the last one: "
@@ -39,7 +40,7 @@ class Broken:
         return [[1.0, 0.0] for _ in texts]
 
 
-@pytest.fixture(params=["chunking", "embedding"])
+@pytest.fixture(params=first_of_each(["chunking", "embedding"]))
 def broken(request: Any) -> Broken:
     return Broken(request.param)
 

@@ -124,7 +124,7 @@ async def measured(folder: Path, database: Path, paragraphs: int, *, repeat: boo
 
 
 @pytest.mark.parametrize(
-    "repeat", first_of_each([False, True]), ids=["all passages differ", "all passages are the same"]
+    "repeat", first_of_each([False, True], ids=["all passages differ", "all passages are the same"])
 )
 async def test_no_transaction_grows_with_a_document(
     tmp_path: Path, repeat: bool, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.store import failpoints
 from phaseflow.store.documents import StagedDocuments
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 from tests.store.probes import select
 
@@ -130,6 +131,7 @@ class Site:
         return Document(entry, text, entry.uri, "text/plain", entry.uri.encode().ljust(16), links=links)
 
 
+@pytest.mark.thorough
 async def test_pages_that_a_page_may_have_led_to_are_carried_over(database: Path) -> None:
     site = Site()
     async with PhaseFlow(database, embedder=CountingEmbedder(), loader=site) as flow:
@@ -144,6 +146,7 @@ async def test_pages_that_a_page_may_have_led_to_are_carried_over(database: Path
     assert statuses == {"/": (DocumentStatus.FAILED, True), "/other": indexed, "/a": indexed, "/b": indexed}
 
 
+@pytest.mark.thorough
 async def test_one_whose_new_text_cannot_be_embedded_is_found_as_it_was(database: Path, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "docs", 3)
     await ingested(database, folder)
@@ -168,6 +171,7 @@ async def test_a_passage_that_the_new_embedder_rejects_is_still_found_by_words(d
         assert (await flow.search("kb", "word1x4"))[0].uri == "doc001.md"
 
 
+@pytest.mark.thorough
 async def test_what_is_pushed_again_while_it_waits_is_not_seen_as_it_was(database: Path) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         for name in ("a.md", "b.md"):
@@ -269,7 +273,8 @@ async def test_a_large_one_is_copied_in_steps(database: Path, tmp_path: Path, mo
     assert (len(steps) > 2, after) == (True, before)
 
 
-@pytest.mark.parametrize(("segments", "parts"), [(2, 3), (32, 1)])
+@pytest.mark.thorough
+@pytest.mark.parametrize(("segments", "parts"), first_of_each([(2, 3), (32, 1)]))
 async def test_small_ones_are_copied_together_up_to_a_size(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments: int, parts: int
 ) -> None:

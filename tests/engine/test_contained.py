@@ -77,7 +77,7 @@ def source(tmp_path: Path) -> FolderSource:
     return FolderSource(str(tmp_path / "docs"))
 
 
-@pytest.mark.parametrize("error", RAISED)
+@pytest.mark.parametrize("error", first_of_each(RAISED))
 async def test_an_embedder_that_ends_itself_fails_the_job(
     tmp_path: Path, source: FolderSource, error: type[BaseException]
 ) -> None:
@@ -87,7 +87,7 @@ async def test_an_embedder_that_ends_itself_fails_the_job(
     assert error.__name__ in final.error
 
 
-@pytest.mark.parametrize("error", RAISED)
+@pytest.mark.parametrize("error", first_of_each(RAISED))
 @pytest.mark.parametrize("at_list", [True, False])
 async def test_a_loader_that_ends_itself_fails_what_it_was_at(
     tmp_path: Path, error: type[BaseException], at_list: bool
@@ -103,7 +103,7 @@ async def test_a_loader_that_ends_itself_fails_what_it_was_at(
         assert (final.status, [one.uri for one in failed.items]) == ("completed", ["b"])
 
 
-@pytest.mark.parametrize("error", RAISED)
+@pytest.mark.parametrize("error", first_of_each(RAISED))
 async def test_a_chunker_that_ends_itself_fails_the_document(
     tmp_path: Path, source: FolderSource, error: type[BaseException]
 ) -> None:
@@ -112,7 +112,7 @@ async def test_a_chunker_that_ends_itself_fails_the_document(
         assert [one.uri for one in (await flow.failures("kb")).items] == ["a.md"]
 
 
-@pytest.mark.parametrize("error", RAISED)
+@pytest.mark.parametrize("error", first_of_each(RAISED))
 async def test_a_query_that_cannot_be_embedded_is_answered_by_words(
     tmp_path: Path, source: FolderSource, error: type[BaseException]
 ) -> None:
@@ -183,10 +183,7 @@ AFTER_S = [None, 0, 0.001, 0.003]
 
 @pytest.mark.parametrize(
     ("at", "after_s"),
-    first_of_each(
-        [(at, after_s) for after_s in AFTER_S for at in ("list", "load", "embed")],
-        lambda case: (case[0], case[1] is None),
-    ),
+    first_of_each([(at, after_s) for after_s in AFTER_S for at in ("list", "load", "embed")], lambda case: case[0]),
 )
 async def test_who_cancels_the_task_that_it_is_called_in_completes_no_job_with_documents_undone(
     tmp_path: Path, at: str, after_s: float | None

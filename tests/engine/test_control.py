@@ -48,6 +48,7 @@ from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.supervisor import Supervisor
 from phaseflow.tracker import StateHub
 from tests.engine.components import CountingEmbedder
+from tests.matrices import first_of_each
 from tests.stopwatch import NEVER_S, fail_soon
 
 FULL = 2
@@ -152,6 +153,7 @@ async def test_a_job_is_not_looked_at_while_a_verb_is_written(
     assert looks
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("effect_awaited")
 async def test_pause_does_not_wait_until_all_passages_of_a_large_document_are_stored(
     tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
@@ -229,6 +231,7 @@ class SteppingChunker:
             assert self.go_on.wait(60)
 
 
+@pytest.mark.thorough
 async def test_a_pause_comes_between_two_passages_of_a_chunker_that_is_a_generator(
     folder: Path, database: Path
 ) -> None:
@@ -247,6 +250,7 @@ async def test_a_pause_comes_between_two_passages_of_a_chunker_that_is_a_generat
         assert (await flow.kb("kb")).chunks == 3 * len([*folder.iterdir()])
 
 
+@pytest.mark.thorough
 async def test_pause_takes_effect_between_two_documents_that_are_cut_together(folder: Path, database: Path) -> None:
     cut, began, may_go_on = list[str](), threading.Event(), threading.Event()
 
@@ -347,6 +351,7 @@ async def test_verbs_are_idempotent(folder: Path, database: Path) -> None:
         assert (await job.status()).allowed_actions == ["start"]
 
 
+@pytest.mark.thorough
 async def test_pausing_one_phase_lets_those_before_it_end(folder: Path, database: Path) -> None:
     embedder = CountingEmbedder()
     embedder.close()
@@ -369,6 +374,7 @@ async def test_pausing_one_phase_lets_those_before_it_end(folder: Path, database
     assert max(embedder.paid.values()) == 1
 
 
+@pytest.mark.thorough
 async def test_hold_shows_what_embedding_would_cost_before_a_call_is_made(folder: Path, database: Path) -> None:
     embedder = CountingEmbedder()
     async with PhaseFlow(database, embedder=embedder) as flow:
@@ -384,6 +390,7 @@ async def test_hold_shows_what_embedding_would_cost_before_a_call_is_made(folder
     assert final.status is JobStatus.COMPLETED
 
 
+@pytest.mark.thorough
 async def test_a_hold_survives_a_restart(folder: Path, database: Path) -> None:
     embedder = CountingEmbedder()
     async with PhaseFlow(database, embedder=embedder) as flow:
@@ -397,7 +404,7 @@ async def test_a_hold_survives_a_restart(folder: Path, database: Path) -> None:
         assert (await finished(await flow.job("kb"))).status is JobStatus.COMPLETED
 
 
-@pytest.mark.parametrize("phase", list(JobPhase))
+@pytest.mark.parametrize("phase", first_of_each(list(JobPhase), lambda phase: phase is JobPhase.LOADING))
 async def test_any_phase_can_be_held_from_the_start(folder: Path, database: Path, phase: JobPhase) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         job = await flow.start("kb", folder, hold=[phase])
@@ -479,7 +486,7 @@ async def open_later(embedder: CountingEmbedder) -> None:
     embedder.gate.set()
 
 
-@pytest.mark.parametrize("end_of", [Job.wait, Job.wait_until_idle, watched])
+@pytest.mark.parametrize("end_of", first_of_each([Job.wait, Job.wait_until_idle, watched]))
 async def test_a_failed_job_whose_retry_waits_for_a_slot_is_not_over(
     folder: Path, database: Path, end_of: Callable[[Job], Awaitable[JobStatusResponse]]
 ) -> None:
@@ -506,6 +513,7 @@ async def test_a_failed_job_whose_retry_waits_for_a_slot_is_not_over(
                 assert (await end_of(job)).status is JobStatus.COMPLETED
 
 
+@pytest.mark.thorough
 async def test_a_failed_phase_holds_the_others_and_a_retry_goes_on(folder: Path, database: Path) -> None:
     broken = True
 
@@ -553,6 +561,7 @@ async def test_a_bad_document_is_a_row_in_failures_and_its_neighbours_are_not_lo
         assert (await flow.failures("kb")).items[0].attempts == 2
 
 
+@pytest.mark.thorough
 async def test_a_failed_document_is_tried_again_by_the_next_job_and_then_forgotten(
     folder: Path, database: Path
 ) -> None:
@@ -758,6 +767,7 @@ async def test_a_stop_gives_no_new_budget(folder: Path, database: Path) -> None:
     assert sum(len(text) * times for text, times in embedder.paid.items()) <= 8000
 
 
+@pytest.mark.thorough
 async def test_a_budget_that_is_used_to_its_last_character_pauses_nothing(folder: Path, tmp_path: Path) -> None:
     embedder = CountingEmbedder()
     async with PhaseFlow(tmp_path / "first.db", embedder=embedder) as flow:
@@ -871,6 +881,7 @@ async def test_a_paused_job_stays_paused_over_a_restart(folder: Path, database: 
         assert (await finished(await flow.job("kb"))).status is JobStatus.COMPLETED
 
 
+@pytest.mark.thorough
 async def test_a_start_after_a_failed_job_makes_a_new_one_and_the_old_cannot_be_retried(
     folder: Path, database: Path
 ) -> None:

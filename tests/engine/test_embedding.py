@@ -115,7 +115,7 @@ async def test_a_wait_is_shown_although_other_batches_are_stored_meanwhile(folde
         assert (await finished(job)).status is JobStatus.COMPLETED
 
 
-@pytest.mark.parametrize("asked_s", [float("inf"), float("nan"), -5.0, 1e9])
+@pytest.mark.parametrize("asked_s", first_of_each([float("inf"), float("nan"), -5.0, 1e9], lambda asked_s: asked_s > 0))
 async def test_a_wait_that_is_no_wait_harms_nobody(folder: Path, database: Path, asked_s: float) -> None:
     left = [1]
 
@@ -134,7 +134,7 @@ async def test_a_wait_that_is_no_wait_harms_nobody(folder: Path, database: Path,
             assert (await finished(job)).status is JobStatus.COMPLETED
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 64])
+@pytest.mark.parametrize("batch_size", first_of_each([1, 4, 64]))
 @pytest.mark.parametrize("in_flight", first_of_each([4, 1]))
 async def test_one_text_at_which_the_server_breaks_fails_its_document_only(
     folder: Path, database: Path, batch_size: int, in_flight: int
@@ -157,7 +157,8 @@ async def test_one_text_at_which_the_server_breaks_fails_its_document_only(
     assert embedder.calls < 100
 
 
-@pytest.mark.parametrize("batch_size", [12, 64])
+@pytest.mark.thorough
+@pytest.mark.parametrize("batch_size", first_of_each([12, 64]))
 async def test_texts_at_which_the_server_breaks_in_all_parts_of_a_batch_fail_their_documents_only(
     folder: Path, database: Path, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,7 +201,7 @@ class Hanging(CountingEmbedder):
 
 @pytest.mark.parametrize(
     "bad",
-    first_of_each([[5], [0], [11], [1, 7], [0, 3, 6, 9], [1, 2, 4, 5, 7, 8, 10]], lambda bad: min(len(bad), 3)),
+    first_of_each([[5], [0], [11], [1, 7], [0, 3, 6, 9], [1, 2, 4, 5, 7, 8, 10]], lambda bad: len(bad) > 1),
 )
 async def test_texts_at_which_the_server_hangs_fail_their_documents_only(
     folder: Path, database: Path, bad: list[int], monkeypatch: pytest.MonkeyPatch

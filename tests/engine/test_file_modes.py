@@ -10,13 +10,14 @@ import pytest
 
 from phaseflow import FolderSource, PhaseFlow
 from tests.engine.components import CountingEmbedder
+from tests.matrices import first_of_each
 
 LONG = b"Kept in a file. " * 5000
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 
 
-@pytest.fixture(params=[0, 0o077, 0o777], ids=oct)
+@pytest.fixture(params=first_of_each([0, 0o077, 0o777]), ids=oct)
 def umask(request: pytest.FixtureRequest) -> Iterator[None]:
     before = os.umask(request.param)
     yield

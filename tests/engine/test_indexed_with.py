@@ -11,6 +11,7 @@ from phaseflow.domain.counting import counted
 from phaseflow.domain.indexed_with import CUT_AGAIN
 from phaseflow.domain.status import KnowledgeBase
 from tests.engine.components import CountingEmbedder
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 
@@ -100,7 +101,7 @@ async def _push(flow: PhaseFlow) -> None:
     await flow.add("kb", [{"uri": "new.md", "text": "new"}])
 
 
-@pytest.mark.parametrize("begin", [_start_held, _start, _push])
+@pytest.mark.parametrize("begin", first_of_each([_start_held, _start, _push]))
 async def test_a_job_that_waits_says_what_it_will_make_again_before_anything_of_it_has_begun(
     begin: Callable[[PhaseFlow], Awaitable[None]], folder: Path, database: Path
 ) -> None:

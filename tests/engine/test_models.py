@@ -11,6 +11,7 @@ from phaseflow.domain.status import JobStatusResponse
 from tests.engine.components import vector_of, write_folder
 from tests.engine.test_control import finished, until
 from tests.indexes.file_index import FileIndex
+from tests.matrices import first_of_each
 from tests.store.probes import select
 
 
@@ -86,6 +87,7 @@ async def test_an_odd_answer_that_a_process_gets_first_is_asked_for_again(folder
         assert (await flow.search("kb", "word3x4")).degraded is None
 
 
+@pytest.mark.thorough
 async def test_a_job_that_failed_at_odd_answers_goes_on_at_a_retry(folder: Path, database: Path) -> None:
     await ingested(database, folder, Switching())
     (folder / "new.md").write_text("# New\n\nIt came later.")
@@ -141,6 +143,7 @@ class Pair(Switching):
         return [(vector_of(text) * 2)[: 12 if number == 1 else 8] for text in texts]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kbs", [["kb"], ["kb", "other"]])
 async def test_two_first_answers_of_different_lengths_are_never_both_stored(
     tmp_path: Path, database: Path, kbs: list[str]
@@ -193,6 +196,7 @@ async def test_an_index_outside_gets_a_space_of_the_new_length(tmp_path: Path, d
         assert select(index.path, f"SELECT dimension FROM spaces WHERE name = '{space}'") == [(12,)]
 
 
+@pytest.mark.thorough
 async def test_vectors_kept_before_the_dimension_was_part_of_the_name_are_used_on(folder: Path, database: Path) -> None:
     first = await ingested(database, folder, Sized())
     again = await ingested(database, folder, Sized(dimension=8))
@@ -222,7 +226,7 @@ async def test_a_declared_dimension_is_compared_before_anything_is_sent(folder: 
     assert wider.calls == 0
 
 
-@pytest.mark.parametrize(("first", "second"), [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize(("first", "second"), first_of_each([("a", "b"), ("b", "a")]))
 async def test_a_job_goes_on_with_the_model_it_began_with_or_says_that_it_cannot(
     folder: Path, database: Path, first: str, second: str
 ) -> None:

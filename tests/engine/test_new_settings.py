@@ -9,6 +9,7 @@ import pytest
 from phaseflow import FolderSource, JobStatus, PhaseFlow
 from phaseflow.domain.status import KnowledgeBase
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 from tests.store.probes import select
 
@@ -51,7 +52,7 @@ async def _chunks(flow: PhaseFlow) -> dict[str, int]:
     return {each.uri: each.chunks for each in (await flow.documents("kb")).items}
 
 
-@pytest.mark.parametrize("begin", [_push_another, _retry_a_document])
+@pytest.mark.parametrize("begin", first_of_each([_push_another, _retry_a_document]))
 async def test_a_job_that_a_push_or_a_retry_begins_cuts_all_documents_anew(
     database: Path, begin: Callable[[PhaseFlow], Awaitable[None]]
 ) -> None:
@@ -156,6 +157,7 @@ async def test_only_the_first_push_after_text_is_to_be_recognised_otherwise_read
     assert select(database, "SELECT lists FROM ingestion_jobs ORDER BY seq") == [(1,), (0,), (1,), (0,)]
 
 
+@pytest.mark.thorough
 async def test_what_is_gone_when_another_embedder_makes_the_index_anew_is_known_no_more_and_counted(
     database: Path, tmp_path: Path
 ) -> None:

@@ -92,6 +92,7 @@ async def test_what_comes_alone_waits_for_no_other(flow: PhaseFlow, monkeypatch:
     await searchable(flow, "a")
 
 
+@pytest.mark.thorough
 async def test_pushes_one_after_the_other_are_one_job(flow: PhaseFlow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "LINGER_S", NEVER_S)
     monkeypatch.setattr(requests, "_TAKE_S", NEVER_S)
@@ -101,7 +102,7 @@ async def test_pushes_one_after_the_other_are_one_job(flow: PhaseFlow, monkeypat
     assert len((await flow.jobs("kb")).items) == 1
 
 
-@pytest.mark.parametrize(("take_s", "jobs"), [(NEVER_S, 1), (0.0, 2)], ids=["in time", "later"])
+@pytest.mark.parametrize(("take_s", "jobs"), first_of_each([(NEVER_S, 1), (0.0, 2)], ids=["in time", "later"]))
 async def test_a_push_joins_a_job_that_waits_for_more_unless_it_has_had_its_turn(
     flow: PhaseFlow, monkeypatch: pytest.MonkeyPatch, take_s: float, jobs: int
 ) -> None:
@@ -143,6 +144,7 @@ class SlowLoader:
         return Document(entry, "The letter slow.", "slow", "text/plain", b"slow")
 
 
+@pytest.mark.thorough
 async def test_pushes_beside_a_source_that_is_read_are_taken_together_and_wake_nobody(
     database: Path, embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +177,7 @@ class SlowListing(SlowLoader):
         yield [Entry("slow")]
 
 
+@pytest.mark.thorough
 async def test_pushes_are_taken_as_long_as_a_source_is_still_listed(database: Path, embedder: CountingEmbedder) -> None:
     loader = SlowListing()
     async with PhaseFlow(database, embedder=embedder, loader=loader) as flow:
@@ -301,7 +304,7 @@ async def test_what_a_job_had_taken_that_came_to_nothing_comes_with_the_next_pus
     await searchable(flow, "a", "b")
 
 
-@pytest.mark.parametrize("end", ["failed", "cancelled"])
+@pytest.mark.parametrize("end", first_of_each(["failed", "cancelled"]))
 async def test_after_a_failed_or_cancelled_job_a_retry_of_a_document_waits_for_what_goes_on(
     flow: PhaseFlow, embedder: CountingEmbedder, end: str
 ) -> None:
@@ -380,7 +383,7 @@ async def test_of_two_pushes_of_one_uri_the_later_one_counts(flow: PhaseFlow) ->
     assert (await flow.kb("kb")).documents == 2
 
 
-@pytest.mark.parametrize("verb", ["push", "retry", "delete and push"])
+@pytest.mark.parametrize("verb", first_of_each(["push", "retry", "delete and push"]))
 async def test_what_is_asked_for_while_it_is_read_is_read_again(
     database: Path, embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
@@ -416,6 +419,7 @@ async def test_what_is_asked_for_while_it_is_read_is_read_again(
     failpoints.clear()
 
 
+@pytest.mark.thorough
 async def test_another_title_of_the_same_text_is_another_document_and_costs_no_embedding(
     flow: PhaseFlow, embedder: CountingEmbedder
 ) -> None:
@@ -429,6 +433,7 @@ async def test_another_title_of_the_same_text_is_another_document_and_costs_no_e
     assert max(embedder.paid.values()) == 1
 
 
+@pytest.mark.thorough
 async def test_a_start_lists_what_was_pushed_too_and_knows_it_at_once(tmp_path: Path, flow: PhaseFlow) -> None:
     folder = write_folder(tmp_path / "docs", 2)
     await flow.add("kb", [note("a"), NewDocument(uri="b", text="The letter b. " + "Other words. " * 10_000)])
@@ -516,7 +521,7 @@ def _dump(database: Path) -> list[str]:
         return [line for line in connection.iterdump() if "passages" not in line]
 
 
-@pytest.mark.parametrize("verb", ["skip_document", "retry_document", "set_metadata"])
+@pytest.mark.parametrize("verb", first_of_each(["skip_document", "retry_document", "set_metadata"]))
 async def test_what_is_asked_twice_of_a_document_changes_nothing_the_second_time(
     tmp_path: Path, flow: PhaseFlow, verb: str
 ) -> None:
@@ -557,7 +562,7 @@ async def test_retry_loads_an_unchanged_document_anew(flow: PhaseFlow, database:
     await searchable(flow, "a")
 
 
-@pytest.mark.parametrize("verb", ["skip", "delete"])
+@pytest.mark.parametrize("verb", first_of_each(["skip", "delete"]))
 async def test_a_version_on_its_way_goes_no_further(flow: PhaseFlow, embedder: CountingEmbedder, verb: str) -> None:
     embedder.close()
     await flow.add("kb", [note("a"), note("b")])
@@ -572,6 +577,7 @@ async def test_a_version_on_its_way_goes_no_further(flow: PhaseFlow, embedder: C
     assert (await flow.kb("kb")).documents == 1
 
 
+@pytest.mark.thorough
 async def test_what_was_deleted_and_pushed_again_is_never_the_old_version(
     flow: PhaseFlow, embedder: CountingEmbedder
 ) -> None:
@@ -610,7 +616,7 @@ async def test_a_bad_document_fails_alone_and_is_tried_again_when_it_is_pushed_a
             for padding in (1, 300_000)  # in a thread, in a worker
             for media_type in ("text/html; charset=gbk", None, "text/html")
         ],
-        lambda case: case if case[0] == 1 else case[0],
+        lambda case: case[0],
     ),
 )
 async def test_a_page_that_is_pushed_as_text_is_unicode_whatever_it_declares(
@@ -634,6 +640,7 @@ async def test_a_text_that_is_given_as_plain_is_plain_whatever_its_name(flow: Ph
         assert await flow.document_text("kb", uri) == text
 
 
+@pytest.mark.thorough
 async def test_a_text_that_is_given_as_plain_is_plain_however_it_begins(flow: PhaseFlow) -> None:
     texts = {"a": "%PDF-1.4", "a.pdf": "%PDF-1.4", "b": "{\\rtf1}", "c.xls": "<html>", "c": "MIME-Version: 1.0"}
     texts = {uri: f"{begins} is the first letter" for uri, begins in texts.items()}
@@ -648,6 +655,7 @@ async def test_the_words_of_a_pdf_can_be_pushed_under_its_name(flow: PhaseFlow) 
     await searchable(flow, "a.pdf", "b.pdf")
 
 
+@pytest.mark.thorough
 async def test_a_skipped_document_leaves_with_its_file_and_is_skipped_again_when_that_comes_back(
     flow: PhaseFlow, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from phaseflow.store import postings
 from phaseflow.store.pieces import PIECE_BITS
 from phaseflow.store.word_table import WordTable
 from tests.engine.test_control import finished
+from tests.matrices import first_of_each
 
 
 async def searched(
@@ -61,6 +62,7 @@ async def test_in_a_long_question_only_what_few_passages_hold_comes_first(tmp_pa
     assert (common[0].uri, rare[0].uri) == ("answer.md", "rare.md")
 
 
+@pytest.mark.thorough
 async def test_a_name_of_joined_words_comes_first_where_the_question_is_about_nothing_else(tmp_path: Path) -> None:
     names = ["-".join(part) for part in itertools.permutations(["backup", "update", "order", "engine"], 3)]
     filler = "Order the update, update the backup order, engine by engine. "
@@ -72,6 +74,7 @@ async def test_a_name_of_joined_words_comes_first_where_the_question_is_about_no
     assert [hits[0].uri for hits in found] == [f"{n // 2}.txt" for n in range(len(asked))]
 
 
+@pytest.mark.thorough
 async def test_words_joined_by_a_hyphen_and_stray_signs_do_not_outweigh_the_rest_of_a_question(tmp_path: Path) -> None:
     other = "Other words follow here. " * 20
     documents = {f"{n:02}.md": f"Papers of room {n} -dash are on shelf {n}. {other}" for n in range(20)}
@@ -132,7 +135,8 @@ async def test_words_joined_in_a_sentence_find_first_the_few_that_hold_them(tmp_
 
 
 @pytest.mark.parametrize(
-    ("query", "others"), [("network-connected", 90), ("what does the page say about network-connected?", 30)]
+    ("query", "others"),
+    first_of_each([("network-connected", 90), ("what does the page say about network-connected?", 30)]),
 )
 async def test_a_thing_is_found_among_passages_that_only_have_its_words(
     tmp_path: Path, query: str, others: int
@@ -183,7 +187,7 @@ async def test_scores_tell_a_good_answer_from_none(tmp_path: Path) -> None:
     assert max((hit.score for hit in gibberish), default=0) < 0.15
 
 
-@pytest.mark.parametrize("mode", list(SearchMode))
+@pytest.mark.parametrize("mode", first_of_each(list(SearchMode)))
 async def test_hits_come_best_first_with_scores_between_0_and_1(tmp_path: Path, mode: SearchMode) -> None:
     (hits,) = await searched(tmp_path, versions(), "which release replaces 2.1.3", mode=mode)
     assert len(hits) == 10
@@ -208,6 +212,7 @@ async def test_a_knowledge_base_ranks_as_if_it_were_alone(tmp_path: Path) -> Non
     assert [hit.model_dump() for hit in beside] == [hit.model_dump() for hit in alone]
 
 
+@pytest.mark.thorough
 async def test_knowledge_bases_in_one_table_find_as_if_each_were_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

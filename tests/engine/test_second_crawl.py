@@ -85,6 +85,7 @@ async def test_pages_that_are_linked_again_stay(database: Path) -> None:
         assert await job.left() == {"/", "/list", *PAGES[:20]}
 
 
+@pytest.mark.thorough
 async def test_pages_that_answer_again_stay_and_those_that_do_not_go(database: Path) -> None:
     async with asking(database, loses_its_pages) as job:
         job.site.pages |= {name: page(name) for name in PAGES[:20]}
@@ -97,6 +98,7 @@ async def test_pages_that_answer_again_stay_and_those_that_do_not_go(database: P
         assert (next_one.metrics.documents_deleted, next_one.metrics.documents_unchanged) == (0, 22)
 
 
+@pytest.mark.thorough
 async def test_a_page_that_may_be_indexed_again_stays(database: Path) -> None:
     def hides(site: WebSite) -> None:
         for name in PAGES:

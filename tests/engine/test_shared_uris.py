@@ -17,6 +17,7 @@ from phaseflow.flow.inputs import Source
 from phaseflow.flow.source_loaders import LoaderFor
 from phaseflow.flow.starting import Starting
 from tests.engine.components import CountingEmbedder
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 from tests.store.probes import select
 
@@ -115,7 +116,7 @@ async def test_it_stays_with_the_source_that_has_had_it_first_whoever_lists_firs
         assert (final.metrics.documents_found, found.items_processed, found.items_total) == (3, 3, 3)
 
 
-@pytest.mark.parametrize("first", ["default", "wiki"])
+@pytest.mark.parametrize("first", first_of_each(["default", "wiki"]))
 async def test_the_other_one_comes_in_the_job_that_finds_its_holder_without_it(
     flow: PhaseFlow, folders: Folders, first: str
 ) -> None:
@@ -133,7 +134,7 @@ async def test_the_other_one_comes_in_the_job_that_finds_its_holder_without_it(
     assert "of the source 'default' is left out, since the source 'wiki' has one" in final.message
 
 
-@pytest.mark.parametrize("text", ["The one of another.", "The one of default."])
+@pytest.mark.parametrize("text", first_of_each(["The one of another.", "The one of default."]))
 async def test_a_document_that_changes_hands_is_read_even_if_it_looks_the_same(
     flow: PhaseFlow, folders: Folders, text: str
 ) -> None:
@@ -238,9 +239,13 @@ class Pages:
 CHAIN = {"/": ["/a"], "/a": ["/b", "/"], "/b": ["/c"], "/c": ["/a"]}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("most", "told", "total"),
-    [(None, [None, None, None, None], 4), (3, [None, None, 3], 3), (4, [None, None, None, 4], 4)],
+    first_of_each(
+        [(None, [None, None, None, None], 4), (3, [None, None, 3], 3), (4, [None, None, None, 4], 4)],
+        lambda case: case[0] is None,
+    ),
 )
 async def test_how_many_pages_a_site_has_is_told_when_no_more_can_be_found(
     database: Path, most: int | None, told: list[int | None], total: int
@@ -274,6 +279,7 @@ async def run_sites(flow: PhaseFlow, names: Sequence[str]) -> dict[str, str]:
     return {one.uri: one.source for one in (await flow.documents("kb")).items if one.searchable}
 
 
+@pytest.mark.thorough
 async def test_pages_that_another_site_has_stay_with_it_until_it_has_them_no_more(database: Path) -> None:
     sites = {
         "default": Pages(database, {"/1": ["/shared"], "/shared": ["/deep"]}, start="/1"),
@@ -309,6 +315,7 @@ async def test_pages_that_another_site_holds_are_read_for_what_they_lead_to(data
         assert (await flow.failures("kb")).items == []
 
 
+@pytest.mark.thorough
 async def test_all_pages_that_another_site_holds_are_read_for_what_they_lead_to_where_there_is_no_limit(
     database: Path,
 ) -> None:

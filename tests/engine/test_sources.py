@@ -18,6 +18,7 @@ from phaseflow.domain.errors import SourceDown
 from phaseflow.flow.inputs import Source
 from phaseflow.flow.source_loaders import LoaderFor
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 from tests.store.probes import select
 
@@ -72,6 +73,7 @@ async def test_one_source_that_is_gone_takes_out_nothing_and_holds_up_nothing(
         assert (healed.error, healed.metrics.documents_deleted) == (None, 0)
 
 
+@pytest.mark.thorough
 async def test_a_new_or_changed_source_is_read_beside_one_that_is_away(
     database: Path, two: dict[str, FolderSource], tmp_path: Path
 ) -> None:
@@ -182,7 +184,7 @@ async def test_what_a_source_that_breaks_off_has_listed_is_failed_not_gone(
         assert await uris(flow) == before
 
 
-@pytest.mark.parametrize("name", ["default", "wiki"])
+@pytest.mark.parametrize("name", first_of_each(["default", "wiki"]))
 async def test_a_document_that_is_asked_for_fails_alone_where_its_source_breaks_off(
     database: Path, two: dict[str, FolderSource], name: str
 ) -> None:
@@ -273,6 +275,7 @@ async def test_what_comes_back_while_a_job_asks_stays_in_search(database: Path, 
         assert await flow.document_text("kb", back[0]) == "# Changed\n\nFor the next job, too."
 
 
+@pytest.mark.thorough
 async def test_nothing_of_a_source_that_is_away_when_a_job_is_answered_is_taken_out(
     database: Path, many: FolderSource
 ) -> None:
@@ -316,6 +319,7 @@ async def test_yes_can_be_said_beforehand_and_the_share_be_set(database: Path, m
         assert (await (await flow.start("kb")).wait_until_idle()).status == "paused"
 
 
+@pytest.mark.thorough
 async def test_a_source_that_is_replaced_or_removed_counts_the_same_way(
     database: Path, many: FolderSource, tmp_path: Path
 ) -> None:
@@ -337,6 +341,7 @@ def replace_all(source: FolderSource, name: str, number: int) -> None:
         Path(source.path, f"{name}{n:03}.md").write_text(f"Of {name} {n}.")
 
 
+@pytest.mark.thorough
 async def test_what_a_job_has_added_is_not_what_a_source_had(database: Path, many: FolderSource) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await (await flow.start("kb", many)).wait()
@@ -356,6 +361,7 @@ async def test_what_a_job_has_added_is_not_what_a_source_had(database: Path, man
         assert (await (await flow.start("kb")).wait()).metrics.documents_deleted == 20  # of 40
 
 
+@pytest.mark.thorough
 async def test_a_job_names_all_sources_of_which_most_would_go_and_takes_out_of_no_other(
     database: Path, many: FolderSource, tmp_path: Path
 ) -> None:
@@ -386,6 +392,7 @@ async def test_a_job_names_all_sources_of_which_most_would_go_and_takes_out_of_n
         assert (await job.wait()).metrics.documents_deleted == 39
 
 
+@pytest.mark.thorough
 async def test_an_index_that_is_built_anew_asks_too(database: Path, many: FolderSource) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await (await flow.start("kb", many)).wait()

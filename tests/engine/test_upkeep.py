@@ -120,6 +120,7 @@ def steps() -> Iterator[list[str]]:
     failpoints.clear()
 
 
+@pytest.mark.thorough
 async def test_what_makes_the_file_smaller_waits_until_no_job_runs(
     tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch, looks: Looks, steps: list[str]
 ) -> None:
@@ -186,6 +187,7 @@ async def test_what_was_deleted_last_is_freed_before_the_engine_has_ended(
     assert vectors(database) == 0
 
 
+@pytest.mark.thorough
 async def test_what_cannot_be_freed_is_tried_again(
     tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -208,6 +210,7 @@ async def test_what_cannot_be_freed_is_tried_again(
     assert caplog.text.count("cannot remove what is gone, trying again") == 3
 
 
+@pytest.mark.thorough
 async def test_words_of_removed_passages_leave_a_large_index_within_the_hour(
     tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +254,7 @@ async def test_the_vectors_of_a_deleted_knowledge_base_go_at_once_but_for_those_
         assert embedder.calls == before
 
 
+@pytest.mark.thorough
 async def test_a_document_that_comes_back_is_not_paid_for_again_though_a_base_with_the_same_text_was_deleted(
     tmp_path: Path, database: Path
 ) -> None:
@@ -335,6 +339,7 @@ async def test_a_copy_is_whole_private_and_of_one_moment(tmp_path: Path, databas
         assert select(copy, "SELECT count(*) FROM models WHERE fingerprint = 'later'") == [(0,)]
 
 
+@pytest.mark.thorough
 async def test_a_copy_has_the_larger_documents_that_were_pushed(
     tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

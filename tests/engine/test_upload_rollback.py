@@ -12,6 +12,7 @@ from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.store import failpoints
 from tests.cli.forked import program
 from tests.engine.components import CountingEmbedder
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 A, B = ("a.md", b"the letter alpha. " * 5000), ("b.md", b"the letter beta. " * 5000)
@@ -53,7 +54,7 @@ CALLS: dict[str, Callable[[PhaseFlow], Awaitable[object]]] = {
 }
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", first_of_each(CALLS))
 async def test_what_cannot_be_stored_moves_no_file(flow: PhaseFlow, call: str) -> None:
     before = _files(flow.path)
     failpoints.install("store.before_commit", _refuse)

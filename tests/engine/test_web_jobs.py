@@ -106,10 +106,7 @@ _NO_DOCUMENT = {
 
 @pytest.mark.parametrize(
     ("status", "name"),
-    first_of_each(
-        [(status, name) for status in (403, 200) for name in _NO_DOCUMENT],
-        lambda case: case[1] if case[0] == 403 else case[0],
-    ),
+    first_of_each([(status, name) for status in (403, 200) for name in _NO_DOCUMENT], lambda case: case[0]),
 )
 async def test_a_page_that_is_read_and_is_no_document_any_more_goes_whatever_others_answer(
     database: Path, status: int, name: str
@@ -141,6 +138,7 @@ async def test_a_page_that_is_read_and_is_no_document_any_more_goes_whatever_oth
     assert kb.counts.failed == final.metrics.documents_failed == (status != 200) + (reply.status == 404)
 
 
+@pytest.mark.thorough
 async def test_a_page_that_is_read_well_and_left_out_has_not_failed_any_more(database: Path) -> None:
     site = website()
     async with site, PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
@@ -283,10 +281,7 @@ async def held(flow: PhaseFlow, site: WebSite) -> dict[str, DocumentInfo]:
 
 @pytest.mark.parametrize(
     "order",
-    first_of_each(
-        [["/t/index.html", "/t/", "/t"], ["/t", "/t/", "/t/index.html"], ["/t/", "/t", "/t/index.html"]],
-        lambda order: order[-1] == "/t",
-    ),
+    first_of_each([["/t/index.html", "/t/", "/t"], ["/t", "/t/", "/t/index.html"], ["/t/", "/t", "/t/index.html"]]),
 )
 async def test_the_shortest_address_is_the_document_whatever_is_read_first(
     database: Path, order: tuple[str, ...]
@@ -345,6 +340,7 @@ async def test_a_shorter_address_that_comes_later_takes_a_document_over_and_give
         check_consistent(Transaction(connection))
 
 
+@pytest.mark.thorough
 async def test_what_an_earlier_run_has_loaded_is_still_the_same_page(database: Path) -> None:
     site, embedder = manual("/t/index.html", "/t/"), CountingEmbedder()
     site.pages["/t/"], text = Reply(hang=True), site.pages["/t/index.html"]
@@ -365,6 +361,7 @@ async def test_what_an_earlier_run_has_loaded_is_still_the_same_page(database: P
     assert (final.metrics.documents_loaded, final.metrics.documents_deleted) == (2, 0)
 
 
+@pytest.mark.thorough
 async def test_a_full_crawl_keeps_a_document_that_another_page_is_left_out_for(database: Path) -> None:
     site = manual("/t")
     site.pages["/t/index.html"] = site.pages["/t"]
@@ -376,7 +373,7 @@ async def test_a_full_crawl_keeps_a_document_that_another_page_is_left_out_for(d
     assert final.metrics.documents_deleted == 0
 
 
-@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("is_first", first_of_each([True, False]))
 async def test_a_page_names_those_that_were_left_out_in_its_favour(database: Path, is_first: bool) -> None:
     site = website()
     links = ("/tides", "/tides?sort=a", "/tides?sort=b")
@@ -398,6 +395,7 @@ async def test_a_page_names_those_that_were_left_out_in_its_favour(database: Pat
             assert not found.keys() & set(links[1:])
 
 
+@pytest.mark.thorough
 @pytest.mark.longest(60)
 async def test_a_sitemap_of_50000_addresses_is_read(database: Path) -> None:
     site = website()

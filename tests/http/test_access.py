@@ -14,6 +14,7 @@ from phaseflow.domain.errors import InvalidRequest
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import AllowedRoots, Limits, create_app, serve
 from tests.http.service import Service, documents, serving
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 KB = "/api/ingestion/kb"
@@ -224,7 +225,7 @@ async def test_a_client_of_another_machine_is_answered_only_where_that_was_set_u
     assert status == 200 or answer.json()["code"] == "local_only"
 
 
-@pytest.mark.parametrize("token", [" ", "a ", "\tb", "tök", "a\nb"])
+@pytest.mark.parametrize("token", first_of_each([" ", "a ", "\tb", "tök", "a\nb"]))
 async def test_a_token_that_no_header_can_carry_is_refused(tmp_path: Path, token: str) -> None:
     async with PhaseFlow(tmp_path / "kb.db") as flow:
         with pytest.raises(InvalidRequest, match="ASCII"):

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from tests.http.processes import process
 from tests.http.service import documents, http_client, until
@@ -41,6 +42,7 @@ async def test_the_fastapi_host_ingests_and_answers(tmp_path: Path) -> None:
             assert "part 2" in (await http.get("/ask", params={"q": "part 2 of the manual"})).json()[0]
 
 
+@pytest.mark.thorough
 async def test_the_jobs_of_a_pipeline_of_ones_own_are_shown(tmp_path: Path) -> None:
     (tmp_path / "host.py").write_text(STARLETTE)
 

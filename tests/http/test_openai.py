@@ -20,6 +20,7 @@ from phaseflow.store.transaction import Transaction
 from tests.engine.test_search import Asked, raising
 from tests.http.processes import process
 from tests.http.service import Service, http_client, serving, until
+from tests.matrices import first_of_each
 from tests.ports import free_port
 
 V1 = "/v1"
@@ -359,6 +360,7 @@ async def test_a_cancelled_batch_is_left_out_until_it_is_added_again(service: Se
     assert (await ask(http, "GET", f"{STORES}/{store}/files/{id_}"))["status"] == "completed"
 
 
+@pytest.mark.thorough
 async def test_large_batches_are_read_and_changed_in_groups(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("phaseflow.http.openai.adding.TOGETHER", 2)
     monkeypatch.setattr("phaseflow.http.openai.objects.POLL_AFTER_MS_A_FILE", 100)
@@ -449,10 +451,10 @@ async def test_what_is_not_there_changes_nothing(service: Service) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [
+    first_of_each([
         ("POST", "embeddings"), ("POST", "chat/completions"), ("GET", "responses/resp_1"), ("GET", "models/gpt-5"),
         ("DELETE", "threads/thread_1"), ("POST", "uploads/upload_1/complete"), ("GET", "videos"),
-    ],
+    ], lambda case: case[0]),
 )  # fmt: skip
 async def test_what_this_service_cannot_do_is_an_error_that_says_so(service: Service, method: str, path: str) -> None:
     refused = await ask(service.http, method, f"{V1}/{path}", 400)

@@ -130,6 +130,7 @@ async def test_a_service_that_was_asked_to_stop_has_not_failed(tmp_path: Path) -
         assert service.ended_in_order
 
 
+@pytest.mark.thorough
 async def test_a_closed_terminal_ends_a_service_in_good_order(tmp_path: Path) -> None:
     with process(tmp_path, free_port(), SERVE) as service:
         await service.ready()
@@ -259,6 +260,7 @@ async def test_a_component_that_hangs_holds_up_no_stop(tmp_path: Path) -> None:
         assert (await service.stop()).within(2)
 
 
+@pytest.mark.thorough
 async def test_half_a_body_holds_up_no_stop(tmp_path: Path) -> None:
     with process(tmp_path, free_port(), PLAIN_UVICORN) as service:
         await service.ready()
@@ -297,7 +299,7 @@ def _foreign_server(path: Path, listener: socket.socket, started: Callable[[], N
     return Server(uvicorn.Config(create_app(PhaseFlow(path)), log_config=None))
 
 
-@pytest.mark.parametrize(("make", "limit_s"), [(_own_server, 2.0), (_foreign_server, 4.0)])
+@pytest.mark.parametrize(("make", "limit_s"), first_of_each([(_own_server, 2.0), (_foreign_server, 4.0)]))
 async def test_an_app_in_a_thread_stops_when_its_server_is_told_to(
     tmp_path: Path, make: Callable[..., uvicorn.Server], limit_s: float
 ) -> None:

@@ -139,6 +139,7 @@ async def test_a_stop_is_quick_when_the_file_takes_no_writes(
         assert service.ended_in_order
 
 
+@pytest.mark.thorough
 async def test_a_stop_is_quick_while_another_program_has_the_file_locked(
     tmp_path: Path, locked: Callable[[Path], None]
 ) -> None:
@@ -193,6 +194,7 @@ async def test_a_service_says_in_one_line_that_its_file_was_cut_off(tmp_path: Pa
     assert "is damaged" in lines[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", first_of_each([_replaced, _cut_off, _overwritten, _full]))
 async def test_an_ingest_ends_soon_after_ctrl_c_when_the_file_takes_no_writes(
     tmp_path: Path, small_disk: Path, damage: Callable[[Path], None]

@@ -276,6 +276,7 @@ async def test_each_address_has_its_share_of_the_streams(tmp_path: Path) -> None
         assert "retry-after" in second.headers
 
 
+@pytest.mark.thorough
 async def test_a_hundred_clients_hear_the_same(service: Service) -> None:
     heard: list[list[int]] = []
 
@@ -383,6 +384,7 @@ async def test_the_feed_of_all_tells_of_the_documents_of_one_beside_the_runs_of_
                 assert event.name != "transition"  # it has them all
 
 
+@pytest.mark.thorough
 async def test_the_feed_of_all_goes_on_when_those_whose_documents_it_tells_are_deleted_and_made_anew(
     service: Service,
 ) -> None:
@@ -453,6 +455,7 @@ async def test_a_client_that_comes_back_hears_of_the_documents_that_changed_mean
     assert await told_again() == {"reset": {"oldest": newest + 1}}
 
 
+@pytest.mark.thorough
 async def test_a_client_whose_stream_ends_before_all_documents_are_told_hears_of_the_others_when_it_comes_back(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,6 +168,7 @@ async def test_a_clock_that_is_set_back_holds_up_no_message_and_signs_with_the_t
     await receiver.has_taken(1)
 
 
+@pytest.mark.thorough
 async def test_a_receiver_that_hangs_holds_up_no_other(service: Service, client: Client, receiver: Receiver) -> None:
     receiver.hold = anyio.Event()
     try:

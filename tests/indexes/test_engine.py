@@ -27,6 +27,7 @@ from phaseflow.flow import outside_index
 from tests.engine.components import CountingEmbedder
 from tests.indexes.file_index import CountingFileIndex, FileIndex
 from tests.indexes.postgres import Postgres
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 from tests.store.probes import select
 
@@ -63,7 +64,7 @@ class Place:
             return connection.execute(sql).fetchall()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=first_of_each(KINDS, lambda kind: kind == "embedded"))
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return place_of(request.param, tmp_path, request)
 
@@ -149,7 +150,9 @@ async def test_a_filter_still_finds_as_many_as_there_are(place: Place) -> None:
         assert len(await flow.search("kb", "all about", 100, mode="vectors")) == 100
 
 
-@pytest.mark.parametrize("way", [("embedded", "postgres"), ("postgres", "embedded"), ("file", "postgres")])
+@pytest.mark.parametrize(
+    "way", first_of_each([(("embedded", "postgres"),), (("postgres", "embedded"),), (("file", "postgres"),)])
+)
 async def test_a_knowledge_base_moves_while_search_goes_on_and_nothing_is_paid(
     way: tuple[str, str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -204,6 +207,7 @@ class Slow(FileIndex):
             await anyio.sleep(0.01)
 
 
+@pytest.mark.thorough
 async def test_a_move_that_is_paused_cancelled_and_called_off_leaves_search_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,7 +261,7 @@ async def test_a_move_that_is_paused_cancelled_and_called_off_leaves_search_and_
     assert place.embedder.paid.total() == 9
 
 
-@pytest.mark.parametrize("refused", [{"n3.md"}, {f"n{n}.md" for n in range(9)}])
+@pytest.mark.parametrize("refused", first_of_each([{"n3.md"}, {f"n{n}.md" for n in range(9)}]))
 async def test_documents_that_the_other_index_refuses_fail_alone_and_all_of_them_stay_where_they_are(
     tmp_path: Path, refused: set[str]
 ) -> None:
@@ -303,6 +307,7 @@ async def test_a_document_that_cannot_be_read_when_the_embedder_changes_stays(pl
         assert await all_found(flow) == {"a.md", "b.md", "c.md"}
 
 
+@pytest.mark.thorough
 async def test_what_the_new_embedder_refuses_altogether_is_failed_once_in_an_index_outside(tmp_path: Path) -> None:
     def refuse(texts: Sequence[str]) -> None:
         if any("about b" in text for text in texts):
@@ -356,6 +361,7 @@ async def test_documents_go_out_in_few_calls(tmp_path: Path) -> None:
     assert (index.calls["open"], index.calls["aclose"]) == (1, 1)
 
 
+@pytest.mark.thorough
 async def test_short_documents_move_together_and_long_ones_in_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -387,7 +393,9 @@ class _LateIndex(FileIndex):
             raise self.error
 
 
-@pytest.mark.parametrize("error", [IndexUnavailable("not up"), ConnectionRefusedError("no"), RateLimited("later")])
+@pytest.mark.parametrize(
+    "error", first_of_each([IndexUnavailable("not up"), ConnectionRefusedError("no"), RateLimited("later")])
+)
 async def test_a_job_waits_for_an_index_that_cannot_be_opened_yet(tmp_path: Path, error: Exception) -> None:
     index = _LateIndex(tmp_path / "index.db")
     index.error = error
@@ -417,7 +425,7 @@ async def test_a_job_does_not_wait_for_an_index_that_will_never_be_there(tmp_pat
     assert not failed.metrics.embeddings_computed
 
 
-@pytest.mark.parametrize("error", [IndexUnavailable("it is down"), ConnectionResetError("gone")])
+@pytest.mark.parametrize("error", first_of_each([IndexUnavailable("it is down"), ConnectionResetError("gone")]))
 async def test_ingestion_waits_for_an_index_that_is_down_and_search_says_so(tmp_path: Path, error: Exception) -> None:
     is_down = True
 
@@ -495,6 +503,7 @@ async def test_an_index_that_answers_with_something_else_is_an_error_that_says_s
             await flow.search("kb", "a")
 
 
+@pytest.mark.thorough
 async def test_a_paused_job_makes_no_call_and_deletes_of_others_go_on(tmp_path: Path) -> None:
     index = FileIndex(tmp_path / "index.db")
     place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
@@ -523,7 +532,8 @@ async def test_a_paused_job_makes_no_call_and_deletes_of_others_go_on(tmp_path: 
         assert await all_found(flow) == {"b.md", "d.md"}
 
 
-@pytest.mark.parametrize("kept", [0, 3])
+@pytest.mark.thorough
+@pytest.mark.parametrize("kept", first_of_each([0, 3]))
 async def test_an_index_that_has_lost_more_than_a_step_is_filled_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
@@ -546,6 +556,7 @@ async def test_an_index_that_has_lost_more_than_a_step_is_filled_again(
     assert place.embedder.paid.total() == 19
 
 
+@pytest.mark.thorough
 async def test_what_is_gone_and_still_in_the_index_takes_no_place_among_the_hits(tmp_path: Path) -> None:
     async def keep(call: str, documents: Sequence[IndexDocument]) -> None:
         if call == "remove":
@@ -566,7 +577,7 @@ async def test_what_is_gone_and_still_in_the_index_takes_no_place_among_the_hits
         await until(lambda: len(index.documents(space)) == 10)
 
 
-@pytest.mark.parametrize("error", [IndexUnavailable("down"), ComponentUnavailable("no right to remove")])
+@pytest.mark.parametrize("error", first_of_each([IndexUnavailable("down"), ComponentUnavailable("no right to remove")]))
 async def test_an_index_that_cannot_forget_what_is_gone_holds_up_no_job(tmp_path: Path, error: Exception) -> None:
     database, beside_a_job = tmp_path / "kb.db", list[bool]()
 

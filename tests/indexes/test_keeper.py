@@ -20,6 +20,7 @@ from tests.engine.components import CountingEmbedder
 from tests.engine.test_web_jobs import allowed, crawl, manual, page
 from tests.indexes.file_index import CountingFileIndex, FileIndex
 from tests.indexes.test_engine import Fault, Place, all_found, run, until
+from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 NEVER_S = 1000.0
@@ -56,7 +57,7 @@ def place_with(folder: Path, *names: str, fault: Fault | None = None) -> tuple[P
     return place, index
 
 
-@pytest.mark.parametrize(("least_s", "times"), [(NEVER_S, 0.0), (0.0, 1e9)])
+@pytest.mark.parametrize(("least_s", "times"), first_of_each([(NEVER_S, 0.0), (0.0, 1e9)]))
 async def test_an_index_that_is_whole_is_left_in_peace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: Looks, least_s: float, times: float
 ) -> None:
@@ -79,7 +80,7 @@ async def test_an_index_that_is_whole_is_left_in_peace(
         assert (index.calls["spaces"], index.calls["passages"], index.calls["ready"]) == (1, 1, 2)
 
 
-@pytest.mark.parametrize("harm", [None, "down", "hangs"])
+@pytest.mark.parametrize("harm", first_of_each([None, "down", "hangs"], lambda harm: harm is None))
 async def test_what_was_deleted_last_goes_with_the_engine_and_else_with_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str | None
 ) -> None:
@@ -193,6 +194,7 @@ class Told(FileIndex):
         self.uris |= {document.document_id: document.uri for document in documents}
 
 
+@pytest.mark.thorough
 async def test_an_index_is_told_of_a_document_that_takes_a_shorter_address_also_by_the_next_engine(
     tmp_path: Path, looks: Looks, request: pytest.FixtureRequest
 ) -> None:

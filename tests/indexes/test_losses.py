@@ -48,8 +48,7 @@ def rows_of(server: Postgres, space: str) -> list[tuple[object, ...]]:
             'DELETE FROM phaseflow."{0}" WHERE position % 2 = 1',
             'DELETE FROM phaseflow."{0}" WHERE document_id % 3 = 1',
             'DELETE FROM phaseflow."{0}"',
-        ],
-        lambda loss: loss.split()[0],
+        ]
     ),
 )
 async def test_rows_that_somebody_else_has_removed_come_back_and_no_answer_passes_for_whole(
@@ -163,14 +162,17 @@ async def test_an_index_that_cannot_count_is_filled_again_once_a_search_finds_no
         assert await all_found(flow) == {f"{name}.md" for name in NAMES}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("kind", "is_open"),  # without a job, and with a paused one
-    [
-        (CountingFileIndex, False),
-        (FileIndex, True),
-        pytest.param(CountingFileIndex, True, marks=pytest.mark.thorough),
-        pytest.param(FileIndex, False, marks=pytest.mark.thorough),
-    ],
+    first_of_each(
+        [
+            (CountingFileIndex, False),
+            (FileIndex, True),
+            (CountingFileIndex, True),
+            (FileIndex, False),
+        ]
+    ),
 )
 async def test_a_search_before_the_keeper_has_compared_says_that_an_index_lacks_what_an_older_copy_has(
     tmp_path: Path, kind: type[FileIndex], is_open: bool
@@ -230,7 +232,7 @@ class LateIndex(CountingFileIndex):
 HARMS = ["a deletion waits", "it cannot count", "a push is published"]
 
 
-@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize("harm", first_of_each(HARMS))
 async def test_a_loss_that_no_count_shows_is_seen_document_by_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
@@ -316,7 +318,7 @@ CREATE TRIGGER no_room BEFORE INSERT ON phaseflow."{0}" FOR EACH ROW EXECUTE FUN
 """
 
 
-@pytest.mark.parametrize("harm", ["stopped", "full"])
+@pytest.mark.parametrize("harm", first_of_each(["stopped", "full"]))
 async def test_ingestion_waits_for_a_server_that_stands_still_or_has_no_room_and_goes_on_with_it(
     tmp_path: Path, postgres: Postgres, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:

@@ -86,6 +86,7 @@ async def test_documents_of_all_knowledge_bases_are_listed_once_page_by_page(
     assert listed[0].annotations.last_modified
 
 
+@pytest.mark.thorough
 async def test_a_page_looks_at_a_bounded_number_of_knowledge_bases(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +100,7 @@ async def test_a_page_looks_at_a_bounded_number_of_knowledge_bases(
     assert len(found) > 1
 
 
+@pytest.mark.thorough
 async def test_a_knowledge_base_that_is_gone_ends_no_listing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "PAGE", 2)
     await fill(service, "a", 3)

@@ -165,6 +165,7 @@ async def test_an_agent_fills_a_knowledge_base_searches_it_and_reads(service: Se
         assert [kb["kb_id"] for kb in listed["items"]] == ["waf"]
 
 
+@pytest.mark.thorough
 async def test_an_agent_adds_texts_with_metadata_to_search_by(service: Service) -> None:
     written = [
         {"uri": "n.md", "text": "# Whales\n\nSing.", "metadata": {"sea": "north"}},

@@ -116,6 +116,7 @@ async def test_a_crawl_that_is_killed_goes_on_where_it_stood(database: Path) -> 
     assert went_on(site, usual, database, before, in_hand=32)
 
 
+@pytest.mark.thorough
 async def test_a_crawl_that_is_paused_asks_for_no_page_twice(database: Path) -> None:
     async with website() as site:
         with fail_soon(30):
@@ -134,6 +135,7 @@ async def test_a_crawl_that_is_paused_asks_for_no_page_twice(database: Path) -> 
     assert went_on(site, usual, database, before)
 
 
+@pytest.mark.thorough
 async def test_a_site_that_goes_down_fails_the_phase_and_a_retry_goes_on(database: Path) -> None:
     site = website()
     with fail_soon(30):

@@ -20,6 +20,7 @@ import pytest
 from phaseflow import JobStatus, PhaseFlow
 from phaseflow.domain.errors import DatabaseHeld, JobConflict
 from tests.engine.components import CountingEmbedder
+from tests.matrices import first_of_each
 from tests.proof import outcome
 from tests.stopwatch import Stopwatch, fail_soon
 
@@ -58,7 +59,7 @@ def nobody_holds_a_transaction(database: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", first_of_each(CALLS, lambda name: name in {"status", "search", "kbs"}))
 async def test_a_timeout_around_any_call_leaves_nothing_half_done(folder: Path, database: Path, name: str) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await flow.start("kb", folder, hold=["indexing"])
@@ -71,7 +72,8 @@ async def test_a_timeout_around_any_call_leaves_nothing_half_done(folder: Path, 
     assert outcome.violations(database) == []
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.thorough
+@pytest.mark.parametrize("times", first_of_each([1, 2]))
 async def test_a_host_task_that_is_cancelled_leaves_a_job_that_goes_on(
     folder: Path, database: Path, times: int
 ) -> None:

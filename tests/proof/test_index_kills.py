@@ -35,7 +35,7 @@ def forks() -> multiprocessing.context.ForkServerContext:
 
 
 @pytest.mark.longest(60)
-@pytest.mark.parametrize("cell", first_of_each(SOME, lambda cell: cell.who), ids=str)
+@pytest.mark.parametrize("cell", first_of_each(SOME), ids=str)
 async def test_whoever_is_killed_search_finds_what_is_searchable(
     tmp_path: Path, server: Postgres, forks: multiprocessing.context.ForkServerContext, cell: Cell
 ) -> None:

@@ -245,9 +245,7 @@ async def kill_and_go_on(bench: Bench, forks: multiprocessing.context.ForkServer
     return True
 
 
-@pytest.mark.parametrize(
-    "case", first_of_each(CASES, lambda case: (case.base == "carried", case.point.partition(".")[0])), ids=str
-)
+@pytest.mark.parametrize("case", first_of_each(CASES, lambda case: case.errand), ids=str)
 async def test_a_killed_process_leaves_nothing_wrong_and_the_next_one_goes_on(
     bench: Bench, forks: multiprocessing.context.ForkServerContext, case: Case
 ) -> None:

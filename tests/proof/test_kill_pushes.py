@@ -124,7 +124,7 @@ def check_whole(database: Path, server: FakeEmbeddingServer, lost: set[str]) -> 
     assert {text for text, times in server.texts.items() if times > 1} <= lost
 
 
-@pytest.mark.parametrize("case", first_of_each(PUSHES, lambda case: case.errand), ids=str)
+@pytest.mark.parametrize("case", first_of_each(PUSHES), ids=str)
 async def test_what_was_pushed_is_kept_once_and_paid_for_once(
     tmp_path: Path, forks: Forks, expected: dict[str, outcome.Passages], case: Case
 ) -> None:

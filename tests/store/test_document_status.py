@@ -127,7 +127,11 @@ async def listed(database: Database, seen: View, wanted: Wanted, limit: int) -> 
     return found
 
 
-@pytest.fixture(params=[(1, False, False), (2, True, False), (3, False, True), (4, True, True), (5, False, False)])
+SEEDS = [(1, False, False), (4, True, True), (2, True, False), (3, False, True), (5, False, False)]
+"""Of what is drawn; whether its job was cancelled; whether its index is made anew."""
+
+
+@pytest.fixture(params=first_of_each([(seed,) for seed in SEEDS], lambda case: case[0][2]))
 async def case(request: pytest.FixtureRequest, path: Path) -> tuple[Path, Stock, list[Known], bool]:
     seed, is_cancelled, rebuilding = request.param
     async with open_session(path) as database:
@@ -160,7 +164,7 @@ async def test_status_lists_and_counts_agree_with_the_rule_whatever_the_rows(
 
 @pytest.mark.parametrize(
     ("scan", "scans", "stride"),
-    first_of_each([(1, 1, 1), (3, 2, 7), (200, 1, 4), (2, 50, 1000)], lambda case: case[0] > 3),
+    first_of_each([(1, 1, 1), (3, 2, 7), (200, 1, 4), (2, 50, 1000)]),
 )
 async def test_lists_hold_the_same_however_little_a_page_looks_at(
     case: tuple[Path, Stock, list[Known], bool], monkeypatch: pytest.MonkeyPatch, scan: int, scans: int, stride: int
