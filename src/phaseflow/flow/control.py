@@ -12,7 +12,7 @@ from phaseflow.flow.job import Job
 from phaseflow.flow.queries import latest_job
 from phaseflow.store.jobs import JobRecord, Jobs
 from phaseflow.store.transaction import Transaction
-from phaseflow.supervisor.own_jobs import is_own_job_due
+from phaseflow.supervisor.own_jobs import OwnJob
 
 VERB_RESPONSE_S = 0.5
 """How long a verb waits for its effect before it answers with ``requested`` still set."""
@@ -48,7 +48,7 @@ class Control:
         """The job after one that is over, made where something waits in the inbox; None: there is none."""
 
         def look(tx: Transaction) -> bool:
-            return Jobs(tx).latest_id(job.kb_id) != job.job_id or is_own_job_due(tx, job.kb_id)
+            return Jobs(tx).latest_id(job.kb_id) != job.job_id or OwnJob(tx, job.kb_id).is_due()
 
         if not await self._engine.read(look):
             return None

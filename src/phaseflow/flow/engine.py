@@ -32,7 +32,7 @@ from phaseflow.store.stop_deadline import PARTS_S, WRITES_S
 from phaseflow.store.synced import Listing
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.index_keeper import IndexKeeper
-from phaseflow.supervisor.own_jobs import OwnJobs, make_own_job
+from phaseflow.supervisor.own_jobs import OwnJob, OwnJobs
 from phaseflow.supervisor.scheduler import Scheduler
 from phaseflow.tracker import StateHub
 
@@ -146,7 +146,7 @@ class Engine:
         def write(tx: Transaction) -> tuple[T, str | None, bool]:
             # In one transaction: after a crash between two, documents would wait in the inbox with no job to take them.
             value = change(tx, at)
-            made = make_own_job(tx, kb_id, at, self.components.makes_again, is_push=is_push)
+            made = OwnJob(tx, kb_id).make(at, self.components.makes_again, is_push=is_push)
             return value, made or Jobs(tx).latest_id(kb_id), made is not None
 
         def written(result: tuple[T, str | None, bool]) -> None:

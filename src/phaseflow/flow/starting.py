@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from functools import partial
 
 from phaseflow.components.sources.changed_files import ChangedFiles
 from phaseflow.components.sources.prefixed import source_uris
@@ -25,8 +24,8 @@ from phaseflow.store.jobs import Jobs
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.transaction import Transaction
 from phaseflow.supervisor.giving_way import giving_way
-from phaseflow.supervisor.own_jobs import end_own_job, refuse_beside_a_job
-from phaseflow.tracker import Changed, admit_new_job, change_in
+from phaseflow.supervisor.own_jobs import OwnJob
+from phaseflow.tracker import Changed, NextJob, change_in
 
 
 class Starting:
@@ -50,7 +49,7 @@ class Starting:
         check_kb_id(kb_id)
         held, full, chosen = inputs.as_phases(hold), inputs.as_flag("full", full), inputs.as_settings(settings)
         # Before its source is looked at, or asked for: a start that is refused has touched no wire.
-        await self._engine.read(partial(refuse_beside_a_job, kb_id=kb_id))
+        await self._engine.read(lambda tx: OwnJob(tx, kb_id).check_gives_way())
         given = await self._checked(kb_id, source, sources)
         await self._check_stored(kb_id, chosen, takes_source=given is None)
         allowed = inputs.as_flag("allow_deletes", allow_deletes)
@@ -122,8 +121,8 @@ class Starting:
             return new.each(lambda phase: phase.hold(BY_USER), held)
 
         def create(tx: Transaction) -> list[Changed]:
-            ended = end_own_job(tx, kb_id, hub.clock) if by_user else None
-            admit_new_job(tx, kb_id, at)
+            ended = OwnJob(tx, kb_id).end(hub.clock) if by_user else None
+            NextJob(tx, kb_id).make_room(at)
             kb = self._engine.definitions.to_start(tx, kb_id, given, chosen, at)
             queued = state if JobPhase.LOADING in held else state.queue(Intent.START, at)
             some = None if only is None or self._needs_all(tx, kb, only) else only

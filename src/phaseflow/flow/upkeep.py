@@ -20,7 +20,7 @@ from phaseflow.store.leftovers import Leftovers
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.upkeep import FreeSpace
 from phaseflow.supervisor.janitor import Janitor
-from phaseflow.tracker import dequeue_failed_job, ensure_no_active_job
+from phaseflow.tracker import NextJob
 
 
 class Upkeep:
@@ -36,8 +36,7 @@ class Upkeep:
 
         def remove(tx: Transaction) -> str:
             KnowledgeBases(tx).get(inputs.as_text("kb_id", kb_id))
-            ensure_no_active_job(tx, kb_id, "delete")
-            dequeue_failed_job(tx, kb_id, hub.clock.now())
+            NextJob(tx, kb_id).make_room(hub.clock.now(), "delete")
             return engine.definitions.remove(tx, kb_id)
 
         def removed(_: str) -> None:

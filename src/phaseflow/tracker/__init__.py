@@ -3,18 +3,16 @@
 ``StateHub`` is what the engine works on. ``PhaseTracker`` is the face of it for programs with a pipeline of their own.
 """
 
-from phaseflow.tracker.admission import admit_new_job, dequeue_failed_job, ensure_no_active_job
+from phaseflow.tracker.admission import NextJob
 from phaseflow.tracker.phase_tracker import PhaseTracker
 from phaseflow.tracker.state_hub import Change, Changed, StateHub, Step, change_in
 
 __all__ = [
     "Change",
     "Changed",
+    "NextJob",
     "PhaseTracker",
     "StateHub",
     "Step",
-    "admit_new_job",
     "change_in",
-    "dequeue_failed_job",
-    "ensure_no_active_job",
 ]

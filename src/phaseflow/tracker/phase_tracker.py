@@ -26,7 +26,7 @@ from phaseflow.store.leases import Leases
 from phaseflow.store.leftovers import Leftovers
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
-from phaseflow.tracker.admission import admit_new_job
+from phaseflow.tracker.admission import NextJob
 from phaseflow.tracker.state_hub import Changed, StateHub, change_in
 
 _HEARD_OF = "reported again"
@@ -84,7 +84,7 @@ class PhaseTracker:
             Leftovers(tx).free_job_id(job_id)
             if tx.row("SELECT 1 FROM ingestion_jobs WHERE id = ?", job_id):
                 raise InvalidRequest("job_id", f"a job {job_id!r} exists already; choose another id")
-            admit_new_job(tx, kb_id, at)
+            NextJob(tx, kb_id).make_room(at)
             if KnowledgeBases(tx).find(kb_id) is None:
                 KnowledgeBases(tx).put(kb_id, None, Settings().model_dump_json(), at)
             state = IngestionState(job_id, kb_id, managed=False, lease=lease)
