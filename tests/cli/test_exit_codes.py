@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from phaseflow.cli.exit_codes import Exit, exit_of, run
+from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.domain.errors import DatabaseHeld, InvalidRequest, JobNotFound, PhaseflowError
 from phaseflow.domain.vocabulary import JobStatus
 
@@ -13,11 +13,11 @@ from phaseflow.domain.vocabulary import JobStatus
     [("completed", 0), ("failed", 1), ("paused", 3), ("pending", 3), ("running", 3), ("cancelled", 4)],
 )
 def test_the_exit_code_follows_from_the_status(status: str, code: int) -> None:
-    assert exit_of(JobStatus(status)) == code
+    assert Exit.of(JobStatus(status)) == code
 
 
 def test_every_status_has_an_exit_code() -> None:
-    assert {exit_of(status) for status in JobStatus} <= set(Exit)
+    assert {Exit.of(status) for status in JobStatus} <= set(Exit)
 
 
 def _ends_with(error: BaseException) -> int:

@@ -9,7 +9,7 @@ import click
 
 from phaseflow.cli import messages, options, worker_options
 from phaseflow.cli.document_metadata import as_metadata
-from phaseflow.cli.exit_codes import Exit, exit_of, run
+from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.next_command import next_command
 from phaseflow.cli.parameters import EXISTING_FILE, KB, NAME
 from phaseflow.cli.place import Place, anywhere
@@ -107,7 +107,7 @@ def _exit_with(status: "JobStatusResponse", found: "list[DocumentInfo]") -> Exit
     """A job is completed beside documents that failed; a command about documents is not."""
     if status.status is JobStatus.COMPLETED and any(each.status is DocumentStatus.FAILED for each in found):
         return Exit.FAILED
-    return exit_of(status.status)
+    return Exit.of(status.status)
 
 
 @click.command("skip")

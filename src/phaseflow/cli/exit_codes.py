@@ -28,17 +28,17 @@ class Exit(IntEnum):
     CANCELLED = 4
     """The job was cancelled."""
 
+    @classmethod
+    def of(cls, status: JobStatus) -> "Exit":
+        """The exit code of a command that ran a job in the foreground. A job that is not over can go on."""
+        return _BY_STATUS.get(status, cls.PAUSED)
+
 
 _BY_STATUS = {
     JobStatus.COMPLETED: Exit.COMPLETED,
     JobStatus.FAILED: Exit.FAILED,
     JobStatus.CANCELLED: Exit.CANCELLED,
 }
-
-
-def exit_of(status: JobStatus) -> Exit:
-    """The exit code of a command that ran a job in the foreground. A job that is not over can go on."""
-    return _BY_STATUS.get(status, Exit.PAUSED)
 
 
 def run(command: Callable[[], Awaitable[Exit]]) -> NoReturn:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phaseflow.cli import messages, options, worker_options
-from phaseflow.cli.exit_codes import Exit, exit_of
+from phaseflow.cli.exit_codes import Exit
 from phaseflow.cli.next_command import next_command
 from phaseflow.cli.place import existing
 from phaseflow.cli.terminal import say, say_lines
@@ -92,7 +92,7 @@ class Foreground:
                     await self._report(reader, final)
         if not is_begun:
             return Exit.PAUSED
-        return exit_of(final.status) or (Exit.FAILED if has_missed else Exit.COMPLETED)
+        return Exit.of(final.status) or (Exit.FAILED if has_missed else Exit.COMPLETED)
 
     async def _begin(self, flow: "PhaseFlow", begin: "Callable[[PhaseFlow], Awaitable[Job]]") -> "tuple[Job, bool]":
         """A job to follow, and whether it is what the command wants: one for the inbox may come first."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from phaseflow.cli import messages
-from phaseflow.cli.exit_codes import Exit, exit_of
+from phaseflow.cli.exit_codes import Exit
 from phaseflow.cli.next_command import next_command
 from phaseflow.cli.place import Place
 from phaseflow.cli.terminal import answer_text, say, say_lines
@@ -71,7 +71,7 @@ class RemoteForeground:
                 await self._sum_up(client, final)
                 if missed is not None and await missed(client, final):
                     begun = Exit.FAILED
-                return exit_of(final.status) or begun or Exit.COMPLETED
+                return Exit.of(final.status) or begun or Exit.COMPLETED
 
     async def settled(self, client: "Client", *, shows: bool = False) -> "JobStatusResponse":
         """The status of the newest job, once it and those that follow for what waits are over, or paused."""
@@ -162,7 +162,7 @@ class RemoteForeground:
         except JobConflict:
             final = await client.status(self.kb_id)  # it has ended in the meantime
             await self._sum_up(client, final, shows=True)
-            return exit_of(final.status)
+            return Exit.of(final.status)
         except PhaseflowError as error:
             say(f"phaseflow: the job could not be paused, and goes on there: {error}")
         return Exit.PAUSED
