@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.status import JobStatusResponse, as_json
+from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import PHASES, Action, JobPhase, JobStatus, PhaseStatus
 from phaseflow.snapshot import compose
 from phaseflow.store.jobs import JobRecord
@@ -56,7 +56,7 @@ def test_what_runs_waits_while_the_database_cannot_be_written(state: IngestionSt
 @settings(max_examples=examples(200), deadline=None)
 def test_any_state_has_exactly_the_fields_of_the_contract(state: IngestionState, seconds: float) -> None:
     composed = compose(record(state), T0 + timedelta(seconds=seconds))
-    status = as_json(composed)
+    status = composed.model_dump(mode="json")
     assert list(status) == FIELDS
     assert list(status["metrics"]) == METRICS
     assert [list(phase) for phase in status["phase_details"]] == [DETAILS] * 4
@@ -78,7 +78,7 @@ def test_the_parts_of_a_status_agree_with_each_other(state: IngestionState) -> N
 def test_times_end_in_z_and_carry_milliseconds() -> None:
     state = walk([("take_turn", None)])[-1]
     at = datetime(2025, 12, 3, 10, 0, 0, 123456, tzinfo=UTC)
-    status = as_json(compose(replace(record(state), created_at=at), NOW))
+    status = compose(replace(record(state), created_at=at), NOW).model_dump(mode="json")
     assert status["created_at"] == "2025-12-03T10:00:00.123Z"
     assert status["completed_at"] is None
 
@@ -92,7 +92,7 @@ def test_metrics_tell_what_is_new_from_what_was_there() -> None:
     }
     for phase, fields in counts.items():
         state = state.with_phase(replace(state[phase], **fields))  # type: ignore[arg-type]  # counts by their names
-    assert as_json(compose(record(state), NOW))["metrics"] == {
+    assert compose(record(state), NOW).model_dump(mode="json")["metrics"] == {
         "documents_found": 12, "documents_loaded": 6, "documents_unchanged": 4, "documents_deleted": 4,
         "documents_failed": 3, "chunks_created": 44, "embeddings_computed": 25, "embeddings_reused": 5,
         "chunks_indexed": 22,

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from phaseflow.cli.output import screen_for
 from phaseflow.cli.progress_bars import Bars, picture
-from phaseflow.domain.status import JobStatusResponse, as_json
+from phaseflow.domain.status import JobStatusResponse
 from tests.cli.statuses import job
 
 _BUSY = job(
@@ -82,7 +82,9 @@ def test_json_is_one_status_per_line_on_stdout_and_nothing_else(
         screen.show(_BUSY)
     captured = capsys.readouterr()
     assert captured.err == ""
-    assert [json.loads(line) for line in captured.out.splitlines()] == [as_json(job()), as_json(_BUSY)]
+    assert [json.loads(line) for line in captured.out.splitlines()] == [
+        each.model_dump(mode="json") for each in (job(), _BUSY)
+    ]
 
 
 def test_without_a_terminal_lines_go_to_stderr_once_a_transition(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,6 @@ import anyio
 import pytest
 
 from phaseflow.domain.documents import DocumentInfo
-from phaseflow.domain.status import as_json
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import Limits, stream_hub
 from phaseflow.http.app import ENDPOINTS
@@ -41,7 +40,7 @@ async def _completed(service: Service, kb_id: str, source: dict[str, Any]) -> di
     started = await service.http.post(f"{KB}/{kb_id}/start", json={"source": source})
     assert started.status_code == 202
     with fail_soon(20):
-        return as_json(await (await service.flow.job(kb_id)).wait())
+        return (await (await service.flow.job(kb_id)).wait()).model_dump(mode="json")
 
 
 async def _parked(service: Service, source: dict[str, Any]) -> None:

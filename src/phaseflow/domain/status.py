@@ -257,8 +257,3 @@ class SearchResults(Value):
     def as_hits(self) -> SearchHits:
         """What the library's search returns."""
         return SearchHits(self.hits, self.mode, self.degraded)
-
-
-def as_json(value: BaseModel) -> dict[str, Any]:
-    """The JSON form of a value, with the names of the contract."""
-    return value.model_dump(mode="json")

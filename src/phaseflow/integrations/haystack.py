@@ -4,7 +4,7 @@ from typing import Any
 
 from phaseflow.client import Client, SyncClient
 from phaseflow.domain.errors import MissingExtra
-from phaseflow.domain.status import SearchHit, SearchHits, as_json
+from phaseflow.domain.status import SearchHit, SearchHits
 from phaseflow.flow import PhaseFlow
 from phaseflow.integrations.backend import Backend
 
@@ -54,6 +54,6 @@ def _found(hits: SearchHits) -> dict[str, Any]:
 
 
 def _passage(hit: SearchHit, said: dict[str, str]) -> Document:
-    told = as_json(hit)
+    told = hit.model_dump(mode="json")
     meta = hit.metadata | said | {name: told[name] for name in ("document_id", "uri", "title", "start", "end")}
     return Document(id=f"{hit.document_id}:{hit.start}", content=hit.text, meta=meta, score=hit.score)

@@ -4,7 +4,7 @@ from typing import Any
 
 from phaseflow.client import Client, SyncClient
 from phaseflow.domain.errors import MissingExtra
-from phaseflow.domain.status import SearchHit, SearchHits, as_json
+from phaseflow.domain.status import SearchHit, SearchHits
 from phaseflow.flow import PhaseFlow
 from phaseflow.integrations.backend import Backend
 
@@ -77,6 +77,6 @@ def _passages(hits: SearchHits) -> list[Document]:
 
 
 def _passage(hit: SearchHit, said: dict[str, str]) -> Document:
-    told = as_json(hit)
+    told = hit.model_dump(mode="json")
     text, metadata = told.pop("text"), told.pop("metadata")
     return Document(text, id=f"{hit.document_id}:{hit.start}", metadata=metadata | told | said)

@@ -4,7 +4,7 @@ from typing import Any
 
 from phaseflow.client import Client, SyncClient
 from phaseflow.domain.errors import MissingExtra
-from phaseflow.domain.status import SearchHit, SearchHits, as_json
+from phaseflow.domain.status import SearchHit, SearchHits
 from phaseflow.flow import PhaseFlow
 from phaseflow.integrations.backend import Backend
 
@@ -51,7 +51,7 @@ def _nodes(hits: SearchHits) -> list[NodeWithScore]:
 
 
 def _node(hit: SearchHit, said: dict[str, str]) -> TextNode:
-    told = as_json(hit)
+    told = hit.model_dump(mode="json")
     return TextNode(
         id_=f"{hit.document_id}:{hit.start}",
         text=hit.text,
