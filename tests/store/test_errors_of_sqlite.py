@@ -50,7 +50,18 @@ def test_an_error_without_a_code_and_one_of_another_kind_are_left_as_they_are() 
     assert str(explained(fails(sqlite3.SQLITE_FULL), None)).startswith("the database cannot be used: the disk is full")
 
 
-@pytest.mark.parametrize("text", ["no such table: kbs", "malformed JSON", "Could not decode to UTF-8 column"])
+@pytest.mark.parametrize("text", ["no such table: kbs", "no such column: sources", "no such index: of_kbs"])
+def test_a_file_with_other_tables_is_called_neither_damaged_nor_ours(text: str) -> None:
+    error = fails(sqlite3.SQLITE_ERROR, text)
+    assert concerns_the_file(error)
+    with (
+        pytest.raises(NotADatabase, match=r"/kb.db has other tables .*left as it is. Ingest into another"),
+        explaining(Path("/kb.db")),
+    ):
+        raise error
+
+
+@pytest.mark.parametrize("text", ["malformed JSON", "Could not decode to UTF-8 column"])
 def test_a_file_that_holds_what_we_have_not_written_is_damaged_under_any_code(text: str) -> None:
     error = fails(sqlite3.SQLITE_ERROR, text)
     assert concerns_the_file(error)

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from phaseflow.domain.errors import NotADatabase
 from phaseflow.store import index_outbox
 from phaseflow.store.index_outbox import IndexOutbox, Waiting
 from phaseflow.store.index_spaces import Space, SpaceContents, Spaces, passages_of
@@ -180,3 +181,9 @@ def test_what_has_another_uri_is_told_of_one_space_at_a_time(tx: Transaction, sp
         assert (found[0].name, found[1].space, found[1].document_ids) == (name, name, documents)
         outbox.settle(found[1])
     assert outbox.next_renamed() is None
+
+
+def test_a_file_without_the_mark_is_told_in_words(tx: Transaction) -> None:
+    tx.run("DELETE FROM sequences")
+    with pytest.raises(NotADatabase, match="has other tables than this phaseflow makes"):
+        Spaces(tx).owner()

@@ -149,7 +149,8 @@ def _globs(text: str, pattern: str) -> bool:
 
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_FOREIGN = ("no such table", "no such column", "no such index", "Could not decode to UTF-8", "malformed JSON")
+_OTHER_TABLES = ("no such table", "no such column", "no such index")
+_FOREIGN = (*_OTHER_TABLES, "Could not decode to UTF-8", "malformed JSON")
 """How SQLite puts it, under the code of any mistake, when tables are gone or hold what was not written by us."""
 _CAUSES = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space, then retry",
@@ -199,12 +200,22 @@ def explaining(path: Path) -> Iterator[None]:
         raise explained(error, path) from error
 
 
+def other_tables(name: object, what: object) -> NotADatabase:
+    """A sound file of the right version without some of our tables or rows."""
+    return NotADatabase(
+        f"{name} has other tables than this phaseflow makes ({what}): a version in development made it, or another"
+        " program has changed it; it was left as it is. Ingest into another file (--db), or restore a copy of this one"
+    )
+
+
 def explained(error: BaseException, path: Path | None) -> BaseException:
     """An error of SQLite about the file as one of ours, which says what to do; any other as it is."""
     if not isinstance(error, sqlite3.Error):
         return error
     name = path or "the database"
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if str(error).startswith(_OTHER_TABLES):
+        return other_tables(name, error)
     if _is_damage(error):
         return NotADatabase(f"{name} is damaged ({error}); it was left as it is. Restore a copy of it")
     if code == sqlite3.SQLITE_IOERR and path is not None and path.exists() and not os.access(path, os.W_OK):

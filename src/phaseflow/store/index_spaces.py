@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from phaseflow.store.connection import other_tables
 from phaseflow.store.pieces import document_of, pieces_of
 from phaseflow.store.states import IS_GONE, IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState
 from phaseflow.store.transaction import Transaction, json_array
@@ -61,7 +62,9 @@ class Spaces:
 
     def owner(self) -> str:
         """What the names of all spaces of this file begin with, and those of no other."""
-        number: int = self.tx.value("SELECT last FROM sequences WHERE name = 'index'")
+        number: int | None = self.tx.value("SELECT last FROM sequences WHERE name = 'index'")
+        if number is None:
+            raise other_tables("the database", "a row of `sequences` is missing")
         return f"pf{number:012x}_"
 
     def server_of(self, kb_key: str, index_version: int) -> str | None:
