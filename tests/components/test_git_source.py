@@ -26,7 +26,7 @@ from phaseflow import FsspecSource, GitSource, GuardPolicy, InvalidRequest, Phas
 from phaseflow.components.protocols import Document, Entry
 from phaseflow.components.sources.git import GitLoader, repositories
 from phaseflow.components.sources.git.pack_check import check_pack
-from phaseflow.components.sources.git.places import client_for, open_local
+from phaseflow.components.sources.git.places import Place
 from phaseflow.components.sources.git.repositories import Fetch, Repositories
 from phaseflow.components.sources.remote import FsspecLoader
 from phaseflow.components.sources.remote.connections import NamedConnection
@@ -292,9 +292,7 @@ async def test_what_git_lfs_keeps_is_not_taken_for_the_file(made: Made) -> None:
 
 async def test_a_fetch_over_its_limit_ends(made: Made, served: tuple[str, list[str]], tmp_path: Path) -> None:
     made.commit({"a.md": os.urandom(40_000).hex()})
-    from phaseflow.components.sources.git.places import client_for
-
-    client, path = client_for(served[0], None, None)
+    client, path = Place(served[0]).client(None, None)
     with pytest.raises(ComponentUnavailable, match="more than the 5,000 bytes"):
         Fetch(client, path, None, served[0], max_pack=5000).run(tmp_path / "copy")
     client.close()
@@ -363,7 +361,7 @@ async def test_a_stop_ends_the_unpacking_too(
     made: Made, served: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     made.commit({"a.md": os.urandom(1000).hex()})
-    client, path = client_for(served[0], None, None)
+    client, path = Place(served[0]).client(None, None)
     fetch = Fetch(client, path, None, served[0])
     place = repositories if step == "check_pack" else DiskObjectStore
     unpack = getattr(place, step)
@@ -416,8 +414,8 @@ def test_a_repository_below_the_roots_borrows_nothing_from_outside(tmp_path: Pat
     roots = [str(inside.resolve())]
     for path in (borrowing.path, pointing, linked, outside.path):
         with pytest.raises((SourceNotAllowed, ComponentUnavailable)):
-            open_local(str(path), roots).close()
-        open_local(str(path), None).close()
+            Place(str(path)).open_here(roots).close()
+        Place(str(path)).open_here(None).close()
     borrowing.repo.close()
     outside.repo.close()
 
@@ -493,7 +491,7 @@ async def test_a_redirect_to_where_the_operator_lets_it_lead_is_followed_without
 def test_a_redirect_takes_no_header_along_that_says_who_asks(moved: Moved, tmp_path: Path) -> None:
     with moved.servers() as (home, other):
         url = f"http://127.0.0.1:{home.server_port}/docs.git"
-        client, path = client_for(url, None, None)
+        client, path = Place(url).client(None, None)
         client.pool_manager.headers["X-Key"] = "secret"
         Fetch(client, path, None, url).run(tmp_path / "copy")
         assert home.headers[0] >= {"x-key"}

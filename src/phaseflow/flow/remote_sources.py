@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from phaseflow.components.protocols import Loader
 from phaseflow.components.sources.engine_files import REPOSITORIES
-from phaseflow.components.sources.git.places import check_below, check_place, local_path
+from phaseflow.components.sources.git.places import Place
 from phaseflow.components.sources.git.repositories import Repositories
 from phaseflow.components.sources.remote.client_rules import check_public, check_repository, check_rules
 from phaseflow.components.sources.remote.connections import (
@@ -96,10 +96,9 @@ class RemoteSources:
             self._connections = await _in_thread(named_connections)
         known = self._connections
         if isinstance(source, GitSource):
-            await _in_thread(partial(check_place, source.url))
-            path = local_path(source.url)
-            if path is not None:
-                await _in_thread(partial(check_below, path, self._roots))
+            place = Place(source.url)
+            await _in_thread(place.check)
+            await _in_thread(partial(place.check_below, self._roots))
             if self._roots is not None:
                 return check_repository(source, known)
         elif self._roots is not None:

@@ -19,29 +19,28 @@ class Reading:
     data: bytes
     stamp: str | None
 
-
-async def document_of(workers: AnyPool, entry: Entry, reading: Reading, known: Known | None) -> Document | Unchanged:
-    """The document as text, or that it is the one that is known. Raises DocumentError. A cancel abandons the thread, or
-    kills the process, that works on it."""
-    digest = await anyio.to_thread.run_sync(partial(_digest, reading.data), abandon_on_cancel=True)
-    if known is not None and known.content_hash == digest:
-        return Unchanged(entry, digest, reading.stamp)
-    if workers.takes(reading.data, entry.uri):
-        found = await workers.extract(reading.data, entry.uri)
-    else:
-        found = await anyio.to_thread.run_sync(partial(extract, reading.data, entry.uri), abandon_on_cancel=True)
-    return Document(
-        entry,
-        found.text,
-        found.title,
-        found.media_type,
-        digest,
-        reading.stamp,
-        found.parts,
-        metadata=found.metadata,
-        size=len(reading.data),
-        read_as=found.read_as,
-    )
+    async def document(self, workers: AnyPool, entry: Entry, known: Known | None) -> Document | Unchanged:
+        """The document as text, or that it is the one that is known. Raises DocumentError. A cancel abandons the
+        thread, or kills the process, that works on it."""
+        digest = await anyio.to_thread.run_sync(partial(_digest, self.data), abandon_on_cancel=True)
+        if known is not None and known.content_hash == digest:
+            return Unchanged(entry, digest, self.stamp)
+        if workers.takes(self.data, entry.uri):
+            found = await workers.extract(self.data, entry.uri)
+        else:
+            found = await anyio.to_thread.run_sync(partial(extract, self.data, entry.uri), abandon_on_cancel=True)
+        return Document(
+            entry,
+            found.text,
+            found.title,
+            found.media_type,
+            digest,
+            self.stamp,
+            found.parts,
+            metadata=found.metadata,
+            size=len(self.data),
+            read_as=found.read_as,
+        )
 
 
 def _digest(data: bytes) -> bytes:

@@ -11,12 +11,12 @@ import anyio
 
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
-from phaseflow.components.sources.git.places import CONNECT_S, client_for, local_path, open_local
+from phaseflow.components.sources.git.places import CONNECT_S, Place
 from phaseflow.components.sources.git.refs import Tree, wanted
-from phaseflow.components.sources.git.repositories import FETCH_S, Fetch, Repositories, open_copy
+from phaseflow.components.sources.git.repositories import FETCH_S, Fetch, Repositories
 from phaseflow.components.sources.names import path_of, uri_of
 from phaseflow.components.sources.patterns import Globs
-from phaseflow.components.sources.reading import Reading, document_of
+from phaseflow.components.sources.reading import Reading
 from phaseflow.components.sources.remote.connections import NamedConnection
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
@@ -60,6 +60,7 @@ class GitLoader:
         sleep: Callable[[float], Any] = anyio.sleep,
     ) -> None:
         self._source = source
+        self._place = Place(source.url)
         self._repositories = repositories or Repositories()
         self._connection = connection
         self._policy = policy
@@ -96,7 +97,7 @@ class GitLoader:
         if known is not None and known.stamp == stamp and entry.stamp is not None:
             return Unchanged(entry, known.content_hash, stamp)
         data = await _in_thread(partial(self._content, tree.store, blob, entry))
-        return await document_of(self._workers, entry, Reading(data, stamp), known)
+        return await Reading(data, stamp).document(self._workers, entry, known)
 
     async def aclose(self) -> None:
         """Let go of the copy and end the workers made here."""
@@ -112,7 +113,7 @@ class GitLoader:
             return self._opened
 
     async def _fetched(self) -> Tree:
-        if local_path(self._source.url) is not None:
+        if self._place.path is not None:
             return await _in_thread(self._local)
         waits = list(_WAITS_S)
         while True:
@@ -129,7 +130,7 @@ class GitLoader:
 
     async def _fetch(self) -> Tree:
         addresses_of = None if self._policy is None else self._policy.for_threads(CONNECT_S)
-        client, path = await _in_thread(partial(client_for, self._source.url, self._connection, addresses_of))
+        client, path = await _in_thread(partial(self._place.client, self._connection, addresses_of))
         place = await _in_thread(partial(self._held.enter_context, self._repositories.using(self._source.url)))
         fetch = Fetch(client, path, self._source.ref, self._source.url)
         try:
@@ -143,12 +144,12 @@ class GitLoader:
     def _into(self, fetch: Fetch, place: Path) -> Tree:
         with self._repositories.lock(place):
             commit = fetch.run(place)
-        repository = open_copy(place)
+        repository = self._repositories.open(place)
         self._held.callback(repository.close)
         return Tree.of(repository.object_store, commit, self._source.url)
 
     def _local(self) -> Tree:
-        repository = open_local(self._source.url, self._roots)
+        repository = self._place.open_here(self._roots)
         self._held.callback(repository.close)
         commit = wanted(repository.get_refs(), self._source.ref, self._source.url)
         if commit not in repository.object_store:

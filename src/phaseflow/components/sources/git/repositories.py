@@ -61,6 +61,17 @@ class Repositories:
         with self._changing:
             return self._locks.setdefault(place.name, Lock())
 
+    @staticmethod
+    def open(place: Path) -> Any:
+        """Open a copy, which is made when there is none."""
+        from dulwich.repo import Repo
+
+        if not (place / "objects").is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+            make_folder(place)
+            return Repo.init_bare(str(place))
+        return Repo(str(place))
+
     def _made(self) -> Path:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="phaseflow-"))
@@ -98,7 +109,7 @@ class Fetch:
 
     def run(self, place: Path) -> bytes:
         """Fetch what is missing and return the id of the commit, or of the tag that leads to it."""
-        repository = open_copy(place)
+        repository = Repositories.open(place)
         try:
             return self._fetch(repository, place)
         except ComponentUnavailable:
@@ -167,14 +178,3 @@ class Fetch:
             raise ComponentUnavailable(
                 f"{self._shown} sends more than the {self._max_pack:,} bytes that are fetched; give a smaller one"
             )
-
-
-def open_copy(place: Path) -> Any:
-    """Open a copy, which is made when there is none."""
-    from dulwich.repo import Repo
-
-    if not (place / "objects").is_dir():
-        shutil.rmtree(place, ignore_errors=True)
-        make_folder(place)
-        return Repo.init_bare(str(place))
-    return Repo(str(place))

@@ -9,7 +9,6 @@ from phaseflow.components.sources.remote.connections import (
     Connections,
     NamedConnection,
     connection_named,
-    is_same_protocol,
 )
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.components.sources.web.ssrf import AddressPolicy, check_sites
@@ -43,7 +42,7 @@ def check_rules(source: FsspecSource, connections: Connections) -> NamedConnecti
         _check_open(source, protocol)
         return None
     connection = connection_named(source.connection, connections)
-    if not is_same_protocol(protocol, connection.protocol):
+    if not connection.speaks(protocol):
         raise SourceNotAllowed(f"the connection {source.connection!r} is for {connection.protocol}:// addresses")
     if connection.protocol in _LOCAL:
         raise SourceNotAllowed(f"the connection {source.connection!r} is not for clients of this server")

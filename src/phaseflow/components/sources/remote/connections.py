@@ -49,7 +49,7 @@ class NamedConnection(BaseModel):
         """
         for link in links_of(url):
             protocol = protocol_of(link) or link.lower()
-            if is_same_protocol(protocol, self.protocol):
+            if self.speaks(protocol):
                 if not self.covers(link):
                     raise SourceNotAllowed(
                         f"the connection is for {self.url} and what lies below it; name another connection or address"
@@ -68,17 +68,16 @@ class NamedConnection(BaseModel):
             found[option] = value
         return found
 
+    def speaks(self, protocol: str) -> bool:
+        """Say whether it is for addresses of a protocol, by whichever of its names."""
+        return protocol == self.protocol or any({protocol, self.protocol} <= names for names in _SAME)
+
     def covers(self, url: str) -> bool:
         """Say whether an address lies at or below ``url``. One that climbs (``..``) does not."""
         if self.url is None:
             return True
         top = self.url.rstrip("/")
         return (url == top or url.startswith(f"{top}/")) and ".." not in unquote(url[len(top) :]).split("/")
-
-
-def is_same_protocol(one: str, other: str) -> bool:
-    """Say whether two names are of the same protocol."""
-    return one == other or any({one, other} <= names for names in _SAME)
 
 
 Connections = Mapping[str, NamedConnection]

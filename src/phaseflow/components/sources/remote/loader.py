@@ -11,7 +11,7 @@ import anyio
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources.names import path_of
 from phaseflow.components.sources.patterns import Globs
-from phaseflow.components.sources.reading import Reading, document_of
+from phaseflow.components.sources.reading import Reading
 from phaseflow.components.sources.remote.connections import NamedConnection
 from phaseflow.components.sources.remote.filesystem import ANSWER_S, NoAnswer, RemoteFileSystem
 from phaseflow.components.sources.remote.listing import Listing, size_of, stamp_of
@@ -132,7 +132,8 @@ class FsspecLoader:
             stamp = stamp_of(info, datetime.now(UTC))
             if known is not None and stamp is not None and known.stamp == stamp:
                 return Unchanged(entry, known.content_hash, stamp)
-        return await document_of(self._workers, entry, Reading(await self._read(entry), stamp), known)
+        reading = Reading(await self._read(entry), stamp)
+        return await reading.document(self._workers, entry, known)
 
     async def _read(self, entry: Entry) -> bytes:
         self._check_size(entry, entry.size)
