@@ -37,8 +37,8 @@ from phaseflow.components.sources.web.answer import Answer
 from phaseflow.components.sources.web.body import Body
 from phaseflow.components.sources.web.limits import Limits as WebLimits
 from phaseflow.components.sources.web.page import Page
-from phaseflow.components.sources.web.robots import Rules, parsed
-from phaseflow.components.sources.web.sitemap import read_sitemap, sitemap_limits
+from phaseflow.components.sources.web.robots import Rules
+from phaseflow.components.sources.web.sitemap import Sitemap
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.process import Limits
 from phaseflow.components.workers.recognition import RecognisingPool, Recognition
@@ -89,14 +89,14 @@ _INTERESTING = (b"\0", b"\xff", b"<", b">", b"&", b"{", b"}", b"\\", b"99999999"
 
 
 def _robots(data: bytes) -> None:
-    rules = Rules("phaseflow", _SITE, parsed(Answer(f"{_SITE}/robots.txt", 200, {}, data), "phaseflow"))
+    rules = Rules.read(Answer(f"{_SITE}/robots.txt", 200, {}, data), "phaseflow")
     rules.allowed([f"{_SITE}/", f"{_SITE}/a/b.html?c=d", f"{_SITE}/%C3%A9"])
     assert rules.delay_s is None or rules.delay_s >= 0
     assert all(map(_is_normal, rules.sitemaps))
 
 
 def _sitemap(data: bytes) -> None:
-    found = read_sitemap(data, f"{_SITE}/sitemap.xml", sitemap_limits(WebLimits()))
+    found = Sitemap.read(data, f"{_SITE}/sitemap.xml", WebLimits())
     assert all(map(_is_normal, (*found.pages, *found.sitemaps)))
 
 

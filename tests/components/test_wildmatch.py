@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from phaseflow.components.sources.patterns import MAX_PATTERNS, Globs, ignores
+from phaseflow.components.sources.patterns import MAX_PATTERNS, Globs, Ignores
 from phaseflow.components.sources.wildmatch import MAX_LENGTH, BadPattern, parse
 from phaseflow.domain.errors import ComponentUnavailable
 from tests.matrices import first_of_each
@@ -74,7 +74,7 @@ def test_no_pattern_takes_longer_than_its_length_says(pattern: str) -> None:
     globs = Globs([], [pattern])
     assert globs.take_file(name)
     assert globs.take_file(path)
-    assert not ignores(pattern, "", None).ignore(path)
+    assert not Ignores.read(pattern, "", None).ignore(path)
     assert watch.within(5)
 
 
@@ -85,7 +85,7 @@ def test_a_glob_that_can_match_nothing_is_refused(glob: str) -> None:
 
 
 def test_a_line_that_can_match_nothing_is_passed_over() -> None:
-    rules = ignores("[ab\n!\n" + "a" * (MAX_LENGTH + 1) + "\n*.log\n", "", None)
+    rules = Ignores.read("[ab\n!\n" + "a" * (MAX_LENGTH + 1) + "\n*.log\n", "", None)
     assert rules.ignore("x.log")
     assert not rules.ignore("x.md")
 
@@ -93,13 +93,13 @@ def test_a_line_that_can_match_nothing_is_passed_over() -> None:
 def test_the_patterns_of_a_list_and_of_nested_files_are_counted() -> None:
     with pytest.raises(ComponentUnavailable, match="exclude: 10,001 globs"):
         Globs([], ["a"] * (MAX_PATTERNS + 1))
-    above = ignores("a\n" * MAX_PATTERNS, "", None)
+    above = Ignores.read("a\n" * MAX_PATTERNS, "", None)
     with pytest.raises(ComponentUnavailable, match=r"deep/\.gitignore and those above it hold 10,001 patterns"):
-        ignores("b\n", "deep/", above)
+        Ignores.read("b\n", "deep/", above)
 
 
 def test_lines_end_as_in_git() -> None:
-    rules = ignores("\ufeff*.log\r\n*.tmp  \nkept\\ \n", "", None)
+    rules = Ignores.read("\ufeff*.log\r\n*.tmp  \nkept\\ \n", "", None)
     assert [rules.ignore(path) for path in ("a.log", "a.tmp", "kept ", "kept")] == [True, True, True, False]
 
 

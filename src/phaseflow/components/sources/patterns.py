@@ -83,27 +83,27 @@ class Ignores:
     count: int
     """Patterns here and above."""
 
+    @classmethod
+    def read(cls, text: str, prefix: str, above: "Ignores | None") -> "Ignores":
+        """Read the text of a ``.gitignore`` that stands in the folder ``prefix`` (``""`` or ending in ``/``).
+
+        Raises ComponentUnavailable when it and those above hold more than 10,000 patterns.
+        """
+        patterns = list(_readable(line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")))
+        count = len(patterns) + (above.count if above else 0)
+        if count > MAX_PATTERNS:
+            raise ComponentUnavailable(
+                f"{prefix}.gitignore and those above it hold {count:,} patterns, more than the {MAX_PATTERNS:,} that"
+                " are read; shorten it, or leave the folder out with exclude"
+            )
+        return cls(patterns, len(prefix), above, count)
+
     def ignore(self, path: str) -> bool:
         """Say whether the path (relative to the root; a folder ends in ``/``) is ignored."""
         verdict = _verdict(self.patterns, path[self.prefix :].rstrip("/"), is_folder=path.endswith("/"))
         if verdict is not None:
             return verdict
         return self.above is not None and self.above.ignore(path)
-
-
-def ignores(text: str, prefix: str, above: Ignores | None) -> Ignores:
-    """Read the text of a ``.gitignore`` that stands in the folder ``prefix`` (``""`` or ending in ``/``).
-
-    Raises ComponentUnavailable when it and those above hold more than 10,000 patterns.
-    """
-    patterns = list(_readable(line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")))
-    count = len(patterns) + (above.count if above else 0)
-    if count > MAX_PATTERNS:
-        raise ComponentUnavailable(
-            f"{prefix}.gitignore and those above it hold {count:,} patterns, more than the {MAX_PATTERNS:,} that are"
-            " read; shorten it, or leave the folder out with exclude"
-        )
-    return Ignores(patterns, len(prefix), above, count)
 
 
 def _verdict(patterns: Sequence[Pattern], path: str, *, is_folder: bool) -> bool | None:

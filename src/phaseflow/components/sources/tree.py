@@ -9,7 +9,7 @@ from enum import Enum, auto
 from operator import itemgetter
 
 from phaseflow.components.sources.beneath import FILE, LINK_IN_THE_WAY, Folder, advice
-from phaseflow.components.sources.patterns import Globs, Ignores, ignores
+from phaseflow.components.sources.patterns import Globs, Ignores
 from phaseflow.domain.errors import ComponentUnavailable
 
 _IGNORE_FILE = ".gitignore"
@@ -123,7 +123,7 @@ class Tree:
 
     def _rules(self, prefix: str, above: Ignores | None) -> Ignores | None:
         text = _read(self._enter(prefix), prefix)
-        return ignores(text, prefix, above) if text else above
+        return Ignores.read(text, prefix, above) if text else above
 
     def _open(
         self, prefix: str, place: str, above: Ignores | None, trail: frozenset[_FileId], *, linked: bool
@@ -133,7 +133,7 @@ class Tree:
             info = os.fstat(fd)
             with os.scandir(fd) as listing:
                 names = sorted(((entry.name, _kind(entry)) for entry in listing), key=itemgetter(0))
-            rules = ignores(_read(fd, prefix), prefix, above) if (_IGNORE_FILE, _Kind.OTHER) in names else above
+            rules = Ignores.read(_read(fd, prefix), prefix, above) if (_IGNORE_FILE, _Kind.OTHER) in names else above
         except OSError as error:
             if _has_vanished(error):
                 return None

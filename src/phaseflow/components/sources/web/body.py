@@ -128,13 +128,6 @@ class Unpacker:
             return self._stream.decompress(data, _PIECE)
 
 
-def gunzipped(data: bytes, url: str, limits: Limits) -> bytes:
-    """Return the content of a gzip file, within the same limits as a packed answer."""
-    body = Body(url, "gzip", limits)
-    body.feed(data)
-    return body.whole()
-
-
 def _malformed(url: str) -> DocumentError:
     """The error for an answer whose packing is broken."""
     return DocumentError(

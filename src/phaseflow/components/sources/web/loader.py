@@ -3,6 +3,7 @@
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
+from functools import partial
 from typing import Self
 
 import anyio
@@ -17,7 +18,7 @@ from phaseflow.components.sources.web.page import Page
 from phaseflow.components.sources.web.rate_limit import Clock, Sleep
 from phaseflow.components.sources.web.reading import Extraction, Reading
 from phaseflow.components.sources.web.robots import Robots
-from phaseflow.components.sources.web.sitemap import is_sitemap, read_sitemap, sitemap_limits
+from phaseflow.components.sources.web.sitemap import Sitemap, is_sitemap
 from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, resolve
 from phaseflow.components.sources.web.stamp import Stamp
 from phaseflow.components.sources.web.standing import Standing, wanted
@@ -209,8 +210,8 @@ class WebLoader:
             return Unchanged(entry, known.content_hash, known.stamp, links)
 
     async def _sitemap(self, entry: Entry, answer: Answer) -> Skipped:
-        limits = sitemap_limits(self._limits)
-        found = await anyio.to_thread.run_sync(read_sitemap, answer.body, answer.url, limits, abandon_on_cancel=True)
+        read = partial(Sitemap.read, answer.body, answer.url, self._limits)
+        found = await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
         named = await self._links.listed((*found.sitemaps, *found.pages), entry.depth)
         return Skipped(entry, "a sitemap", named)
 

@@ -29,6 +29,12 @@ class Rules:
     """The site that the file came from: another one when the whole site has moved (to www, to https)."""
     file: RobotsFile | None = None
 
+    @classmethod
+    def read(cls, answer: Answer, agent: str) -> "Rules":
+        """Read a file. Blocking. Takes whatever stands in it: a line that is none says nothing."""
+        file = RobotsFile(answer.body.decode("utf-8-sig", "replace"), agent)
+        return cls(agent, site_of(answer.url), file)
+
     def allow(self, url: str) -> bool:
         return self.file is None or self.file.allows(url)
 
@@ -90,15 +96,9 @@ class Robots:
         except DocumentError:
             # Redirects without end, bytes that do not unpack: as good as no file (RFC 9309, 2.3.1.2).
             return Rules(self._agent, site)
-        home = site_of(answer.url)
         if answer.is_success:
-            return Rules(self._agent, home, await anyio.to_thread.run_sync(parsed, answer, self._agent))
+            return await anyio.to_thread.run_sync(Rules.read, answer, self._agent)
         error = answer.refusal()
         if isinstance(error, DocumentError):
-            return Rules(self._agent, home)
+            return Rules(self._agent, site_of(answer.url))
         raise error
-
-
-def parsed(answer: Answer, agent: str) -> RobotsFile:
-    """Read the file. Blocking. Takes whatever stands in it: a line that is none says nothing."""
-    return RobotsFile(answer.body.decode("utf-8-sig", "replace"), agent)

@@ -8,7 +8,7 @@ from itertools import islice
 from xml.parsers import expat
 
 from phaseflow.components.sources.web.address import normalised
-from phaseflow.components.sources.web.body import GZIP, gunzipped
+from phaseflow.components.sources.web.body import GZIP, Body
 from phaseflow.components.sources.web.limits import Limits
 
 MAX_BYTES = 50 * 1024 * 1024
@@ -29,18 +29,19 @@ class Sitemap:
     pages: tuple[str, ...] = ()
     sitemaps: tuple[str, ...] = ()
 
+    @classmethod
+    def read(cls, data: bytes, url: str, limits: Limits) -> "Sitemap":
+        """Read a sitemap. Blocking. Of one that is no proper XML everything is taken that looks like an address.
 
-def read_sitemap(data: bytes, url: str, limits: Limits) -> Sitemap:
-    """Read a sitemap. Blocking. Of one that is no proper XML everything is taken that looks like an address.
-
-    Raises DocumentError for a packed one that is too large or does not unpack.
-    """
-    plain = gunzipped(data, url, limits) if data.startswith(GZIP) else data
-    if not plain[:_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"\xff\xfe", b"\xfe\xff")):
-        return Sitemap(_addresses(plain.decode("utf-8-sig", "replace").split(), url))
-    reader = _Reader()
-    reader.read(plain)
-    return Sitemap(_addresses(reader.found["url"], url), _addresses(reader.found["sitemap"], url))
+        ``limits`` are those of the crawl; a sitemap may be larger than a page, and packs better. Raises DocumentError
+        for a packed one that is too large or does not unpack.
+        """
+        plain = _gunzipped(data, url, limits) if data.startswith(GZIP) else data
+        if not plain[:_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"\xff\xfe", b"\xfe\xff")):
+            return cls(_addresses(plain.decode("utf-8-sig", "replace").split(), url))
+        reader = _Reader()
+        reader.read(plain)
+        return cls(_addresses(reader.found["url"], url), _addresses(reader.found["sitemap"], url))
 
 
 def is_sitemap(data: bytes) -> bool:
@@ -117,6 +118,8 @@ def _start_of(data: bytes) -> bytes:
         return b""
 
 
-def sitemap_limits(limits: Limits) -> Limits:
-    """Sitemaps may be larger than pages, and pack better."""
-    return replace(limits, max_bytes=MAX_BYTES, max_ratio=1000)
+def _gunzipped(data: bytes, url: str, limits: Limits) -> bytes:
+    """Return the content of a gzip file."""
+    body = Body(url, "gzip", replace(limits, max_bytes=MAX_BYTES, max_ratio=1000))
+    body.feed(data)
+    return body.whole()

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -14,7 +15,7 @@ from phaseflow.components.sources.web.fetching import Fetcher
 from phaseflow.components.sources.web.links import Links
 from phaseflow.components.sources.web.rate_limit import Sleep
 from phaseflow.components.sources.web.robots import Robots
-from phaseflow.components.sources.web.sitemap import MAX_BYTES, Sitemap, read_sitemap, sitemap_limits
+from phaseflow.components.sources.web.sitemap import MAX_BYTES, Sitemap
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, RateLimited, SourceNotAllowed, TransientError
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import WebSource
@@ -147,8 +148,8 @@ class Seeds:
             if not answer.is_success:
                 raise answer.refusal()
             self._slow = 0
-            limits = sitemap_limits(self._fetcher.limits)
-            return await anyio.to_thread.run_sync(read_sitemap, answer.body, answer.url, limits, abandon_on_cancel=True)
+            read = partial(Sitemap.read, answer.body, answer.url, self._fetcher.limits)
+            return await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
         except (DocumentError, TransientError, SourceNotAllowed) as error:
             self._slow += isinstance(error, TooSlow)
             if named.may_lack(error):
