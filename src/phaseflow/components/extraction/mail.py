@@ -44,12 +44,12 @@ def extract(raw: Raw) -> Extracted:
     Title: the subject. Attached files are not read. Raises DocumentError ``encrypted`` when the letter is, and
     ``too_complex`` for parts nested beyond reason.
     """
-    from phaseflow.components.extraction.message import parse
+    from phaseflow.components.extraction.message import Part
 
     if not raw.data.strip():
         return Extracted("", raw.base_name, MEDIA_TYPE)
     try:
-        message = parse(raw.data)
+        message = Part.parse(raw.data)
         text, title = _clean(_read(message, raw)), _clean(message.header("Subject"))
     except RecursionError as error:
         raise DocumentError(f"{raw.name} nests its parts too deeply to be read", code="too_complex") from error

@@ -29,6 +29,13 @@ _EACH = re.compile(_WORD)
 class Part(Message):
     """A message, or a part of one. Whatever its headers say, none of this raises."""
 
+    @classmethod
+    def parse(cls, data: bytes) -> "Part":
+        """Return a mail as a tree. Raises RecursionError for parts that are nested beyond reason."""
+        message = message_from_bytes(data, cls, policy=_Policy())
+        assert isinstance(message, cls)
+        return message
+
     @property
     def parts(self) -> "Sequence[Part]":
         """What a multipart holds, or the message in a forwarded one; nothing for all others."""
@@ -86,13 +93,6 @@ class _Policy(Compat32):
 
     def header_fetch_parse(self, name: str, value: str) -> str:
         return value
-
-
-def parse(data: bytes) -> Part:
-    """Return a mail as a tree. Raises RecursionError for parts that are nested beyond reason."""
-    message = message_from_bytes(data, Part, policy=_Policy())
-    assert isinstance(message, Part)
-    return message
 
 
 def _decoded(words: re.Match[str]) -> str:
