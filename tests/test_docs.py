@@ -10,6 +10,7 @@ import pytest
 
 from phaseflow.cli import main
 from phaseflow.cli.exit_codes import Exit
+from tests.matrices import together
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,12 +32,12 @@ def _options() -> list[tuple[str, str]]:
     return sorted(set(named))
 
 
-@pytest.mark.parametrize("command", sorted(main.commands))
+@together("command", sorted(main.commands))
 def test_every_command_stands_in_the_docs(command: str) -> None:
     assert f"phaseflow {command}" in DOCS
 
 
-@pytest.mark.parametrize("option", sorted({option for _, option in _options()}))
+@together("option", sorted({option for _, option in _options()}))
 def test_every_option_stands_in_the_docs(option: str) -> None:
     assert re.search(rf"{re.escape(option)}\b", DOCS)
 
@@ -65,7 +66,7 @@ def test_the_checks_run_the_quick_start_as_it_stands(number: int) -> None:
     assert printed.stdout == _blocks(README, "sh")[number - 1]
 
 
-@pytest.mark.parametrize("code", _blocks(DOCS, "python"))
+@together("code", _blocks(DOCS, "python"))
 def test_python_in_the_docs_is_python(code: str) -> None:
     ast.parse(code)
 

@@ -14,6 +14,7 @@ from phaseflow.flow import PhaseFlow
 from tests.cli.commands import Shell, ended
 from tests.engine.components import CountingEmbedder
 from tests.http.service import Service, serving
+from tests.matrices import together
 
 TOKEN = "a long secret"
 
@@ -26,9 +27,7 @@ def commands(group: click.Group = main) -> Iterator[tuple[str, click.Command]]:
             yield name, command
 
 
-@pytest.mark.parametrize(
-    ("name", "command"), list(commands()), ids=lambda value: value if isinstance(value, str) else ""
-)
+@together(("name", "command"), list(commands()), ids=lambda value: value if isinstance(value, str) else "")
 def test_every_command_takes_a_service(name: str, command: click.Command) -> None:
     options = {option: each for each in command.params for option in each.opts}
     assert "--server" in options, name

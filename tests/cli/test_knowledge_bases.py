@@ -13,6 +13,7 @@ from phaseflow import PhaseFlow
 from phaseflow.cli import main
 from tests.cli.commands import Shell
 from tests.engine.components import CountingEmbedder
+from tests.matrices import together
 
 READING = ["status", "kbs", "documents", "document", "jobs", "failures", "search"]
 
@@ -46,7 +47,7 @@ def anywhere(request: pytest.FixtureRequest, filled: Shell) -> Iterator[Anywhere
         yield Anywhere(filled, json.loads(service.stdout.readline())["url"])
 
 
-@pytest.mark.parametrize("command", [*READING, "settings", "delete", "pause", "resume", "cancel", "retry", "vacuum"])
+@together("command", [*READING, "settings", "delete", "pause", "resume", "cancel", "retry", "vacuum"])
 def test_every_command_that_can_takes_a_server(command: str) -> None:
     options = {option for parameter in main.commands[command].params for option in parameter.opts}
     assert {"--server", "--token"} <= options

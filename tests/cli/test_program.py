@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from phaseflow.cli import main
 from tests.cli.commands import Shell
+from tests.matrices import together
 
 COMMANDS = [
     "ingest",
@@ -39,7 +40,7 @@ def test_all_commands_are_there() -> None:
     assert sorted(main.commands) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@together("command", COMMANDS)
 def test_every_command_takes_a_database_and_json(command: str) -> None:
     options = {option for parameter in main.commands[command].params for option in parameter.opts}
     assert {"--db", "--json"} <= options

@@ -16,6 +16,7 @@ from phaseflow.components.sources.patterns import Globs
 from phaseflow.domain.remote_sources import FsspecSource, GitSource
 from phaseflow.domain.settings import FolderSource, WebSource
 from phaseflow.store.session import open_session
+from tests.matrices import together
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ FIELDS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "field"), FIELDS)
+@together(("kind", "field"), FIELDS)
 def test_a_refusal_names_whatever_sets_two_sources_apart(kind: Any, field: str) -> None:
     names = [each.name for each in dataclasses.fields(kind) if each.name != "type"]
     given = {name: SAID[name] for name in names}

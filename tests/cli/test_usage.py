@@ -11,6 +11,7 @@ import pytest
 
 from phaseflow.cli import main
 from tests.cli.commands import Shell
+from tests.matrices import together
 
 RUBBISH = [
     "", " ", "\0", "a\0b", "\n", "\x1b[31m", "\udcff", "ü\u202e", "nan", "inf", "-1", "1e999", "9" * 30, "x" * 5000,
@@ -178,7 +179,7 @@ OF_THE_SERVICE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("command", [each for each in main.commands.values() if each.name != "serve"], ids=str)
+@together("command", [each for each in main.commands.values() if each.name != "serve"], ids=str)
 def test_what_would_be_ignored_beside_a_service_is_refused(command: click.Command) -> None:
     """And a token where there is no service. In this process: nothing is begun."""
     options = {each.name: each for each in command.params if isinstance(each, click.Option)}

@@ -16,6 +16,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from phaseflow.components.embedders import as_embedder
+from tests.matrices import together
 
 HERE = __name__
 
@@ -89,7 +90,7 @@ def of(embedder: Any) -> str:
     return as_embedder(embedder).fingerprint
 
 
-@pytest.mark.parametrize(
+@together(
     "make",
     [
         lambda name: Embeds(model=name),

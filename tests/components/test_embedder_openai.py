@@ -31,7 +31,7 @@ from phaseflow.domain.errors import (
 from phaseflow.domain.identifiers import is_loopback
 from phaseflow.domain.settings import OpenAIEmbedderSettings
 from tests.components.fake_embedding_server import FakeEmbeddingServer, Flaw, Refusal
-from tests.matrices import first_of_each
+from tests.matrices import first_of_each, together
 from tests.stopwatch import fail_soon
 
 KEY = "sk-secret-of-the-test"
@@ -301,7 +301,7 @@ def test_an_empty_key_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 NOW = datetime(2025, 12, 3, 10, 0, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
+@together(
     ("headers", "expected"),
     [
         ({}, None),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from phaseflow.components.extraction import Extracted, extract
 from phaseflow.components.extraction.formats import FORMATS, UNSUPPORTED
 from phaseflow.domain.errors import DocumentError
-from tests.matrices import first_of_each
+from tests.matrices import first_of_each, together
 from tests.stopwatch import fail_soon
 
 EXTENSIONS = sorted(extension for each in FORMATS for extension in each.extensions)
@@ -69,7 +69,7 @@ class TestChoice:
         error = refusal(b"text\0text", name)
         assert (error.code, error.counts) == ("unsupported_format", False)
 
-    @pytest.mark.parametrize("extension", [*EXTENSIONS, "pdf", "bin", ""])
+    @together("extension", [*EXTENSIONS, "pdf", "bin", ""])
     def test_an_empty_file_is_an_empty_text_in_every_format(self, extension: str) -> None:
         assert extract(b"", f"a.{extension}").text == ""
 
@@ -77,7 +77,7 @@ class TestChoice:
         all_of_them = EXTENSIONS + [each for many in UNSUPPORTED.values() for each in many]
         assert len(all_of_them) == len(set(all_of_them))
 
-    @pytest.mark.parametrize("extension", EXTENSIONS)
+    @together("extension", EXTENSIONS)
     def test_the_title_falls_back_to_the_name_of_the_file(self, extension: str) -> None:
         assert extract(b"", f"folder/a.{extension}").title == f"a.{extension}"
 

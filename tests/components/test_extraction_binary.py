@@ -32,6 +32,7 @@ from tests.components.binary_fixtures import (
     shape,
     xlsx,
 )
+from tests.matrices import together
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 PICTURE = {"word/media/a.png": b"\x89PNG"}
@@ -51,7 +52,7 @@ def labels(document: Extracted) -> Mapping[str, str]:
 
 
 class TestChoice:
-    @pytest.mark.parametrize("extension", BINARY)
+    @together("extension", BINARY)
     def test_every_binary_format_belongs_in_a_worker(self, extension: str) -> None:
         assert needs_worker(b"x", f"a.{extension}")
 
@@ -63,7 +64,7 @@ class TestChoice:
     def test_mail_does_though_it_is_text(self, name: str) -> None:
         assert needs_worker(b"MIME-Version: 1.0\nSubject: S\n\nx", name)
 
-    @pytest.mark.parametrize("name", [f"a.{each.extensions[0]}" for each in FORMATS])
+    @together("name", [f"a.{each.extensions[0]}" for each in FORMATS])
     def test_whatever_is_large_does(self, name: str) -> None:
         assert needs_worker(b"[" * (LARGE + 1), name)
 
@@ -575,7 +576,7 @@ class TestRtf:
         assert document.text == "# Head\n\ntext\n\n| a | b |\n| --- | --- |\n| c | d |\n\nend"
         assert (document.title, document.parts) == ("The title", ((0, "Head"),))
 
-    @pytest.mark.parametrize(
+    @together(
         ("written", "text"),
         [
             (r"caf\'e9", "café"),

@@ -21,9 +21,10 @@ from tests.components.binary_fixtures import (
     xlsb_row,
     xlsx,
 )
+from tests.matrices import together
 
 
-@pytest.mark.parametrize(
+@together(
     ("value", "code", "text"),
     [
         (0.475, "0.0%", "47.5%"), (1234.5, '"$"#,##0.00', "$1,234.50"), (99.9, "#,##0.00 [$€-407]", "99.90 €"),

@@ -5,6 +5,7 @@ import pytest
 from phaseflow.components.extraction import extract
 from phaseflow.components.extraction.encoding.prescan import declared_charset
 from phaseflow.components.extraction.registry import UNREADABLE
+from tests.matrices import together
 
 TEXTS = {
     "euc-jp": "日本語のページです。検索エンジンを試します。",
@@ -74,7 +75,7 @@ def test_a_declaration_that_most_bytes_contradict_is_in_doubt() -> None:
     assert (found.text, found.metadata) == (text, {})
 
 
-@pytest.mark.parametrize(
+@together(
     ("head", "label"),
     [
         (b'<meta charset="iso8859-2">', "iso8859-2"),

@@ -4,6 +4,7 @@ import pytest
 
 from phaseflow.components.extraction import extract
 from phaseflow.domain.errors import DocumentError
+from tests.matrices import together
 
 RUSSIAN = "Все люди рождаются свободными и равными в своем достоинстве и правах."
 UKRAINIAN = "Всі люди народжуються вільними і рівними у своїй гідності та правах."
@@ -39,7 +40,7 @@ def test_a_sign_or_two_in_a_text_of_ascii_are_western(text: str) -> None:
     assert extract(text.encode("cp1252"), "a.csv").text == text
 
 
-@pytest.mark.parametrize(
+@together(
     ("text", "encodings"),
     [
         (RUSSIAN, "cp1251 koi8-r iso8859-5 cp866 mac-cyrillic"),

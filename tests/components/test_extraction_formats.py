@@ -12,6 +12,7 @@ from phaseflow.components.extraction.markdown_headings import first_heading
 from phaseflow.components.extraction.registry import needs_worker
 from phaseflow.domain.errors import DocumentError
 from tests.components.binary_fixtures import ODF, docx, epub, odt, package, paragraph
+from tests.matrices import together
 from tests.stopwatch import Stopwatch
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 3
@@ -166,7 +167,7 @@ def test_a_flat_opendocument_is_read_without_its_pictures() -> None:
     assert (found.text, found.title, found.metadata) == ("# Head\n\ntext", "T", {"author": "Ann"})
 
 
-@pytest.mark.parametrize(
+@together(
     ("name", "source", "title", "labels"),
     [
         ("a.adoc", "// c\n= A *Guide* =\nAnn B <a@b>\n:toc:\n\n== One\n\n----\n== no\n----\n", "A *Guide*", ["One"]),
@@ -197,7 +198,7 @@ def test_markup_has_titles_and_sections(name: str, source: str, title: str, labe
     assert (found.text, found.title, [label for _, label in found.parts]) == (source, title, labels)
 
 
-@pytest.mark.parametrize(
+@together(
     ("source", "title"),
     [
         ("#", None), ("#x", None), ("# a #", "a"), ("# a#", "a#"), ("# a \\#", "a #"), ("    # a", None),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from phaseflow.components.extraction import Extracted, extract
 from phaseflow.domain.errors import DocumentError
-from tests.matrices import first_of_each
+from tests.matrices import first_of_each, together
 from tests.stopwatch import fail_soon
 
 
@@ -18,7 +18,7 @@ def page(html: str) -> Extracted:
     return extract(html.encode(), "folder/page.html")
 
 
-@pytest.mark.parametrize(
+@together(
     ("html", "markdown"),
     [
         ("<h1>One</h1><h3>Three</h3>text", "# One\n\n### Three\n\ntext"),

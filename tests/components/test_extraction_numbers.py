@@ -5,6 +5,7 @@ import pytest
 from phaseflow.components.extraction import extract
 from phaseflow.components.extraction.ordinals import WORD, chinese, letters, repeated_letters, roman
 from tests.components.binary_fixtures import docx, odt, paragraph, pptx, rtf
+from tests.matrices import together
 
 
 def level(place: int, text: str, form: str = "decimal", more: str = "") -> str:
@@ -233,7 +234,7 @@ def test_rtf_that_leaves_the_numbers_to_its_tables_shows_them() -> None:
     assert extract(rtf(tables + body.replace(" a", said + "a")), "a.rtf").text.startswith("9. a\n\nb")
 
 
-@pytest.mark.parametrize(
+@together(
     ("page", "shown"),
     [
         ("<ol start=5><li>a<li>b</ol>", "5. a\n6. b"),

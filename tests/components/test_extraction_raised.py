@@ -5,11 +5,12 @@ import pytest
 from phaseflow.components.extraction import extract
 from phaseflow.components.extraction.raised import subscript, superscript
 from tests.components.binary_fixtures import M, docx, epub, odt, pptx, rtf
+from tests.matrices import together
 
 SHOWN = "10⁶ and H₂O"
 
 
-@pytest.mark.parametrize(
+@together(
     ("text", "before", "shown"),
     [
         ("6", "10", "⁶"), ("-6", "10", "⁻⁶"), ("−6", "10", "⁻⁶"), ("n", "x", "^n"), ("n+1", "x", "^(n+1)"),
@@ -126,7 +127,7 @@ def test_in_rtf(body: str) -> None:
     assert extract(rtf(body), "a.rtf").text == SHOWN
 
 
-@pytest.mark.parametrize(
+@together(
     ("formula", "shown"),
     [
         ("<msup><mi>x</mi><mn>2</mn></msup><mo>+</mo><mi>y</mi>", "x²+y"),

@@ -4,13 +4,14 @@ import pytest
 
 from phaseflow.components.extraction import extract
 from phaseflow.domain.errors import DocumentError
+from tests.matrices import together
 
 
 def text(page: str) -> str:
     return " ".join(extract(page.encode(), "a.html").text.split())
 
 
-@pytest.mark.parametrize(
+@together(
     "page",
     [
         "<h3><button aria-controls=p aria-expanded=false>head</button></h3><div id=p hidden>folded</div>",
@@ -36,7 +37,7 @@ def test_what_a_reader_can_unfold_is_text(page: str) -> None:
     assert text(page).replace("- ", "").replace("### ", "") == "head folded"
 
 
-@pytest.mark.parametrize(
+@together(
     "page",
     [
         "<p>seen<div hidden>no</div>",

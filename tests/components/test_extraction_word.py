@@ -6,6 +6,7 @@ from phaseflow.components.extraction import extract
 from phaseflow.domain.errors import DocumentError
 from tests.components.binary_fixtures import M, docx, package
 from tests.components.test_extraction_numbers import CLAUSES, abstract, instance
+from tests.matrices import together
 
 
 def run(text: str, properties: str = "") -> str:
@@ -27,7 +28,7 @@ ENTRIES = "<w:listEntry w:val='red'/><w:listEntry w:val='green'/>"
 LIST = f"<w:ffData><w:ddList><w:result w:val='1'/>{ENTRIES}</w:ddList></w:ffData>"
 
 
-@pytest.mark.parametrize(
+@together(
     ("content", "text"),
     [
         (field("LISTNUM NumberDefault") + run(" a ") + field("LISTNUM NumberDefault") + run(" b"), "1) a 2) b"),

@@ -10,13 +10,14 @@ import pytest
 
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.components.sources.web.robots_file import MOST_WILD, RobotsFile
+from tests.matrices import together
 from tests.stopwatch import Stopwatch
 
 SITE = "http://foo.bar"
 ALL = "user-agent: FooBot\n"
 
 
-@pytest.mark.parametrize(
+@together(
     ("rules", "path", "allowed"),
     [
         ("", "/", True),

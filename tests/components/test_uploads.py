@@ -17,6 +17,7 @@ from phaseflow.components.uploads import UploadLimits, Uploads
 from phaseflow.domain.errors import InvalidRequest, UploadTooLarge
 from phaseflow.store.pushed import INLINE_BYTES, Push
 from phaseflow.store.transaction import Transaction
+from tests.matrices import together
 
 TX = Transaction(sqlite3.connect(":memory:"))
 """One that is never rolled back."""
@@ -48,7 +49,7 @@ def _placed(uploads: Uploads, name: str, data: bytes) -> Push:
     return batch.pushes[0]
 
 
-@pytest.mark.parametrize(
+@together(
     "name",
     [
         "", " ", ".", "..", ".hidden", ".github", "../a.md", "a/../b.md", "a/./b.md", "a//b.md", "a/", "a/.git/b",

@@ -1,13 +1,13 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from phaseflow.components.sources.web.address import host_and_port, normalised, site_of
+from tests.matrices import together
 
 BASE = "http://a.test/docs/guide/page.html?old=1"
 
 
-@pytest.mark.parametrize(
+@together(
     ("link", "expected"),
     [
         ("HTTP://A.Test:80/x", "http://a.test/x"),
@@ -38,7 +38,7 @@ def test_an_address_has_one_spelling(link: str, expected: str) -> None:
     assert normalised(link, BASE) == expected
 
 
-@pytest.mark.parametrize(
+@together(
     "link",
     [
         "mailto:a@b.test",

@@ -14,6 +14,7 @@ from phaseflow.components.sources.web import AddressPolicy, check_source
 from phaseflow.components.sources.web.ssrf import is_public
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, InvalidRequest, SourceNotAllowed
 from tests.components.web_site import Names, WebSite, crawl, html, moved, robots, web_source
+from tests.matrices import together
 from tests.stopwatch import fail_soon
 
 
@@ -22,7 +23,7 @@ def test_addresses_of_the_internet_are_public(address: str) -> None:
     assert is_public(address)
 
 
-@pytest.mark.parametrize(
+@together(
     "address",
     [
         "127.0.0.1", "127.9.9.9", "0.1.2.3", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1",

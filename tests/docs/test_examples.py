@@ -16,6 +16,7 @@ from tests.docs.pages import DOCS, PAGES, Block, blocks, output_pattern, prose, 
 from tests.docs.servers import model_server, web_site
 from tests.docs.terminal import Command, Terminal, commands
 from tests.indexes.postgres import Postgres
+from tests.matrices import together
 from tests.ports import free_port
 
 ELSEWHERE = {"INGESTION_API.md", "DASHBOARD.md"}
@@ -109,7 +110,7 @@ LANGUAGES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@together("page", PAGES, ids=lambda page: page.stem)
 def test_every_block_says_what_it_is(page: Path) -> None:
     assert {block.language for block in blocks(page.read_text(encoding="utf-8"))} <= LANGUAGES
 
@@ -118,7 +119,7 @@ def _in_all_pages(language: str) -> list[Block]:
     return [block for page in PAGES for block in blocks(page.read_text(encoding="utf-8")) if block.language == language]
 
 
-@pytest.mark.parametrize("block", _in_all_pages("python"), ids=lambda block: f"line {block.line}")
+@together("block", _in_all_pages("python"), ids=lambda block: f"line {block.line}")
 def test_python_in_the_pages_is_python(block: Block) -> None:
     ast.parse(block.code)
 
@@ -140,7 +141,7 @@ def _lines_that_call_phaseflow() -> list[str]:
     return sorted({line.strip() for line in [*inline, *found]})
 
 
-@pytest.mark.parametrize("line", _lines_that_call_phaseflow())
+@together("line", _lines_that_call_phaseflow())
 def test_commands_in_the_pages_have_options_that_exist(line: str) -> None:
     name, *words = line.replace("\n", " ").split()[1:]
     if name in NO_COMMANDS:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-import pytest
+from tests.matrices import together
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "phaseflow"
@@ -29,12 +29,12 @@ def test_it_has_its_words() -> None:
     assert len(words) == len(set(words))
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+@together("row", ROWS)
 def test_each_place_and_name_exists(row: tuple[str, str, str]) -> None:
     check(row)
 
 
-@pytest.mark.parametrize("row", LOOKS, ids=[row[0] for row in LOOKS])
+@together("row", LOOKS)
 def test_each_question_leads_to_what_is_there(row: tuple[str, str]) -> None:
     assert any("/" in name for name in named(row))
     check(row)

@@ -34,6 +34,7 @@ from phaseflow.http.access import LOOPBACK
 from phaseflow.http.problems import HttpError
 from phaseflow.store.connection import BUSY_S
 from tests.docs.pages import DOCS, PAGES, README, ROOT, heading_anchors, prose, text_of
+from tests.matrices import together
 
 ALL = "".join(page.read_text(encoding="utf-8") for page in PAGES)
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
@@ -49,7 +50,7 @@ def _links() -> Iterator[tuple[str, str]]:
             yield page.name, target
 
 
-@pytest.mark.parametrize(("page", "target"), sorted(set(_links())))
+@together(("page", "target"), sorted(set(_links())))
 def test_links_lead_to_a_page_and_a_heading_in_it(page: str, target: str) -> None:
     origin = next(each for each in PAGES if each.name == page)
     name, _, anchor = target.partition("#")
@@ -59,7 +60,7 @@ def test_links_lead_to_a_page_and_a_heading_in_it(page: str, target: str) -> Non
         assert anchor in heading_anchors(place.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
+@together("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
 def test_every_page_is_linked_from_the_readme_or_the_guide(page: Any) -> None:
     assert f"{page.name})" in README.read_text(encoding="utf-8") + text_of("USER_GUIDE.md")
 
@@ -90,7 +91,7 @@ def _shown(value: Any) -> str:
     return "loopback names" if value is LOOPBACK else f"`{value!r}`".replace("'", '"')
 
 
-@pytest.mark.parametrize("parameter", _parameters(PhaseFlow), ids=lambda each: each.name)
+@together("parameter", _parameters(PhaseFlow), ids=lambda each: each.name)
 def test_every_parameter_of_the_engine_stands_with_its_default(parameter: inspect.Parameter) -> None:
     assert f"| `{parameter.name}` | {_shown(parameter.default)} |" in LIBRARY
 
@@ -100,7 +101,7 @@ def test_every_argument_of_the_application_stands_with_its_default(parameter: in
     assert f"| `{parameter.name}` | {_shown(parameter.default)} |" in text_of("DEPLOY.md")
 
 
-@pytest.mark.parametrize(
+@together(
     ("kind", "name"),
     [(kind, name) for kind in (PhaseFlow, Job, Reader, Client, PhaseTracker) for name in _public(kind)],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
@@ -110,9 +111,7 @@ def test_every_public_member_stands_in_the_library_page(kind: type, name: str) -
     assert re.search(rf"`({kind.__name__}\.)?{name}\b", chapter)
 
 
-@pytest.mark.parametrize(
-    "line", re.findall(r"^\| `(\w+)\(([^)]*)\)`", LIBRARY, flags=re.MULTILINE), ids=lambda line: line[0]
-)
+@together("line", re.findall(r"^\| `(\w+)\(([^)]*)\)`", LIBRARY, flags=re.MULTILINE), ids=lambda line: line[0])
 def test_signatures_in_the_library_page_are_those_of_the_code(line: tuple[str, str]) -> None:
     name, shown = line
     kinds = (
@@ -168,7 +167,7 @@ def _errors() -> list[type[PhaseflowError]]:
     )
 
 
-@pytest.mark.parametrize("error", _errors(), ids=lambda error: error.__name__)
+@together("error", _errors(), ids=lambda error: error.__name__)
 def test_every_error_stands_in_the_library_page_with_its_code(error: type[PhaseflowError]) -> None:
     line = next(line for line in LIBRARY.splitlines() if line.startswith(f"| `{error.__name__}` |"))
     assert "or its own" in line or "of the answer" in line or f"`{error.code}`" in line
@@ -238,7 +237,7 @@ def _amount(name: str, value: Any) -> str:
     return f"{number} s" if name.endswith("_s") else number
 
 
-@pytest.mark.parametrize(
+@together(
     ("page", "name", "value"),
     [
         (page, f"{kind.__name__}.{field.name}", getattr(kind(), field.name))
@@ -283,7 +282,7 @@ def test_limits_that_are_constants_stand_in_their_table(page: str, row: str) -> 
     assert f"| {row} |" in page
 
 
-@pytest.mark.parametrize(
+@together(
     ("page", "sentence"),
     [
         (FORMATS, f"ended after {WorkerLimits().idle_s:g} seconds without one"),
@@ -361,9 +360,7 @@ def test_the_longest_id_of_a_job(length: int, fits: bool) -> None:
     assert "| characters of a `job_id` | 200 |" in LIBRARY
 
 
-@pytest.mark.parametrize(
-    "name", sorted({*Settings.model_fields, *OpenAIEmbedderSettings.model_fields} - {"chosen_by_client"})
-)
+@together("name", sorted({*Settings.model_fields, *OpenAIEmbedderSettings.model_fields} - {"chosen_by_client"}))
 def test_every_setting_stands_in_the_api_page(name: str) -> None:
     assert f"`{name}`" in text_of("INGESTION_API.md") or f'"{name}"' in text_of("INGESTION_API.md")
 
@@ -375,7 +372,7 @@ def _extensions() -> list[str]:
     )
 
 
-@pytest.mark.parametrize("extension", _extensions())
+@together("extension", _extensions())
 def test_every_format_stands_in_the_table(extension: str) -> None:
     cells = [line.split("|")[2] for line in FORMATS.splitlines() if line.count("|") == 5]
     assert any(f"`{extension}`" in cell for cell in cells)

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 import phaseflow
 from phaseflow.domain.validation import first_fault
+from tests.matrices import together
 
 WRONG: tuple[Any, ...] = (
     None, True, 5, -1, 10**30, 1.5, float("nan"), "", " ", "x" * 5000, "\0", [], [None], [[]], [""], [{}], {},
@@ -34,7 +34,7 @@ def _name(model: type[BaseModel]) -> str:
 MODELS: list[type[BaseModel]] = sorted(models(), key=_name)
 
 
-@pytest.mark.parametrize("model", MODELS, ids=_name)
+@together("model", MODELS, ids=_name)
 def test_no_fault_is_told_in_the_words_of_a_library(model: type[BaseModel]) -> None:
     for value in WRONG:
         for given in (value, *({field.alias or name: value} for name, field in model.model_fields.items())):

@@ -14,6 +14,7 @@ from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.filters import DEEPEST, MOST_PARTS, Comparison, Group, as_filter
 from phaseflow.domain.globs import glob, literal_prefix
 from phaseflow.domain.new_document import check_metadata
+from tests.matrices import together
 from tests.stopwatch import Stopwatch
 
 EQ = {"type": "eq", "key": "source", "value": "push"}
@@ -52,7 +53,7 @@ def nested(depth: int) -> dict[str, Any]:
     return EQ if depth == 0 else {"type": "and", "filters": [nested(depth - 1)]}
 
 
-@pytest.mark.parametrize(
+@together(
     ("given", "field"),
     [
         ("{", "filter"),
@@ -111,7 +112,7 @@ def test_a_filter_is_taken_up_to_its_bounds(most: Any, too_much: Any) -> None:
         as_filter(too_much)
 
 
-@pytest.mark.parametrize(
+@together(
     ("pattern", "text", "fits"),
     [
         ("guide/*.md", "guide/a/b.md", True),

@@ -17,6 +17,7 @@ from phaseflow.domain.identifiers import (
     is_loopback,
     name_in,
 )
+from tests.matrices import together
 
 
 def test_a_documents_id_follows_from_its_knowledge_base_and_uri() -> None:
@@ -51,7 +52,7 @@ def test_what_this_machine_alone_answers_is_known(host: str) -> None:
     assert is_loopback(host)
 
 
-@pytest.mark.parametrize(
+@together(
     "host",
     [
         None, "", "example.org", "localhost.example.org", "0.0.0.1", "128.0.0.1", "126.255.255.255", "::", "::2",

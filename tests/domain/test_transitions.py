@@ -20,6 +20,7 @@ from phaseflow.domain.transitions import (
     state_diagram,
 )
 from phaseflow.domain.vocabulary import JobStatus, PhaseStatus
+from tests.matrices import together
 
 LEGAL_PHASE_MOVES = {
     ("not_started", "start"): "running",
@@ -42,7 +43,7 @@ ARCHITECTURE = Path(__file__).parents[2] / "docs" / "ARCHITECTURE.md"
 BEGIN, END = "<!-- state diagram: begin -->\n", "\n<!-- state diagram: end -->"
 
 
-@pytest.mark.parametrize(("status", "move"), list(product(PhaseStatus, PhaseMove)))
+@together(("status", "move"), list(product(PhaseStatus, PhaseMove)))
 def test_a_phase_takes_a_move_of_the_contract_and_refuses_any_other(status: PhaseStatus, move: PhaseMove) -> None:
     expected = LEGAL_PHASE_MOVES.get((status, move))
     if expected is not None:
@@ -52,7 +53,7 @@ def test_a_phase_takes_a_move_of_the_contract_and_refuses_any_other(status: Phas
         move_phase("loading", status, move)
 
 
-@pytest.mark.parametrize(("before", "after"), list(product(JobStatus, JobStatus)))
+@together(("before", "after"), list(product(JobStatus, JobStatus)))
 def test_a_job_is_seen_to_make_a_move_of_the_contract_or_none(before: JobStatus, after: JobStatus) -> None:
     if after == before or after in LEGAL_JOB_MOVES[before]:
         check_job_move(before, after)

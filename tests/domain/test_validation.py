@@ -10,6 +10,7 @@ from pydantic_core import core_schema
 from phaseflow.domain.identifiers import KB_ID_PATTERN
 from phaseflow.domain.settings import SOURCE, Settings
 from phaseflow.domain.validation import _in_words, first_fault
+from tests.matrices import together
 
 CONTEXT: dict[str, Any] = {
     "error": "EOF while parsing a value at line 3 column 7", "expected": "'a' or 'b'", "discriminator": "'type'",
@@ -31,7 +32,7 @@ OF_A_PROGRAMMER = (
 )
 
 
-@pytest.mark.parametrize("kind", get_args(core_schema.ErrorType))
+@together("kind", get_args(core_schema.ErrorType))
 def test_every_kind_of_fault_has_words_of_ours(kind: str) -> None:
     if kind in {"value_error", "assertion_error"}:
         return  # the message of a check of ours

@@ -21,7 +21,7 @@ from phaseflow.domain.search_query import (
 )
 from phaseflow.domain.words import indexed_words, normalised
 from phaseflow.store.postings import TOKENIZE
-from tests.matrices import examples, first_of_each
+from tests.matrices import examples, first_of_each, together
 from tests.stopwatch import Stopwatch
 
 TOKENIZER = Tokenizer()
@@ -96,7 +96,7 @@ def test_another_order_is_another_thing(part: str, text: str) -> None:
     assert not finds(text, part)
 
 
-@pytest.mark.parametrize(
+@together(
     ("part", "text", "how"),
     [
         ("1.2.3", "since 1.2.3.", 1.0),
@@ -136,7 +136,7 @@ def test_a_thing_on_its_own_comes_before_one_inside_a_longer_one(part: str, text
     assert how_exactly(part, text) == how
 
 
-@pytest.mark.parametrize(
+@together(
     ("text", "words"),
     [
         ("e\ufb03cient", "efficient"),
@@ -166,7 +166,7 @@ def test_a_word_broken_at_the_end_of_a_line_is_found_whole_and_in_parts() -> Non
     assert all(finds("an inter-\nnational office", part) for part in ("international", "inter", "inter-national"))
 
 
-@pytest.mark.parametrize(
+@together(
     ("query", "exact"),
     [
         ('what does "held back" mean', ("held back",)),
@@ -214,7 +214,7 @@ def test_what_is_quoted_or_written_without_a_space_is_one_thing(query: str, exac
     assert parsed(query).exact == exact
 
 
-@pytest.mark.parametrize(
+@together(
     ("query", "rare", "compounds"),
     [
         ("what does the page say about near-zero-downtime?", (), ("near-zero-downtime",)),
@@ -352,7 +352,7 @@ IN_QUOTES = (
 )
 
 
-@pytest.mark.parametrize("quoted", [*IN_QUOTES, "``a b''", "‚a b'", "'a b'"])
+@together("quoted", [*IN_QUOTES, "``a b''", "‚a b'", "'a b'"])
 def test_every_kind_of_quotation_is_seen(quoted: str) -> None:
     assert parsed(f"x {quoted} y").exact == ("a b",)
 

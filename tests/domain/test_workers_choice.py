@@ -6,6 +6,7 @@ import pytest
 
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.workers import RayCluster, parse_workers
+from tests.matrices import together
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ def test_what_can_be_chosen(given: int | str, chosen: int | RayCluster) -> None:
     assert parse_workers(given) == chosen
 
 
-@pytest.mark.parametrize(
+@together(
     "given",
     [
         0, -1, 1025, "0", "", "1.5", "many", "RAY", "ray:", "ray://", "ray://head", "ray://head:0", "ray://head:65536",

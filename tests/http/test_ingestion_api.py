@@ -20,6 +20,7 @@ from phaseflow.http.limits import Limits
 from phaseflow.http.problems import STATUS, HttpError
 from phaseflow.http.stream import EVENTS
 from tests.http.service import Service, documents, serving, until
+from tests.matrices import together
 from tests.stopwatch import fail_soon
 
 TEXT = (Path(__file__).parents[2] / "docs" / "INGESTION_API.md").read_text(encoding="utf-8")
@@ -123,7 +124,7 @@ def _same(expected: Any, found: Any, place: str) -> None:
         assert expected == found, place
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: f"{endpoint.method} {endpoint.path}")
+@together("endpoint", ENDPOINTS, ids=lambda endpoint: f"{endpoint.method} {endpoint.path}")
 def test_every_endpoint_stands_in_the_page(endpoint: Any) -> None:
     assert f"| `{endpoint.method} {endpoint.path}" in TEXT
 
@@ -137,7 +138,7 @@ def _codes(kind: type[PhaseflowError]) -> set[str]:
     return {kind.code, *(code for each in kind.__subclasses__() for code in _codes(each))}
 
 
-@pytest.mark.parametrize("code", sorted(_codes(HttpError) | {kind.code for kind in STATUS} | {"internal_error"}))
+@together("code", sorted(_codes(HttpError) | {kind.code for kind in STATUS} | {"internal_error"}))
 def test_every_error_code_stands_in_the_page(code: str) -> None:
     assert f"`{code}`" in TEXT
 
@@ -146,6 +147,6 @@ def _fields(model: type[BaseModel]) -> list[str]:
     return list(model.model_fields)
 
 
-@pytest.mark.parametrize("name", [*_fields(Settings), *(f"Limits.{name}" for name in Limits.__dataclass_fields__)])
+@together("name", [*_fields(Settings), *(f"Limits.{name}" for name in Limits.__dataclass_fields__)])
 def test_every_setting_and_limit_stands_in_the_page(name: str) -> None:
     assert f"`{name}`" in TEXT

@@ -18,7 +18,7 @@ from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
 from tests.indexes.file_index import FileIndex
 from tests.indexes.test_engine import Place, run
-from tests.matrices import first_of_each
+from tests.matrices import first_of_each, together
 from tests.stopwatch import fail_soon
 
 NONSENSE: list[Any] = [None, 5, [None], ["a"], [(1, 2, 3)], [(float("nan"), 0)], [(1.5, 0)], [(2**70, 1)], [(-5, 0)]]
@@ -30,7 +30,7 @@ def test_what_is_no_list_of_candidates_is_refused(answer: Any) -> None:
         as_candidates(answer, 10)
 
 
-@pytest.mark.parametrize("answer", [*NONSENSE, [3, 3], [5, 4], [1, 2], [(3, "x")], [3, 4, 5, 6]], ids=str)
+@together("answer", [*NONSENSE, [3, 3], [5, 4], [1, 2], [(3, "x")], [3, 4, 5, 6]], ids=str)
 def test_what_is_no_page_of_documents_is_refused(answer: Any) -> None:
     with pytest.raises(IndexUnavailable, match="its document_ids or passages answered with something else"):
         as_passages(answer, 2, 3)
