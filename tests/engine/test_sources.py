@@ -10,7 +10,16 @@ from typing import Any
 import anyio
 import pytest
 
-from phaseflow import FolderSource, InvalidRequest, JobPhase, PhaseFlow, Policies, RetryPolicy, UploadSource
+from phaseflow import (
+    BudgetPolicy,
+    FolderSource,
+    InvalidRequest,
+    JobPhase,
+    PhaseFlow,
+    Policies,
+    RetryPolicy,
+    UploadSource,
+)
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources import FolderLoader
 from phaseflow.components.sources.remote import FsspecLoader
@@ -174,7 +183,8 @@ async def test_what_a_source_that_breaks_off_has_listed_is_failed_not_gone(
     async with PhaseFlow(database, embedder=embedder, loader=stubborn(breaks=False)) as flow:
         await (await flow.start("kb", sources=two)).wait()
         before = await uris(flow)
-    rules = Policies(retry=RetryPolicy(tries=2, first_s=0.01))
+    # Of the source, and not of its documents: it is told once, and they do not use up how many may fail.
+    rules = Policies(retry=RetryPolicy(tries=2, first_s=0.01), budget=BudgetPolicy(in_a_row=2))
     async with PhaseFlow(database, embedder=embedder, loader=stubborn(breaks=True), policies=rules) as flow:
         final = await (await flow.start("kb", full=True)).wait()
         assert final.status == "completed"
