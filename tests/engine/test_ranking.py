@@ -187,6 +187,50 @@ async def test_scores_tell_a_good_answer_from_none(tmp_path: Path) -> None:
     assert max((hit.score for hit in gibberish), default=0) < 0.15
 
 
+async def test_a_word_that_stands_nowhere_is_found_in_other_forms_that_begin_like_it(tmp_path: Path) -> None:
+    documents = {f"{n:02}.txt": f"Другие слова о погоде и море, {n}." for n in range(20)}
+    documents |= {"norm.txt": "Новые стандарты приняты в 2024.", "form.txt": "Стандартов больше нет."}
+    documents["code.txt"] = "The part AXK7741 is sold out."
+    documents["long.txt"] = "Стандартизированный."
+    asked = ["стандартами", "о каких стандартам говорят?", "стандарты", "axk7742", "станок"]
+    others, in_question, itself, code, too_short = await searched(tmp_path, documents, *asked, mode=SearchMode.WORDS)
+    assert {hit.uri for hit in others} == {"norm.txt", "form.txt"}
+    assert {hit.uri for hit in in_question[:2]} == {"norm.txt", "form.txt"}
+    assert [hit.uri for hit in itself] == ["norm.txt"]
+    assert (code, too_short) == ([], [])
+    assert 0 < others[0].score < itself[0].score
+
+
+async def test_the_search_for_other_forms_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    places_of_forms = WordTable.places_of_forms
+
+    def noted(self: WordTable, beginning: str, shortest: int, longest: int, limit: int) -> tuple[str, str] | None:
+        looked.append(beginning)
+        return places_of_forms(self, beginning, shortest, longest, limit)
+
+    monkeypatch.setattr(WordTable, "places_of_forms", noted)
+    monkeypatch.setattr(word_places, "_MOST_OF_FORMS", 3)
+    names = [a + b for a in "bcdf" for b in "klmnp"]
+    documents = {f"{n}.txt": f"{name}ulanten" for n, name in enumerate(names)} | {
+        "a.txt": "makaroni",
+        "b.txt": "makaronu",
+    }
+    documents |= {f"common-{n}.txt": "pelikani" for n in range(3)}
+    many, few, common = await searched(
+        tmp_path,
+        documents,
+        " ".join(["abcd", "ab1234", *(f"{name}ulanto" for name in names)]),
+        "makaronas",
+        "pelikanas",
+        mode=SearchMode.WORDS,
+    )
+    assert {hit.uri for hit in many} == {f"{n}.txt" for n in range(4)}
+    assert len(looked) == 4 + 1 + 1
+    assert {hit.uri for hit in few} == {"a.txt", "b.txt"}
+    assert common == []
+
+
 @pytest.mark.parametrize("mode", first_of_each(list(SearchMode)))
 async def test_hits_come_best_first_with_scores_between_0_and_1(tmp_path: Path, mode: SearchMode) -> None:
     (hits,) = await searched(tmp_path, versions(), "which release replaces 2.1.3", mode=mode)

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,30 @@ def test_a_range_has_the_places_of_all_words_from_its_first_to_its_last(ours: Wo
         [*banks, *_places(ours, "head", "head"), *_places(ours, "md", "md"), *rivers]
     )
     assert _places(ours, "banka", "rive") == [*_places(ours, "head", "head"), *_places(ours, "md", "md")]
+
+
+def test_other_forms_are_words_that_begin_alike_by_their_lengths_and_all_or_none(tx: Transaction) -> None:
+    words = "standard standards2 standarten standardo standardisierung stand"
+    WordIndex(tx, OURS, 3).put(packed([Passage(5 * MOST_PIECES, words, "", "standardo", "")]))
+    table = WordIndex(tx, OURS, 3).table()
+    assert table is not None
+    tx.run(
+        "INSERT INTO documents (id, kb_id, job_seq, index_version, uri, title, media_type, content_hash, recipe)"
+        " VALUES (5, ?, 1, 3, 'b.md', '', '', '', '')",
+        OURS,
+    )
+    own = WordTable(tx, table)
+    places = {"standard": 0, "standarten": 2, "standardo": 3, "title": 2 << 20}
+
+    def found(*asked: Any) -> list[int] | None:
+        made = own.places_of_forms(*asked)
+        return None if made is None else sorted(map(int, made[1].split()))
+
+    assert found("standar", 8, 10, 100) == sorted(places.values())
+    assert found("standar", 9, 9, 100) == [places["standardo"], places["title"]]
+    assert found("standar", 8, 10, 7) == sorted(places.values())
+    assert found("standar", 8, 10, 6) is None
+    assert own.places_of_forms("river", 4, 8, 100) == ("", "")
 
 
 def test_passages_that_hold_a_phrase_are_found_between_two_of_them_both_included(ours: WordTable) -> None:

@@ -37,8 +37,8 @@ class Ranked:
         return len(self.at) + 1
 
 
-def ranked(known: Passages, places: Places) -> Ranked:
-    """BM25 of something that stands at these places."""
+def ranked(known: Passages, places: Places, share: float = 1.0) -> Ranked:
+    """BM25 of something that stands at these places, each of which counts as so much of one."""
     import numpy as np
 
     if not len(places):
@@ -46,7 +46,7 @@ def ranked(known: Passages, places: Places) -> Ranked:
         return Ranked(weight(len(known.ids), 0), none, scores, none, scores)
     at = places.passages
     firsts = runs(at)
-    often, at = np.add.reduceat(np.array(_COLUMN_WEIGHTS)[places.columns], firsts), at[firsts]
+    often, at = np.add.reduceat(share * np.array(_COLUMN_WEIGHTS)[places.columns], firsts), at[firsts]
     of_each = weight(len(known.ids), len(at))
     passages = of_each * _saturated(often, known.lengths[at] / known.mean_length)
     owners = known.document_of[at]

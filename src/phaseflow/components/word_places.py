@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,7 @@ from phaseflow.components.resident import Passages
 from phaseflow.domain.words import is_unspaced
 from phaseflow.store import postings
 from phaseflow.store.transaction import Transaction
-from phaseflow.store.word_table import Table, WordTable
+from phaseflow.store.word_table import LAST, Table, WordTable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,14 @@ _MOST_COUNTS: Final = 50_000
 _MOST_KNOWN: Final = 20_000
 _LONGEST_KNOWN: Final = 64
 """Parts of queries that are remembered, and their characters."""
-_LAST: Final = "\U0010ffff"
+_STEM: Final = 0.7
+"""Other forms of a word begin with this share of it, …"""
+_SHORTEST_STEM: Final = 4
+"""… and with so many characters at least; …"""
+_MOST_OF_ENDING: Final = 4
+"""… they are longer or shorter by so many at most, …"""
+_MOST_OF_FORMS: Final = 500
+"""… and all words that begin so stand in fewer places: 0.1 ms. The beginning of more is that of many words."""
 _COLUMN_BITS: Final = 20
 """A place in a passage is its column, shifted, plus the number of the word; a passage has at most 10^5 characters."""
 _PASSAGE_BITS: Final = 22
@@ -170,13 +178,31 @@ class Places:
 
 def read(tx: Transaction, table: Table, known: Passages, word: str, limit: int) -> tuple[Places, bool]:
     """Up to ``limit`` places of a word, and whether these are all."""
-    last = word + _LAST if may_begin_more(word) else word
+    last = word + LAST if may_begin_more(word) else word
     ids, positions = map(numbers, WordTable(tx, table).places(word, last, limit))
     at, is_seen = known.places(ids)
     keys = (at[is_seen] << _PASSAGE_BITS) + positions[is_seen]
     if last != word:
         keys.sort()
     return Places(keys), len(ids) < limit
+
+
+def has_other_forms(word: str) -> bool:
+    """Whether a word is long enough to have some, and no code."""
+    return len(word) > _SHORTEST_STEM and not any(map(str.isnumeric, word))
+
+
+def read_other_forms(tx: Transaction, table: Table, known: Passages, word: str) -> Places:
+    """The places of other forms of a word, by what they begin with: in languages that bend a word in many ways, a text
+    mostly has another one than a question. None where too much begins like the word."""
+    stem = word[: max(_SHORTEST_STEM, ceil(len(word) * _STEM))]
+    sizes = len(word) - _MOST_OF_ENDING, len(word) + _MOST_OF_ENDING
+    found = WordTable(tx, table).places_of_forms(stem, *sizes, _MOST_OF_FORMS)
+    ids, positions = map(numbers, found or ("", ""))
+    at, is_seen = known.places(ids)
+    keys = (at[is_seen] << _PASSAGE_BITS) + positions[is_seen]
+    keys.sort()
+    return Places(keys)
 
 
 def may_begin_more(word: str) -> bool:

@@ -8,6 +8,11 @@ from phaseflow.store.transaction import Row, Transaction
 
 COLUMNS: Final = ("text", "headings", "title", "name")
 """Of a passage: its text and what stands above it; of its document, with the first passage: title and path."""
+LAST: Final = "\U0010ffff"
+"""Behind a beginning, a word that no other one with this beginning comes after."""
+_PLACE: Final = "offset + CASE col {} END".format(
+    " ".join(f"WHEN '{name}' THEN {number << 20}" for number, name in enumerate(COLUMNS))
+)
 _MOST_OF_OTHERS: Final = 400_000
 """Rows of a shared table that are looked at, of all that have it: some 150 ms."""
 
@@ -50,12 +55,21 @@ class WordTable:
         """
         # ``fts5vocab`` instead of MATCH with a rank: FTS5 ranks every passage that has any of the words before it
         # applies a limit, 4 s for common words among a million passages.
-        columns = " ".join(f"WHEN '{name}' THEN {number << 20}" for number, name in enumerate(COLUMNS))
-        source = self._places(f"doc, offset + CASE col {columns} END AS place")
+        source = self._places(f"doc, {_PLACE} AS place")
         # A range compares the word of each row, which takes a tenth longer.
         wanted, words = ("term = ?", (first,)) if first == last else ("term BETWEEN ? AND ?", (first, last))
         found = self._row("group_concat(doc, ' '), group_concat(place, ' ')", source, wanted, *words, limit)
         return found[0] or "", found[1] or ""
+
+    def places_of_forms(self, beginning: str, shortest: int, longest: int, limit: int) -> tuple[str, str] | None:
+        """The same for words without digits that begin so and have so many characters. None where all words that begin
+        so stand in ``limit`` places or more together: no more are looked at."""
+        fits = "length(term) BETWEEN ? AND ? AND term NOT GLOB '*[0-9]*'"
+        source = self._places(f"doc, {_PLACE} AS place, {fits} AS fits")
+        wanted = "count(*), group_concat(doc, ' ') FILTER (WHERE fits), group_concat(place, ' ') FILTER (WHERE fits)"
+        words = shortest, longest, beginning, beginning + LAST
+        found = self._row(wanted, source, "term BETWEEN ? AND ?", *words, limit)
+        return None if found[0] >= limit else (found[1] or "", found[2] or "")
 
     def holding(self, expression: str, limit: int, first: int = 0, last: int = (1 << 63) - 1) -> list[int]:
         """The passages from ``first`` to ``last`` that an FTS5 expression finds, by id.
