@@ -31,6 +31,7 @@ from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.sources import archive
 from phaseflow.components.sources.git.pack_check import check_pack
 from phaseflow.components.sources.remote.client_rules import check_rules
+from phaseflow.components.sources.remote.connections import Connections
 from phaseflow.components.sources.remote.listing import size_of, stamp_of
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.components.sources.web.answer import Answer
@@ -145,7 +146,7 @@ def _address(data: bytes) -> None:
     except ValueError as error:
         raise DocumentError(str(error), code="not an address") from error
     try:
-        check_rules(source, {})
+        check_rules(source, Connections({}))
     except (SourceNotAllowed, InvalidRequest) as error:
         raise DocumentError(str(error), code="not allowed") from error
     assert protocol_of(source.url) in {"s3", "s3a", "gs", "gcs", "az", "abfs", "adl", "http", "https", "github"}

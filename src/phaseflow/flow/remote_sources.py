@@ -11,13 +11,8 @@ from phaseflow.components.protocols import Loader
 from phaseflow.components.sources.engine_files import REPOSITORIES
 from phaseflow.components.sources.git.places import Place
 from phaseflow.components.sources.git.repositories import Repositories
-from phaseflow.components.sources.remote.client_rules import check_public, check_repository, check_rules
-from phaseflow.components.sources.remote.connections import (
-    Connections,
-    NamedConnection,
-    connection_named,
-    named_connections,
-)
+from phaseflow.components.sources.remote.client_rules import check_public, check_rules
+from phaseflow.components.sources.remote.connections import Connections, NamedConnection
 from phaseflow.components.sources.remote.filesystem import file_system
 from phaseflow.components.sources.web.address import host_and_port, normalised
 from phaseflow.components.sources.web.ssrf import AddressPolicy
@@ -93,19 +88,17 @@ class RemoteSources:
 
     async def _connection(self, source: _RemoteSource) -> NamedConnection | None:
         if self._connections is None:
-            self._connections = await _in_thread(named_connections)
+            self._connections = await _in_thread(Connections.read)
         known = self._connections
         if isinstance(source, GitSource):
             place = Place(source.url)
             await _in_thread(place.check)
             await _in_thread(partial(place.check_below, self._roots))
-            if self._roots is not None:
-                return check_repository(source, known)
-        elif self._roots is not None:
+        if self._roots is not None:
             return await _in_thread(partial(check_rules, source, known))
         if source.connection is None:
             return None
-        connection = connection_named(source.connection, known)
+        connection = known.named(source.connection)
         connection.check(source.url)
         return connection
 

@@ -5,11 +5,7 @@ import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from phaseflow.components.sources.remote.connections import (
-    Connections,
-    NamedConnection,
-    connection_named,
-)
+from phaseflow.components.sources.remote.connections import Connections, NamedConnection
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.components.sources.web.ssrf import AddressPolicy, check_sites
 from phaseflow.domain.errors import SourceNotAllowed
@@ -28,9 +24,17 @@ _HOSTED = frozenset({"http", "https"})
 """Their options (a header, for example) go to whatever host the address names."""
 
 
-def check_rules(source: FsspecSource, connections: Connections) -> NamedConnection | None:
+def check_rules(source: FsspecSource | GitSource, connections: Connections) -> NamedConnection | None:
     """Return the connection of a source that a client has given. Raises SourceNotAllowed, or InvalidRequest when there
-    is no connection of that name."""
+    is no connection of that name. Blocking.
+
+    A Git repository is on the public internet, by http(s), or below the allowed roots, or read through a connection.
+    Paths are for others to check.
+    """
+    return _of_repository(source, connections) if isinstance(source, GitSource) else _of_files(source, connections)
+
+
+def _of_files(source: FsspecSource, connections: Connections) -> NamedConnection | None:
     protocol = protocol_of(source.url)
     if len(links_of(source.url)) > 1 or "%3a%3a" in source.url.lower():
         raise SourceNotAllowed(f"{_shown(source)} is a chain of addresses, and this server reads plain ones only")
@@ -41,7 +45,7 @@ def check_rules(source: FsspecSource, connections: Connections) -> NamedConnecti
     if source.connection is None:
         _check_open(source, protocol)
         return None
-    connection = connection_named(source.connection, connections)
+    connection = connections.named(source.connection)
     if not connection.speaks(protocol):
         raise SourceNotAllowed(f"the connection {source.connection!r} is for {connection.protocol}:// addresses")
     if connection.protocol in _LOCAL:
@@ -53,9 +57,7 @@ def check_rules(source: FsspecSource, connections: Connections) -> NamedConnecti
     return connection
 
 
-def check_repository(source: GitSource, connections: Connections) -> NamedConnection | None:
-    """The same for a Git repository: on the public internet by http(s), or below the allowed roots, or through a
-    connection. Paths are for others to check."""
+def _of_repository(source: GitSource, connections: Connections) -> NamedConnection | None:
     protocol = protocol_of(source.url)
     if protocol not in _HOSTED | {"", "file"}:
         raise SourceNotAllowed(f"this server reads repositories by http(s), not by {protocol}://; give such an address")
@@ -63,7 +65,7 @@ def check_repository(source: GitSource, connections: Connections) -> NamedConnec
         raise SourceNotAllowed("this server reads no address with a user name; name a connection that has it")
     if source.connection is None:
         return None
-    connection = connection_named(source.connection, connections)
+    connection = connections.named(source.connection)
     if connection.protocol != protocol or connection.url is None or not connection.covers(source.url):
         what = f"{connection.url} and what lies below it" if connection.url else "no client of this server"
         raise SourceNotAllowed(f"the connection {source.connection!r} is for {what}")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import unquote
 
@@ -80,20 +81,25 @@ class NamedConnection(BaseModel):
         return (url == top or url.startswith(f"{top}/")) and ".." not in unquote(url[len(top) :]).split("/")
 
 
-Connections = Mapping[str, NamedConnection]
 _FILE: TypeAdapter[dict[str, NamedConnection]] = TypeAdapter(
     dict[Annotated[str, Field(pattern=CONNECTION_NAME)], NamedConnection]
 )
 
 
-def named_connections() -> Connections:
-    """Read the file; nothing when none is named. Raises InvalidRequest, saying what in it is wrong. Blocking."""
-    return read_operator_file(VARIABLE, _FILE, "connection")
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """All that the operator has set up, by their names."""
 
+    by_name: Mapping[str, NamedConnection]
 
-def connection_named(name: str, known: Connections) -> NamedConnection:
-    """The connection of that name. Raises InvalidRequest when the operator has set up none."""
-    if name in known:
-        return known[name]
-    names = ", ".join(known) or f"none: {VARIABLE} names the file that lists them"
-    raise InvalidRequest("source.connection", f"there is no connection {name!r}; known: {names}")
+    @classmethod
+    def read(cls) -> "Connections":
+        """Read the file; nothing when none is named. Raises InvalidRequest, saying what in it is wrong. Blocking."""
+        return cls(read_operator_file(VARIABLE, _FILE, "connection"))
+
+    def named(self, name: str) -> NamedConnection:
+        """The connection of that name. Raises InvalidRequest when the operator has set up none."""
+        if name in self.by_name:
+            return self.by_name[name]
+        names = ", ".join(self.by_name) or f"none: {VARIABLE} names the file that lists them"
+        raise InvalidRequest("source.connection", f"there is no connection {name!r}; known: {names}")
