@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from phaseflow import FolderSource
-from phaseflow.components.sources.changed_files import ANYTHING, MOST_FILES, ChangedFiles, changed_files, merged
+from phaseflow.components.sources.changed_files import ANYTHING, MOST_FILES, ChangedFiles
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def changes(root: Path, *paths: str, **options: object) -> ChangedFiles:
-    return changed_files(FolderSource(str(root), **options), root, paths)  # type: ignore[arg-type]  # wrong on purpose
+    return ChangedFiles.at(FolderSource(str(root), **options), root, paths)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_files_are_read_and_those_that_are_no_documents_are_not(root: Path) -> None:
@@ -48,8 +48,8 @@ def test_archives_whose_files_are_documents_and_bursts_are_anything(root: Path) 
 
 def test_the_last_look_counts() -> None:
     there, gone = ChangedFiles(frozenset({"a"})), ChangedFiles(gone=frozenset({"a"}))
-    assert merged([there, gone]) == gone
-    assert merged([gone, there]) == there
-    assert merged([there, ANYTHING]) == ANYTHING
+    assert ChangedFiles.merged([there, gone]) == gone
+    assert ChangedFiles.merged([gone, there]) == there
+    assert ChangedFiles.merged([there, ANYTHING]) == ANYTHING
     many = ChangedFiles(frozenset(map(str, range(MOST_FILES))))
-    assert merged([many, there]) == ANYTHING
+    assert ChangedFiles.merged([many, there]) == ANYTHING

@@ -14,7 +14,7 @@ import anyio.from_thread
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from phaseflow.components.sources.changed_files import ANYTHING, ChangedFiles, merged
+from phaseflow.components.sources.changed_files import ANYTHING, ChangedFiles
 from phaseflow.components.sources.watching import FolderGone, watch_folder
 from phaseflow.domain.errors import ComponentUnavailable, EngineStopped, JobConflict, PhaseflowError, StoreError
 from phaseflow.domain.log import get_logger
@@ -96,7 +96,7 @@ class _Kept:
         """More has changed, by source."""
         for name, found in changes.items():
             before = self.changed.get(name)
-            self.changed[name] = found if before is None else merged([before, found])
+            self.changed[name] = found if before is None else ChangedFiles.merged([before, found])
 
     def count(self, times: deque[float]) -> None:
         """A job has been asked for. Where that happens all the time, the next ones wait for more."""

@@ -29,22 +29,33 @@ class ChangedFiles:
     gone: frozenset[str] = frozenset()
     is_all: bool = True
 
+    @classmethod
+    def at(cls, source: FolderSource, root: Path, paths: Collection[str]) -> "ChangedFiles":
+        """What the changes at these paths, relative to the folder, mean. No folder is listed. Blocking.
+
+        Folders, links, archives and ``.gitignore`` can change which other files there are: then it is ``ANYTHING``, as
+        where the folder cannot be read, which the listing will say.
+        """
+        if len(paths) > MOST_FILES:
+            return ANYTHING
+        try:
+            return _looked_up(source, root, paths)
+        except (OSError, ComponentUnavailable):
+            return ANYTHING
+
+    @classmethod
+    def merged(cls, changes: "Iterable[ChangedFiles]") -> "ChangedFiles":
+        """Several in the order of time: what is there at the last look, is there."""
+        uris, gone = set[str](), set[str]()
+        for each in changes:
+            if not each.is_all:
+                return ANYTHING
+            uris = (uris - each.gone) | each.uris
+            gone = (gone - each.uris) | each.gone
+        return cls(frozenset(uris), frozenset(gone)) if len(uris) + len(gone) <= MOST_FILES else ANYTHING
+
 
 ANYTHING: Final = ChangedFiles(is_all=False)
-
-
-def changed_files(source: FolderSource, root: Path, paths: Collection[str]) -> ChangedFiles:
-    """What the changes at these paths, relative to the folder, mean. No folder is listed. Blocking.
-
-    Folders, links, archives and ``.gitignore`` can change which other files there are: then it is ``ANYTHING``, as
-    where the folder cannot be read, which the listing will say.
-    """
-    if len(paths) > MOST_FILES:
-        return ANYTHING
-    try:
-        return _looked_up(source, root, paths)
-    except (OSError, ComponentUnavailable):
-        return ANYTHING
 
 
 def left_out(root: Path, paths: Collection[str]) -> list[str]:
@@ -72,14 +83,3 @@ def _looked_up(source: FolderSource, root: Path, paths: Collection[str]) -> Chan
                 return ANYTHING
             (uris if takes else gone).add(uri_of(path))
     return ChangedFiles(frozenset(uris), frozenset(gone))
-
-
-def merged(changes: Iterable[ChangedFiles]) -> ChangedFiles:
-    """Several in the order of time: what is there at the last look, is there."""
-    uris, gone = set[str](), set[str]()
-    for each in changes:
-        if not each.is_all:
-            return ANYTHING
-        uris = (uris - each.gone) | each.uris
-        gone = (gone - each.uris) | each.gone
-    return ChangedFiles(frozenset(uris), frozenset(gone)) if len(uris) + len(gone) <= MOST_FILES else ANYTHING

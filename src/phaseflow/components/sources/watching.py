@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from phaseflow.components.sources.changed_files import ChangedFiles, changed_files
+from phaseflow.components.sources.changed_files import ChangedFiles
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.domain.settings import FolderSource
@@ -51,7 +51,7 @@ def watch_folder(
                 began()
             paths = {relative for _, path in found if (relative := wanted(path)) is not None}
             if paths:
-                changed(changed_files(source, root, paths))
+                changed(ChangedFiles.at(source, root, paths))
             now = os.stat(root)
             if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino):
                 return
