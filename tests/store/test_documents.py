@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from phaseflow.domain.errors import DimensionMismatch
 from phaseflow.domain.phase import LONGEST_ERROR
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier
-from phaseflow.store.crawl_frontier import Frontier
+from phaseflow.store.crawl_frontier import Frontier, KnownVersions
 from phaseflow.store.database import Database
 from phaseflow.store.document_counts import searchable
 from phaseflow.store.documents import StagedDocument, StagedDocuments, text_hash
@@ -337,7 +336,7 @@ async def test_a_crawl_has_room_for_new_documents_only(database: Database) -> No
 async def test_a_stamp_is_trusted_only_for_the_same_recipe(database: Database) -> None:
     made = await stock(database)
     await made.publish(("a", "one"), ("b", "two"))
-    await database.write(lambda tx: crawl_frontier.refresh_stamps(tx, (made.key, 1), [("a", "1"), ("b", "1")]))
+    await database.write(lambda tx: KnownVersions(tx, made.key, 1).refresh_stamps([("a", "1"), ("b", "1")]))
     page: list[Found] = [("a", None, "1", 0), ("b", None, "2", 0), ("c", None, "1", 0)]
     for n, (recipe, unchanged) in enumerate([("recipe", 1), ("another", 0)]):
         job = await stock(database, job_id=f"job{n}")

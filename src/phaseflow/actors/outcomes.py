@@ -9,9 +9,9 @@ from phaseflow.actors.document_reading import Followed, LeftOut, Loaded
 from phaseflow.components.protocols import Document, Entry, Skipped, Unchanged
 from phaseflow.domain.identifiers import whole_characters
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, texts
+from phaseflow.store import texts
 from phaseflow.store.catalogue import Catalogue
-from phaseflow.store.crawl_frontier import Frontier, ListedEntry
+from phaseflow.store.crawl_frontier import Frontier, KnownVersions, ListedEntry
 from phaseflow.store.displaced import DisplacedEntries
 from phaseflow.store.failures import FailedDocument, Failures
 from phaseflow.store.inbox import Inbox
@@ -92,9 +92,9 @@ class OutcomeRows:
         if not unchanged:
             return
         self._frontier.settle([entry.id for entry, _ in unchanged], EntryState.UNCHANGED)
-        known = (self._target.kb_key, self._target.index_version)
+        known = KnownVersions(self._tx, self._target.kb_key, self._target.index_version)
         stamps = [(entry.uri, outcome.stamp) for entry, outcome in unchanged]
-        crawl_frontier.refresh_stamps(self._tx, known, stamps, self._source)
+        known.refresh_stamps(stamps, self._source)
         # Only of these: a document that was read anew keeps its failure, and its request, until it is searchable, for a
         # later phase may fail it again.
         Failures(self._tx, self._target.kb_key).clear([entry.uri for entry, _ in unchanged])

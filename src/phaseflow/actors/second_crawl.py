@@ -18,8 +18,8 @@ from phaseflow.components.protocols import Document, Entry, Known, Loader, Skipp
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError, TransientError
 from phaseflow.domain.vocabulary import JobPhase
-from phaseflow.store import crawl_frontier, failpoints
-from phaseflow.store.crawl_frontier import Frontier
+from phaseflow.store import failpoints
+from phaseflow.store.crawl_frontier import Frontier, KnownVersions
 from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Done, PhaseProgress
 from phaseflow.store.transaction import Transaction
@@ -128,7 +128,7 @@ class SecondCrawl:
         return answers
 
     def _known(self, uris: Sequence[str], tx: Transaction) -> dict[str, Known]:
-        found = crawl_frontier.known_of(tx, self._known_as, uris)
+        found = KnownVersions(tx, *self._known_as).of(uris)
         return {uri: Known(bytes.fromhex(digest), stamp) for uri, digest, stamp in found}
 
     async def _ask(self, entries: Sequence[Entry], known: dict[str, Known]) -> dict[str, _Answer]:

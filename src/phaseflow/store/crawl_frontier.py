@@ -226,24 +226,30 @@ class Frontier:
         return max(0, most - int(found))
 
 
-def known_of(tx: Transaction, known: tuple[str, int], uris: Sequence[str]) -> list[tuple[str, str, str | None]]:
-    """(uri, content hash in hex, stamp) of the searchable versions of documents; ``known``: KB key, index version."""
-    rows = tx.rows(
-        "SELECT uri, content_hash, stamp FROM documents"
-        f" WHERE kb_id = ?1 AND index_version = ?2 AND uri IN (SELECT value FROM json_each(?3)) AND {IS_SEARCHABLE}",
-        *known, json_array(list(uris)),
-    )  # fmt: skip
-    return [(uri, digest, stamp) for uri, digest, stamp in rows]
+@dataclass(frozen=True, slots=True)
+class KnownVersions:
+    """The searchable versions of an index version, by which a crawl knows what it need not read again."""
 
+    tx: Transaction
+    kb_key: str
+    index_version: int
 
-def refresh_stamps(
-    tx: Transaction, known: tuple[str, int], stamps: list[tuple[str, str | None]], source: str = "default"
-) -> None:
-    """Note the newest stamps of documents that were read and found unchanged, so that they need not be read again, and
-    the source that has them now."""
-    tx.run(
-        "UPDATE documents SET stamp = s.stamp, source = ?4"
-        " FROM (SELECT value ->> 0 AS uri, value ->> 1 AS stamp FROM json_each(?3)) AS s"
-        f" WHERE kb_id = ?1 AND index_version = ?2 AND documents.uri = s.uri AND {IS_SEARCHABLE}",
-        *known, json_array(stamps), source,
-    )  # fmt: skip
+    def of(self, uris: Sequence[str]) -> list[tuple[str, str, str | None]]:
+        """(uri, content hash in hex, stamp) of the searchable versions of documents."""
+        rows = self.tx.rows(
+            "SELECT uri, content_hash, stamp FROM documents"
+            " WHERE kb_id = ?1 AND index_version = ?2 AND uri IN (SELECT value FROM json_each(?3))"
+            f" AND {IS_SEARCHABLE}",
+            self.kb_key, self.index_version, json_array(list(uris)),
+        )  # fmt: skip
+        return [(uri, digest, stamp) for uri, digest, stamp in rows]
+
+    def refresh_stamps(self, stamps: list[tuple[str, str | None]], source: str = "default") -> None:
+        """Note the newest stamps of documents that were read and found unchanged, so that they need not be read again,
+        and the source that has them now."""
+        self.tx.run(
+            "UPDATE documents SET stamp = s.stamp, source = ?4"
+            " FROM (SELECT value ->> 0 AS uri, value ->> 1 AS stamp FROM json_each(?3)) AS s"
+            f" WHERE kb_id = ?1 AND index_version = ?2 AND documents.uri = s.uri AND {IS_SEARCHABLE}",
+            self.kb_key, self.index_version, json_array(stamps), source,
+        )  # fmt: skip

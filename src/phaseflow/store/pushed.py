@@ -121,24 +121,30 @@ class PushedDocuments:
         return int(self.tx.value("SELECT pushed_bytes FROM knowledge_bases WHERE id = ?", self.kb_key) or 0)
 
 
-def with_content(tx: Transaction, job_seq: int, uri: str) -> tuple[Pushed, bytes | None] | None:
-    """A document of a job's knowledge base with its bytes, where they are in the row; None when it is not there."""
-    row = tx.row(
-        f"SELECT {_COLUMNS}, content FROM pushed"
-        " WHERE kb_id = (SELECT kb_id FROM ingestion_jobs WHERE seq = ?) AND uri = ?",
-        job_seq, uri,
-    )  # fmt: skip
-    return None if row is None else (Pushed(*row[:-1]), row[-1])
+@dataclass(frozen=True, slots=True)
+class PushesOfJob:
+    """What was pushed to the knowledge base of a job."""
 
+    tx: Transaction
+    job_seq: int
 
-def page(tx: Transaction, job_seq: int, after: int, limit: int) -> list[Pushed]:
-    """The documents of a job's knowledge base by number, those behind ``after``."""
-    rows = tx.rows(
-        f"SELECT {_COLUMNS} FROM pushed"
-        " WHERE kb_id = (SELECT kb_id FROM ingestion_jobs WHERE seq = ?) AND id > ? ORDER BY id LIMIT ?",
-        job_seq, after, limit,
-    )  # fmt: skip
-    return [Pushed(*row) for row in rows]
+    def with_content(self, uri: str) -> tuple[Pushed, bytes | None] | None:
+        """A document with its bytes, where they are in the row; None when it is not there."""
+        row = self.tx.row(
+            f"SELECT {_COLUMNS}, content FROM pushed"
+            " WHERE kb_id = (SELECT kb_id FROM ingestion_jobs WHERE seq = ?) AND uri = ?",
+            self.job_seq, uri,
+        )  # fmt: skip
+        return None if row is None else (Pushed(*row[:-1]), row[-1])
+
+    def page(self, after: int, limit: int) -> list[Pushed]:
+        """The documents by number, those behind ``after``."""
+        rows = self.tx.rows(
+            f"SELECT {_COLUMNS} FROM pushed"
+            " WHERE kb_id = (SELECT kb_id FROM ingestion_jobs WHERE seq = ?) AND id > ? ORDER BY id LIMIT ?",
+            self.job_seq, after, limit,
+        )  # fmt: skip
+        return [Pushed(*row) for row in rows]
 
 
 def files(tx: Transaction, kb_id: str, names: Sequence[str]) -> set[str]:

@@ -13,8 +13,7 @@ from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unch
 from phaseflow.components.uploads import Uploads
 from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.errors import ComponentUnavailable, TransientError
-from phaseflow.store import pushed
-from phaseflow.store.pushed import STAMP, Pushed
+from phaseflow.store.pushed import STAMP, Pushed, PushesOfJob
 from phaseflow.store.transaction import Transaction
 
 PAGE_SIZE = 1000
@@ -43,7 +42,7 @@ class PushLoader:
     async def list(self) -> AsyncIterator[Sequence[Entry]]:
         """Yield the documents in pages of at most 1,000, in the order in which they came first."""
         after = 0
-        while found := await self.read(partial(pushed.page, job_seq=self.job_seq, after=after, limit=PAGE_SIZE)):
+        while found := await self.read(partial(self._page, after)):
             after = found[-1].id
             yield [Entry(each.uri, each.size, each.stamp) for each in found]
 
@@ -54,7 +53,7 @@ class PushLoader:
         TransientError when it was replaced again and again, and what extraction raises.
         """
         for _ in range(3):
-            found = await self.read(partial(pushed.with_content, job_seq=self.job_seq, uri=entry.uri))
+            found = await self.read(lambda tx: PushesOfJob(tx, self.job_seq).with_content(entry.uri))
             if found is None:
                 return Skipped(entry, "it was deleted")
             kept, content = found
@@ -65,6 +64,9 @@ class PushLoader:
             if data is not None:
                 return _document(listed, kept, await self._extracted(data, kept))
         raise TransientError(f"{entry.uri} was replaced while it was read")
+
+    def _page(self, after: int, tx: Transaction) -> Sequence[Pushed]:
+        return PushesOfJob(tx, self.job_seq).page(after, PAGE_SIZE)
 
     def _bytes(self, kept: Pushed) -> bytes | None:
         """None when the file was replaced after its row was read."""
