@@ -65,6 +65,7 @@ def test_the_text_of_a_document_is_one_json_document_when_asked_for(tmp_path: Pa
     assert shell.answer("document", "notes", "a.md", "--text") == {"text": "Of letters."}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["a.md", "b.eml"])
 def test_a_document_that_is_loaded_alone_keeps_its_size(tmp_path: Path, name: str) -> None:
     shell = Shell(tmp_path)

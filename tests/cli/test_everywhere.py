@@ -90,6 +90,7 @@ async def test_each_works_on_the_service_and_leaves_no_file_here(
     assert sorted(path.name for path in here.here.iterdir()) == ["copy.db", "docs"]
 
 
+@pytest.mark.thorough
 async def test_add_ends_as_it_does_here(shell: Shell, service: Service, tmp_path: Path) -> None:
     here = Shell(tmp_path / "here")
     here.write("good.md", "Of letters.")

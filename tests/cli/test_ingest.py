@@ -61,6 +61,7 @@ def test_json_is_one_status_per_line_and_the_last_is_final(library: Shell) -> No
     assert all(status["status"] != "completed" for status in statuses[:-1])
 
 
+@pytest.mark.thorough
 def test_archives_are_opened_when_that_is_asked_for(library: Shell) -> None:
     with zipfile.ZipFile(library.here / "docs" / "guide.zip", "w") as archive:
         archive.writestr("zebras.md", "# Zebras\n\nZebras are striped.")
@@ -115,6 +116,7 @@ def test_the_first_interrupt_pauses_and_the_same_command_goes_on(
     assert len(embedding_server.texts) == len(set(embedding_server.texts)), "a text was paid for twice"
 
 
+@pytest.mark.thorough
 def test_a_second_ctrl_c_leaves_at_once_and_loses_nothing(library: Shell, embedding_server: EmbeddingServer) -> None:
     command = ["ingest", "docs", "--kb", "waf", *embedding_server.options]
     with library.running(*command) as process:
@@ -131,6 +133,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_loses_nothing(library: Shell, embedd
     assert library.answer("status", "waf")["job_id"] == job["job_id"]
 
 
+@pytest.mark.thorough
 def test_after_a_kill_the_same_command_goes_on_with_the_same_job(
     library: Shell, embedding_server: EmbeddingServer
 ) -> None:
@@ -179,6 +182,7 @@ def test_a_job_that_fails_ends_with_1_and_a_retry_goes_on(library: Shell) -> Non
     assert library("retry", "waf").returncode == 0
 
 
+@pytest.mark.thorough
 def test_a_paused_job_can_be_cancelled_and_the_next_start_is_a_new_one(library: Shell) -> None:
     library("ingest", "docs", "--kb", "waf", "--hold", "embedding")
     before = library.answer("status", "waf")["job_id"]

@@ -101,6 +101,7 @@ def test_ingest_of_a_file_of_a_folder_that_is_there_deletes_nothing(shell: Shell
         assert [item["uri"] for item in shell.answer("documents", "team")["items"]] == ["deep/n3.md", "n1.md", "n2.md"]
 
 
+@pytest.mark.thorough
 def test_a_source_that_is_away_holds_up_no_ingest_of_another(shell: Shell) -> None:
     for name in ("a", "b"):
         shell.write(f"{name}/{name}.md", f"Of {name}.")

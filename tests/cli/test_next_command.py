@@ -58,6 +58,7 @@ def _of_none(shell: Shell, *here: str) -> str:
     return shell("kbs", *here).stderr
 
 
+@pytest.mark.thorough
 def test_what_is_printed_can_be_typed_for_a_service(shell: Shell) -> None:
     shell.write("one.md", "Of one thing.")
     with shell.running("serve", "--port", "0", "--json") as service:

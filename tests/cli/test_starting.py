@@ -50,6 +50,7 @@ def test_a_start_of_what_is_not_there_makes_nothing(shell: Shell) -> None:
     assert (refused.returncode, "there is no knowledge base 'other'" in refused.stderr) == (1, True)
 
 
+@pytest.mark.thorough
 def test_what_a_cancelled_job_left_is_said_to_wait_for_a_start_also_after_a_push(held: Shell) -> None:
     assert held("cancel", "k").returncode == 0
     assert "2 documents wait for a start: phaseflow start k" in held("status", "k").stderr
@@ -85,6 +86,7 @@ def wrong_url() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.thorough
 def test_a_job_that_failed_keeps_its_settings_and_a_start_takes_the_new_ones(
     shell: Shell, wrong_url: str, embedding_server: EmbeddingServer
 ) -> None:
@@ -114,6 +116,7 @@ def test_a_push_whose_job_fails_says_why_and_what_to_type(shell: Shell, wrong_ur
     assert "phaseflow retry k --db phaseflow.db tries what failed again" in failed.stderr
 
 
+@pytest.mark.thorough
 def test_a_job_that_is_paused_keeps_its_settings_and_is_to_end_before_another_begins(held: Shell) -> None:
     told = held("settings", "k", "chunk_size=500").stderr
     assert "The job that is paused keeps the old settings" in told

@@ -8,6 +8,7 @@ import pytest
 from tests.cli.commands import Shell
 
 
+@pytest.mark.thorough
 def test_a_copy_can_be_made_while_a_service_has_the_file_and_the_service_vacuums(library: Shell) -> None:
     assert library("ingest", "docs", "--kb", "waf").returncode == 0
     with library.running("serve", "--port", "0", "--json") as service:

@@ -11,7 +11,7 @@ import pytest
 
 from phaseflow.cli import main
 from tests.cli.commands import Shell
-from tests.matrices import together
+from tests.matrices import first_of_each, together
 
 RUBBISH = [
     "", " ", "\0", "a\0b", "\n", "\x1b[31m", "\udcff", "ü\u202e", "nan", "inf", "-1", "1e999", "9" * 30, "x" * 5000,
@@ -55,7 +55,11 @@ def words(command: click.Command, bad: click.Parameter, value: str) -> list[str]
     ]
 
 
-@pytest.mark.parametrize(("command", "parameter"), [*parameters()], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    ("command", "parameter"),
+    first_of_each(parameters(), lambda case: (case[1].name, type(case[1].type))),
+    ids=lambda each: each.name,
+)
 def test_no_value_of_any_parameter_is_read_with_anything_but_a_usage_error(
     command: click.Command, parameter: click.Parameter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ def test_an_ingest_that_goes_on_loads_what_was_pushed_meanwhile(waiting: Shell) 
     assert (_status(waiting, "one.md"), len(waiting.answer("jobs", "k")["items"])) == ("indexed", 2)
 
 
+@pytest.mark.thorough
 def test_a_resume_loads_a_document_anew_that_was_asked_for_meanwhile(waiting: Shell) -> None:
     waiting.write("docs/a.md", "Of letters, once more.")
     assert waiting("retry", "k", "a.md").returncode == 3
@@ -45,6 +46,7 @@ def test_a_resume_loads_a_document_anew_that_was_asked_for_meanwhile(waiting: Sh
     assert waiting("document", "k", "a.md", "--text").stdout.strip() == "Of letters, once more."
 
 
+@pytest.mark.thorough
 def test_the_exit_code_is_that_of_the_last_job(shell: Shell) -> None:
     shell.write("docs/a.md", "Of letters.")
     shell.write("bad.pdf", "%PDF-1.7 and nothing more")
@@ -57,6 +59,7 @@ def test_the_exit_code_is_that_of_the_last_job(shell: Shell) -> None:
     assert _status(shell, "bad.pdf") == "failed"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("source", ["docs", "more"])
 def test_an_ingest_begins_after_the_job_for_what_waited(waiting: Shell, source: str, tmp_path: Path) -> None:
     _leave_queued(waiting)

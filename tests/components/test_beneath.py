@@ -97,6 +97,7 @@ async def test_a_folder_swapped_for_a_link_leads_nowhere(docs: Path, swap: str) 
     assert seen <= {entry.uri for entry in entries}
 
 
+@pytest.mark.thorough
 async def test_a_source_swapped_for_a_link_does_not_leave_its_root(docs: Path) -> None:
     loader = FolderLoader(FolderSource(str(docs / "sub")), roots=[str(docs)])
     entries = await listed(loader)

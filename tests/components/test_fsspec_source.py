@@ -100,6 +100,7 @@ ODD = [
 ]  # fmt: skip
 
 
+@pytest.mark.thorough
 async def test_each_key_is_a_document_of_its_own_whatever_it_looks_like(s3: S3, tmp_path: Path) -> None:
     for key in (*ODD, ".hidden.md", "..hidden/x.md"):
         s3.put(f"odd/{key}", f"This is {key!r}.")
@@ -190,6 +191,7 @@ async def test_an_object_that_has_gone_since_is_gone(s3: S3) -> None:
     await loader.aclose()
 
 
+@pytest.mark.thorough
 async def test_an_object_over_the_limit_is_not_fetched(s3: S3) -> None:
     s3.put("large/a.md", "x" * 5000)
     loader = FsspecLoader(source(f"s3://{BUCKET}/large"), max_bytes=4000)

@@ -377,6 +377,7 @@ async def test_a_library_that_finds_no_room_is_want_of_memory(
     assert (await failure(pool, b"%PDF-1.4", "a.pdf")).code == "extraction_memory"
 
 
+@pytest.mark.thorough
 async def test_a_worker_that_died_between_documents_is_no_documents_fault(pool: ExtractionPool) -> None:
     await read_in_the_end(pool)
     [pid] = pool.pids
@@ -424,6 +425,7 @@ async def test_closing_ends_idle_and_busy_workers() -> None:
     assert not any(is_there(each) for each in pids)
 
 
+@pytest.mark.thorough
 async def test_a_closed_pool_is_as_new(pool: ExtractionPool) -> None:
     await pool.extract(RTF, "a.rtf")
     await pool.aclose()

@@ -69,6 +69,7 @@ async def test_a_job_that_a_push_or_a_retry_begins_cuts_all_documents_anew(
         assert kb.indexed_with.chunk_size == 40
 
 
+@pytest.mark.thorough
 async def test_a_job_is_said_to_read_the_sources_when_it_does_and_only_then(database: Path, folder: Path) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
 

@@ -91,6 +91,7 @@ async def test_all_others_are_read_while_some_wait_for_their_next_attempt(databa
     ), "and after a pause they are tried at once"
 
 
+@pytest.mark.thorough
 async def test_a_page_that_is_always_refused_for_its_rate_keeps_no_other_back(database: Path) -> None:
     loader = Refusing([f"{n}.txt" for n in range(60)], {"1.txt": 10**6})
     policies = Policies(guard=GuardPolicy(rate_limited_s=2))

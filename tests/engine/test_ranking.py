@@ -105,6 +105,7 @@ async def test_a_document_is_found_by_its_title_and_by_its_name(tmp_path: Path) 
     assert [hits[0].uri for hits in found] == ["a.md", *2 * ["deep/ember_falcon.md"], "SafeHarbour2.md"]
 
 
+@pytest.mark.thorough
 async def test_a_document_is_found_by_its_tags_and_its_description(tmp_path: Path) -> None:
     body = "Press the button and wait until the light is green.\n\n"
     documents = {f"{n}.md": f"# Page {n}\n\n{body * 30}" for n in range(20)}
@@ -134,6 +135,7 @@ async def test_words_joined_in_a_sentence_find_first_the_few_that_hold_them(tmp_
     assert hits[0].uri == "held.md"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("query", "others"),
     first_of_each([("network-connected", 90), ("what does the page say about network-connected?", 30)]),

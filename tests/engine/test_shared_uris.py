@@ -176,6 +176,7 @@ async def test_a_source_that_cannot_be_read_or_is_not_read_now_keeps_what_it_has
     assert await shared(flow) == ("default", "The one of default.")
 
 
+@pytest.mark.thorough
 async def test_a_job_on_the_holder_alone_reads_the_other_too(flow: PhaseFlow, folders: Folders) -> None:
     await run(flow, folders.sources)
     await flow.add("kb", [NewDocument(uri="letter", text="A letter.")])  # a job that lists nothing, in between
@@ -190,6 +191,7 @@ async def test_a_job_on_the_holder_alone_reads_the_other_too(flow: PhaseFlow, fo
     assert final.metrics.documents_found == 2  # the letter, and its own: nothing is shared any more
 
 
+@pytest.mark.thorough
 async def test_what_is_left_out_is_counted_by_its_holder_and_forgotten_with_the_next_job(
     flow: PhaseFlow, folders: Folders
 ) -> None:

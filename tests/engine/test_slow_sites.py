@@ -268,6 +268,7 @@ async def test_a_page_that_is_given_up_says_after_how_many_attempts(database: Pa
     assert site.asked["/500"] == 3
 
 
+@pytest.mark.thorough
 async def test_pages_that_hang_have_both_their_tries_before_one_that_is_always_refused_pauses_the_job(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

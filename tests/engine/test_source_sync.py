@@ -123,6 +123,7 @@ async def test_only_the_source_that_changed_is_read(database: Path, watched: Fol
         assert '"other"' not in sources
 
 
+@pytest.mark.thorough
 async def test_a_paused_job_stays_quiet(database: Path, watched: FolderSource) -> None:
     embedder = CountingEmbedder()
     async with PhaseFlow(database, embedder=embedder) as flow:
@@ -162,6 +163,7 @@ async def test_a_watch_that_is_refused_says_so_and_the_clock_takes_over(
         await until(lambda: has(flow, "doc001.md", "doc002.md"))
 
 
+@pytest.mark.thorough
 async def test_a_folder_that_was_away_is_read_as_soon_as_it_is_back(database: Path, watched: FolderSource) -> None:
     folder = Path(watched.path)
     away = folder.with_name("away")

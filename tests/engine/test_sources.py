@@ -263,6 +263,7 @@ async def test_a_job_asks_before_it_takes_out_most_of_a_source(database: Path, m
         assert len(await uris(flow)) == 10
 
 
+@pytest.mark.thorough
 async def test_what_comes_back_while_a_job_asks_stays_in_search(database: Path, many: FolderSource) -> None:
     kept = {path.name: path.read_text() for path in Path(many.path).iterdir()}
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
@@ -315,6 +316,7 @@ async def test_an_answer_to_a_pause_of_the_user_is_none_to_the_question(database
         assert len(await uris(flow)) == 30
 
 
+@pytest.mark.thorough
 async def test_yes_can_be_said_beforehand_and_the_share_be_set(database: Path, many: FolderSource) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await (await flow.start("kb", many)).wait()
@@ -428,6 +430,7 @@ async def test_a_source_that_uploads_replace_is_taken_out(database: Path, tmp_pa
         assert [one.uri for one in (await flow.documents("kb")).items] == ["pushed.md"]
 
 
+@pytest.mark.thorough
 async def test_uploads_alone_are_indexed_anew_with_another_embedder(database: Path) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await flow.add("kb", [{"uri": "pushed.md", "text": "A letter."}])

@@ -234,6 +234,7 @@ async def test_a_document_that_comes_back_in_time_is_not_paid_for_again(tmp_path
         assert {count for text, count in embedder.paid.items() if "firstzz" in text} == {times}
 
 
+@pytest.mark.thorough
 async def test_the_vectors_of_a_deleted_knowledge_base_go_at_once_but_for_those_of_others(
     tmp_path: Path, database: Path
 ) -> None:
@@ -305,6 +306,7 @@ async def test_a_vacuum_says_whose_paused_job_it_has_left_alone(tmp_path: Path, 
         assert readable(database, "firstzz") == set()
 
 
+@pytest.mark.thorough
 async def test_a_file_can_be_written_anew(tmp_path: Path, database: Path) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await ingest(flow, "kb", write(tmp_path / "a", "firstzz"))

@@ -26,6 +26,7 @@ async def _status_of(http: httpx2.AsyncClient, kb_id: str) -> str:
     return str(answer.json()["status"]) if answer.is_success else ""
 
 
+@pytest.mark.thorough
 async def test_the_fastapi_host_ingests_and_answers(tmp_path: Path) -> None:
     documents(tmp_path / "docs")
     (tmp_path / "host.py").write_text(FASTAPI)

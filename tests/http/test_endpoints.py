@@ -392,7 +392,7 @@ async def test_a_service_is_alive_and_ready_while_its_engine_runs(service: Servi
 
 
 async def test_nobody_is_shown_a_status_older_than_the_one_told_before(service: Service, tmp_path: Path) -> None:
-    source = {"type": "folder", "path": str(documents(tmp_path / "many", 400))}
+    source = {"type": "folder", "path": str(documents(tmp_path / "many", 100))}
     assert (await service.http.post(f"{KB}/waf/start", json={"source": source})).status_code == 202
     told, asked, over = 0.0, ("status", "", "resume", "jobs"), False
     with fail_soon(30):

@@ -158,6 +158,7 @@ async def test_a_source_of_the_command_line_is_refused_to_the_service(tmp_path: 
     assert (answer.status_code, answer.json()["code"]) == (403, "source_not_allowed")
 
 
+@pytest.mark.thorough
 async def test_a_client_reads_a_store_with_the_keys_of_the_operator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -248,6 +248,7 @@ async def _has_clients(hub: StreamHub, count: int) -> bool:
     return hub.clients == count
 
 
+@pytest.mark.thorough
 async def test_a_component_that_hangs_holds_up_no_stop(tmp_path: Path) -> None:
     with EmbeddingServer() as hanging, process(tmp_path, free_port(), SERVE) as service:
         await service.ready()

@@ -133,6 +133,7 @@ async def test_an_id_beyond_the_log_is_answered_with_reset(service: Service) -> 
         assert (await opened.next()).name == "reset"
 
 
+@pytest.mark.thorough
 async def test_an_id_from_another_database_is_told_so_though_its_number_is_in_the_log(
     service: Service, tmp_path: Path
 ) -> None:
@@ -204,6 +205,7 @@ async def test_head_is_answered_with_the_headers_alone(service: Service) -> None
     assert (await service.http.get("/healthz")).status_code == 200
 
 
+@pytest.mark.thorough
 async def test_progress_is_told_at_most_ten_times_a_second(service: Service) -> None:
     tracker = service.flow.tracker
     await tracker.initialize_phases("one", "own")

@@ -261,6 +261,7 @@ async def test_a_move_that_is_paused_cancelled_and_called_off_leaves_search_and_
     assert place.embedder.paid.total() == 9
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("refused", first_of_each([{"n3.md"}, {f"n{n}.md" for n in range(9)}]))
 async def test_documents_that_the_other_index_refuses_fail_alone_and_all_of_them_stay_where_they_are(
     tmp_path: Path, refused: set[str]

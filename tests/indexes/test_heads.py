@@ -162,6 +162,7 @@ def there(server: Postgres, place: Place) -> bool:
     return found == place.rows("SELECT id, chunk_count FROM documents WHERE state = 4 ORDER BY id")
 
 
+@pytest.mark.thorough
 async def test_a_head_with_a_copy_waits_in_words_and_each_brings_the_server_in_line_once_it_has_it(
     tmp_path: Path, postgres: Postgres, request: pytest.FixtureRequest
 ) -> None:
@@ -202,7 +203,6 @@ async def test_a_head_with_a_copy_waits_in_words_and_each_brings_the_server_in_l
         assert await all_found(first) == {"a.md", "b.md", "c.md", "e.md", "f.md"}
 
 
-@pytest.mark.thorough
 async def test_a_head_compares_all_again_when_another_one_may_have_had_the_server(
     postgres: Postgres, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from tests.stopwatch import Stopwatch, fail_soon
 KB = "/api/ingestion/kb/docs"
 
 
+@pytest.mark.thorough
 async def test_a_server_that_is_killed_and_comes_back(tmp_path: Path) -> None:
     with Postgres() as server:
         settings = {"index": {"type": "postgres", "server": "main"}}

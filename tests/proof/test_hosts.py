@@ -152,6 +152,7 @@ asyncio.run(main(sys.argv[1], sys.argv[2]))
 """
 
 
+@pytest.mark.thorough
 async def test_ctrl_c_in_a_host_of_its_own_leaves_the_job_queued_to_go_on(folder: Path, database: Path) -> None:
     with fail_soon(20):
         code = await anyio.to_thread.run_sync(interrupt_a_host, folder, database)
