@@ -1,6 +1,7 @@
 """Forms batches: of what one transaction stores, and of the chunks whose texts one call embeds."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from operator import gt, sub
 from typing import TypeVar
 
 import anyio
@@ -81,9 +82,9 @@ def in_parts(items: Sequence[T], sizes: Callable[[T], tuple[int, ...]], room: tu
     left: tuple[int, ...] = ()
     for item in items:  # in order, not packed best: documents are handed over in the order of their ids
         taken = sizes(item)
-        if not parts or any(size > rest for size, rest in zip(taken, left, strict=True)):
+        if not parts or any(map(gt, taken, left)):
             parts.append([])
             left = room
         parts[-1].append(item)
-        left = tuple(rest - size for size, rest in zip(taken, left, strict=True))
+        left = tuple(map(sub, left, taken))
     return parts

@@ -210,15 +210,16 @@ class EmbeddingCalls:
         # one of these texts: it may have been stored between the look-up of this batch and the claim. Only a text that
         # is in neither is paid for.
         others = self._context.single_flight.ended - self._claims_ended > self._others_ended
-        if others or any(text_hash in self._answered for text_hash in claimed):
+        if others or any(map(self._answered.__contains__, claimed)):
             known = await self._release.known(list(texts))
             await self._release.drop_taken_out()  # meanwhile; from here to the call nothing is waited for
-        new = [text_hash for text_hash in claimed if text_hash not in known and self._release.waits_for(text_hash)]
+        wanted = self._release.waited_for(claimed) - known
+        new = [text_hash for text_hash in claimed if text_hash in wanted]
         result = BatchResult(texts=[*known, *new], hashes=new)
         if new:
-            wanted = [texts[text_hash] for text_hash in new]
-            result.characters = sum(map(len, wanted))
-            result.vectors = await self._ask(wanted)
+            asked = [texts[text_hash] for text_hash in new]
+            result.characters = sum(map(len, asked))
+            result.vectors = await self._ask(asked)
             self._note_answered(new)
         slot.release()
         try:

@@ -29,20 +29,17 @@ _READ_CHARACTERS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Documents by ascending place. ``after``: the place of the last one handed over before them."""
+    """Documents by ascending place. ``after``: the place of the last one handed over before them. ``characters``: of
+    their texts."""
 
     after: int
     documents: Sequence[StagedDocument]
+    characters: int
 
     @property
     def last(self) -> int:
         """The place of its last document."""
         return self.documents[-1].place
-
-    @property
-    def characters(self) -> int:
-        """Of its texts."""
-        return sum(len(document.text) for document in self.documents)
 
 
 class Handoff:
@@ -69,7 +66,7 @@ class Sender:
         """Hand over documents that have been committed. Never waits."""
         if not staged:
             return
-        batch = _Batch(self.last, staged)
+        batch = _Batch(self.last, staged, sum([len(document.text) for document in staged]))
         assert batch.after < batch.documents[0].place
         self.last = batch.last
         if self._held >= MOST_CHARACTERS:

@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from phaseflow.store.documents import StagedDocument
+from phaseflow.store.pieces import piece_number
 
 
 class Chunk(NamedTuple):
@@ -21,7 +22,7 @@ class Chunk(NamedTuple):
     @property
     def text(self) -> str:
         """The text that is embedded. Made anew each time: most chunks find their vector and are never asked for it."""
-        return self.document.embedded_text(self.chunk_id - self.document.chunk_id(0))
+        return self.document.embedded_text(piece_number(self.chunk_id))
 
     @classmethod
     def open_of(cls, document: StagedDocument) -> "list[Chunk]":
@@ -65,28 +66,34 @@ class PendingDocuments:
         still = self._open
         return [chunk for chunk in chunks if chunk.chunk_id in still]
 
-    def wait(self, chunk: Chunk) -> bool:
-        """Let a chunk wait for the vector of its text; True when it is the first to want it."""
-        waiting = self._waiting.setdefault(chunk.text_hash, [])
-        waiting.append(chunk)
-        return len(waiting) == 1
+    def wait(self, chunks: Iterable[Chunk]) -> list[Chunk]:
+        """Let chunks wait for the vectors of their texts; those that are the first to want theirs."""
+        first = []
+        for chunk in chunks:
+            waiting = self._waiting.setdefault(chunk.text_hash, [])
+            waiting.append(chunk)
+            if len(waiting) == 1:
+                first.append(chunk)
+        return first
 
     def still_wanted(self, chunks: Iterable[Chunk]) -> list[Chunk]:
         """Those of these chunks (each the first of its text) whose text some chunk still waits for."""
-        still, wanted = self._open, []
-        for chunk in chunks:
-            waiting = self._waiting.get(chunk.text_hash)
-            # The first one mostly: this is asked four times of each text.
-            if waiting is not None and (waiting[0].chunk_id in still or self.waits_for(chunk.text_hash)):
-                wanted.append(chunk)
-            else:
-                self._waiting.pop(chunk.text_hash, None)
-        return wanted
+        chunks = list(chunks)
+        texts = [chunk.text_hash for chunk in chunks]
+        waited_for = self.waited_for(texts)
+        for text_hash in waited_for.symmetric_difference(texts):
+            self._waiting.pop(text_hash, None)
+        return [chunk for chunk in chunks if chunk.text_hash in waited_for]
 
-    def waits_for(self, text_hash: bytes) -> bool:
-        """Whether any chunk waits for the vector of a text."""
-        waiting, still = self._waiting.get(text_hash), self._open
-        return waiting is not None and any(chunk.chunk_id in still for chunk in waiting)
+    def waited_for(self, text_hashes: Iterable[bytes]) -> set[bytes]:
+        """Those of these texts for whose vector any chunk waits."""
+        still, found = self._open, set()
+        for text_hash in text_hashes:
+            waiting = self._waiting.get(text_hash)
+            # The first one mostly: this is asked four times of each text.
+            if waiting and (waiting[0].chunk_id in still or any(chunk.chunk_id in still for chunk in waiting)):
+                found.add(text_hash)
+        return found
 
     def take(self, text_hashes: Iterable[bytes]) -> list[Chunk]:
         """The chunks that wait for these texts, which thereby wait no more."""

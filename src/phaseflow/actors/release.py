@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from types import MappingProxyType
 
 import anyio
@@ -90,7 +91,7 @@ class OrderedRelease:
                 known = await self.known([chunk.text_hash for chunk in part])
                 if done := [chunk for chunk in part if chunk.text_hash in known]:
                     await self.store(BatchResult(done))
-            wanted += [chunk for chunk in part if chunk.text_hash not in known and self._pending.wait(chunk)]
+            wanted += self._pending.wait([chunk for chunk in part if chunk.text_hash not in known])
         if any(all(document.embedded) for document in staged):  # nothing else may come to hand them over
             async with self._gate:
                 await self.store(BatchResult())
@@ -131,9 +132,9 @@ class OrderedRelease:
         """Those of these chunks whose text is still waited for."""
         return self._pending.still_wanted(chunks)
 
-    def waits_for(self, text_hash: bytes) -> bool:
-        """Whether any document in hand still needs the vector of a text."""
-        return self._pending.waits_for(text_hash)
+    def waited_for(self, text_hashes: Iterable[bytes]) -> set[bytes]:
+        """Those of these texts whose vector a document in hand still needs."""
+        return self._pending.waited_for(text_hashes)
 
     async def store(self, result: BatchResult) -> None:
         """Store a result, and whatever other batches have brought meanwhile.
@@ -150,7 +151,7 @@ class OrderedRelease:
             results, self._results = self._results, []
             failed, bare = self._rejected(results)
             had = (chunk for each in results for chunk in each.done)
-            got = self._pending.take(text_hash for each in results for text_hash in each.texts)
+            got = self._pending.take(chain.from_iterable(each.texts for each in results))
             done = [chunk for chunk in self._pending.still_open([*had, *got]) if chunk.document_id not in failed]
             ready = self._pending.ready([*done, *bare], failed)
             computed = sum(len(each.hashes) for each in results)

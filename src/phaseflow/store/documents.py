@@ -73,7 +73,7 @@ class StagedDocument:
     def embedded_text(self, position: int) -> str:
         """That of the chunk at ``position``."""
         start, end = self.spans[position]
-        context = self.context(position)
+        context = self.contexts[position] if self.contexts else ""
         return f"{context}\n\n{self.text[start:end]}" if context else self.text[start:end]
 
     def passages(self) -> list[str]:

@@ -16,6 +16,11 @@ def piece_id(document_id: int, number: int) -> int:
     return (document_id << PIECE_BITS) + number
 
 
+def piece_number(key: int) -> int:
+    """The number of a piece in its document, by its id."""
+    return key & (MOST_PIECES - 1)
+
+
 def document_of(piece_id: str) -> str:
     """SQL for the id of the document that a piece belongs to; ``piece_id`` is SQL, too."""
     return f"({piece_id} >> {PIECE_BITS})"
