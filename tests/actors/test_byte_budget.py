@@ -1,6 +1,8 @@
 """How much of a source's documents is in memory at once."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
@@ -9,11 +11,20 @@ from phaseflow.actors.byte_budget import ByteBudget
 from tests.stopwatch import fail_soon
 
 
+@asynccontextmanager
+async def room(budget: ByteBudget, size: int | None) -> AsyncIterator[None]:
+    await budget.take(size)
+    try:
+        yield
+    finally:
+        budget.give_back(size)
+
+
 async def test_documents_come_in_as_long_as_there_is_room_and_in_their_order() -> None:
     budget, inside, ends = ByteBudget(10), list[str](), {name: anyio.Event() for name in "abcd"}
 
     async def hold(name: str, size: int | None) -> None:
-        async with budget.room(size):
+        async with room(budget, size):
             inside.append(name)
             await ends[name].wait()
         inside.remove(name)
@@ -37,7 +48,7 @@ async def test_documents_come_in_as_long_as_there_is_room_and_in_their_order() -
 async def test_an_unknown_size_is_not_held_up() -> None:
     budget = ByteBudget(10)
     with fail_soon(5):
-        async with budget.room(10), budget.room(None), budget.room(0):
+        async with room(budget, 10), room(budget, None), room(budget, 0):
             pass
 
 
@@ -45,19 +56,19 @@ async def test_who_is_cancelled_in_the_line_takes_no_room_with_it() -> None:
     budget = ByteBudget(10)
 
     async def hold() -> None:
-        async with budget.room(8):
+        async with room(budget, 8):
             raise AssertionError("there is no room")
 
-    async with budget.room(5):
+    async with room(budget, 5):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(hold)
             await anyio.wait_all_tasks_blocked()
             tasks.cancel_scope.cancel()
         with fail_soon(5):
-            async with budget.room(5):
+            async with room(budget, 5):
                 pass
     with fail_soon(5):
-        async with budget.room(10):
+        async with room(budget, 10):
             pass
 
 
@@ -65,10 +76,10 @@ async def test_who_is_cancelled_in_the_line_is_in_nobody_s_way() -> None:
     budget, inside = ByteBudget(10), list[str]()
 
     async def hold(name: str, size: int) -> None:
-        async with budget.room(size):
+        async with room(budget, size):
             inside.append(name)
 
-    async with budget.room(5):
+    async with room(budget, 5):
         async with anyio.create_task_group() as tasks, anyio.create_task_group() as large:
             large.start_soon(hold, "large", 8)
             await anyio.wait_all_tasks_blocked()
@@ -83,10 +94,10 @@ async def test_who_is_let_in_and_cancelled_before_he_comes_gives_his_room_back()
     budget = ByteBudget(10)
 
     async def hold() -> None:
-        async with budget.room(8):
+        async with room(budget, 8):
             raise AssertionError("cancelled before")
 
-    async with budget.room(5):
+    async with room(budget, 5):
         waiting = asyncio.ensure_future(hold())  # anyio cancels nobody who has what he waits for; asyncio does
         await anyio.wait_all_tasks_blocked()
     assert not budget.has_line, "let in"
@@ -94,5 +105,5 @@ async def test_who_is_let_in_and_cancelled_before_he_comes_gives_his_room_back()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     with fail_soon(5):
-        async with budget.room(10):
+        async with room(budget, 10):
             pass

@@ -1,8 +1,6 @@
 """How much of the documents of a source is in memory at once."""
 
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import anyio
 
@@ -23,9 +21,8 @@ class ByteBudget:
         """Whether somebody waits for room."""
         return bool(self._line)
 
-    @asynccontextmanager
-    async def room(self, size: int | None) -> AsyncIterator[None]:
-        """Hold room for a document of so many bytes (None: unknown, and not counted) for the length of the block."""
+    async def take(self, size: int | None) -> None:
+        """Wait for the room of a document of so many bytes (None: unknown, and not counted). Cancelling takes none."""
         wanted = min(size or 0, self._most)
         if self._line or self._used + wanted > self._most:
             place = (wanted, anyio.Event())
@@ -41,11 +38,11 @@ class ByteBudget:
                 raise
         else:
             self._used += wanted
-        try:
-            yield
-        finally:
-            self._used -= wanted
-            self._let_in()
+
+    def give_back(self, size: int | None) -> None:
+        """Give back what was taken for a document of that size."""
+        self._used -= min(size or 0, self._most)
+        self._let_in()
 
     def _let_in(self) -> None:
         while self._line and self._used + self._line[0][0] <= self._most:

@@ -1,8 +1,7 @@
 """What pauses loading: nothing but rate limits for too long, or a site that brings nothing to keep."""
 
+import time
 from collections.abc import Callable
-
-import anyio
 
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import RateLimited
@@ -20,7 +19,7 @@ class LoadingLimits:
     def __init__(
         self,
         most_s: float | None,
-        clock: Callable[[], float] = anyio.current_time,
+        clock: Callable[[], float] = time.monotonic,
         *,
         stalled_s: float | None = None,
     ) -> None:

@@ -1,7 +1,7 @@
 """Which documents of a source are read at once: as some are stored, the next ones of its list are opened."""
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import AsyncExitStack
 
 import anyio
 import anyio.abc
@@ -38,7 +38,7 @@ them has been for long, where nothing else moves."""
 class ReadingWindow:
     """Documents of one source on their way: a slow one takes up a place and keeps no other back.
 
-    ``limiter`` says how many are read at once. A document holds its room in ``budget`` until it is stored. After
+    ``in_flight`` says how many are read at once. A document holds its room in ``budget`` until it is stored. After
     ``late_s`` those that are deeper do not wait for it any longer. ``may_drop``: what hangs when the gate closes is
     dropped, and stays open in the list.
     """
@@ -46,9 +46,9 @@ class ReadingWindow:
     def __init__(
         self,
         gate: Gate,
-        limiter: anyio.CapacityLimiter,
         budget: ByteBudget,
         *,
+        in_flight: Callable[[], int],
         open_more: _OpenMore,
         read: Read,
         keep: Keep,
@@ -56,7 +56,7 @@ class ReadingWindow:
         may_drop: bool,
     ) -> None:
         self._gate = gate
-        self._limiter = limiter
+        self._in_flight = in_flight
         self._budget = budget
         self._open_more = open_more
         self._read = read
@@ -65,12 +65,14 @@ class ReadingWindow:
         self._may_drop = may_drop
         self._in_hand: dict[int, ListedEntry] = {}  # in the order in which they were opened
         self._reading: set[int] = set()
+        self._queue: deque[ListedEntry] = deque()
+        self._readers = 0
         self._began: dict[int, float] = {}
         self._outcomes: dict[int, Outcome] = {}
         self._batch = _FIRST
         self._failure: Exception | None = None
         self._is_dropped = False
-        self._changed, self._stored = anyio.Event(), anyio.Event()
+        self._changed = anyio.Event()
 
     async def run(self, first: Sequence[ListedEntry]) -> None:
         """Read documents, the ``first`` ones and what follows them in the list, until there is nothing to be read now,
@@ -81,12 +83,14 @@ class ReadingWindow:
         async with anyio.create_task_group() as tasks:
             if self._may_drop:
                 tasks.start_soon(self._drop_when_closed)
-            self._begin(tasks, first)
+            self._take_in(first)
             while self._in_hand and self._failure is None and not self._is_dropped:
                 # What is opened and not stored is in memory, and a kill loses it: no more than fills a batch, or keeps
                 # every place busy while what was read before is stored.
-                if self._gate.is_open and len(self._in_hand) <= max(BATCH, 2 * self._limiter.total_tokens):
-                    self._begin(tasks, await self._open_more(self._in_hand, self._late()))
+                self._fill_places(tasks)
+                if self._gate.is_open and len(self._in_hand) <= max(BATCH, 2 * self._in_flight()):
+                    self._take_in(await self._open_more(self._in_hand, self._late()))
+                    self._fill_places(tasks)
                 await self._wait()
                 await self._store()
                 failpoints.hit("loading.between")
@@ -101,36 +105,47 @@ class ReadingWindow:
         self._is_dropped = True
         self._changed.set()
 
-    def _begin(self, tasks: anyio.abc.TaskGroup, entries: Sequence[ListedEntry]) -> None:
-        for entry in entries:
-            self._in_hand[entry.id] = entry
-            self._reading.add(entry.id)
-            tasks.start_soon(self._read_one, entry)
+    def _take_in(self, entries: Sequence[ListedEntry]) -> None:
+        self._in_hand.update((entry.id, entry) for entry in entries)
+        self._reading.update(entry.id for entry in entries)
+        self._queue.extend(entries)
+
+    def _fill_places(self, tasks: anyio.abc.TaskGroup) -> None:
+        """A task for each place, as long as there is something to read: one for each document would cost as much as
+        reading a small one."""
+        for _ in range(min(self._in_flight() - self._readers, len(self._queue))):
+            self._readers += 1
+            tasks.start_soon(self._read_some, tasks)
+
+    async def _read_some(self, tasks: anyio.abc.TaskGroup) -> None:
+        try:
+            with not_cancelled_by("the loader"):
+                while self._queue and self._readers <= self._in_flight():
+                    await self._read_one(self._queue.popleft())
+                    self._fill_places(tasks)  # there may be more by now
+        except Exception as error:  # noqa: BLE001  # raised by ``run``: from here it would cancel what is being stored
+            cause = only_error(error)
+            self._failure = self._failure or (cause if isinstance(cause, Exception) else error)
+            self._changed.set()
+        finally:
+            self._readers -= 1
 
     async def _read_one(self, entry: ListedEntry) -> None:
+        await self._budget.take(entry.size)
         outcome = None
-        async with AsyncExitStack() as room:
-            try:
-                with not_cancelled_by("the loader"):
-                    async with self._limiter:
-                        await room.enter_async_context(self._budget.room(entry.size))
-                        self._began[entry.id] = anyio.current_time()
-                        outcome = await self._read(entry)
-            except Exception as error:  # noqa: BLE001  # raised by ``run``: from here it would cancel what is being stored
-                cause = only_error(error)
-                self._failure = self._failure or (cause if isinstance(cause, Exception) else error)
+        try:
+            self._began[entry.id] = anyio.current_time()
+            outcome = await self._read(entry)
+        finally:
             self._reading.discard(entry.id)
             self._began.pop(entry.id, None)
             if outcome is None:
                 del self._in_hand[entry.id]
-            else:
+                self._budget.give_back(entry.size)
+            else:  # it keeps its room: what was read is in memory until it is stored
                 self._outcomes[entry.id] = outcome
-            if self._has_news():
-                self._changed.set()
-            # Inside the room: what was read is in memory until it is stored, and that is what the budget bounds. What
-            # has no size takes no room, and need not wait.
-            if outcome is not None and entry.size:
-                await self._stored.wait()
+        if self._has_news():
+            self._changed.set()
 
     async def _wait(self) -> None:
         """Wait until it is time to store something, or to look what has become of the gate and the list."""
@@ -144,7 +159,9 @@ class ReadingWindow:
             return True
         if self._batch < BATCH and self._in_order() >= self._batch:
             return True
-        return bool(self._outcomes) and (self._budget.has_line or all(map(self._is_late, self._reading)))
+        if not self._outcomes:
+            return False
+        return self._budget.has_line or (not self._queue and all(map(self._is_late, self._reading)))
 
     def _in_order(self) -> int:
         """So many have been read, from the first one on. A few are not stored before one that the list has before them:
@@ -157,11 +174,13 @@ class ReadingWindow:
             read = read[:in_order]
         done = [(self._in_hand[key], self._outcomes.pop(key)) for key in read]
         self._batch = min(BATCH, 2 * self._batch)
-        stored, self._stored = self._stored, anyio.Event()
-        await self._keep(done, bool(self._reading), None if done else self._slow())
+        try:
+            await self._keep(done, bool(self._reading), None if done else self._slow())
+        finally:
+            for entry, _ in done:
+                self._budget.give_back(entry.size)
         for entry, _ in done:  # only now: else they would be opened again
             del self._in_hand[entry.id]
-        stored.set()
 
     def _slow(self) -> ListedEntry | None:
         first = next((entry_id for entry_id in self._in_hand if self._is_late(entry_id, SLOW_S)), None)

@@ -4,8 +4,6 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-import anyio
-
 from phaseflow.actors.byte_budget import ByteBudget
 from phaseflow.actors.context import RunContext
 from phaseflow.actors.document_reading import DocumentReader, Followed, Loaded, Outcome
@@ -81,7 +79,6 @@ class SourceReader:
         self._loader = loader
         stalled_s = policies.guard.stalled_s if self.follows_links else None
         self._limits = LoadingLimits(policies.guard.rate_limited_s, stalled_s=stalled_s)
-        self._limit = anyio.CapacityLimiter(self._in_flight())
         self._budget = ByteBudget()
         self._aside = PutAside(self._limits, max(policies.budget.in_a_row, self._in_flight()))
         self._documents = DocumentReader(
@@ -238,15 +235,14 @@ class SourceReader:
 
     async def _read_window(self, first: list[ListedEntry]) -> None:
         window = ReadingWindow(
-            self._gate, self._limit, self._budget, open_more=self._open_more, read=self._read_one, keep=self._keep,
-            late_s=LATE_BY_DEPTH_S if self.has_max_depth else LATE_S, may_drop=self._may_drop,
+            self._gate, self._budget, in_flight=self._in_flight, open_more=self._open_more, read=self._read_one,
+            keep=self._keep, late_s=LATE_BY_DEPTH_S if self.has_max_depth else LATE_S, may_drop=self._may_drop,
         )  # fmt: skip
         self._looked = self._limits.now()
         await window.run(first)
 
     async def _keep(self, done: list[Loaded], reads_on: bool, slow: ListedEntry | None) -> None:
         """Store what has been read."""
-        self._limit.total_tokens = self._in_flight()
         if done:
             await self._loading.store(self, done)
         since, self._looked = self._looked, self._limits.now()
@@ -263,7 +259,6 @@ class SourceReader:
         return True
 
     async def _read_one(self, entry: ListedEntry) -> Outcome | None:
-        self._limit.total_tokens = self._in_flight()  # it may follow what documents take
         # Without room it stays open in the list, for later.
         return await self._documents.read(entry) if self._aside.has_room(entry.id) else None
 
