@@ -1,5 +1,6 @@
 """A page that hangs takes up one place of a crawl: the others are read, and a pause does not wait for it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -150,3 +151,28 @@ async def test_every_place_of_a_loader_is_busy_while_there_is_more_to_read(datab
         final = await finished(await flow.start("kb"))
     assert loader.is_full.is_set()
     assert (final.status, final.metrics.documents_loaded) == (JobStatus.COMPLETED, loader.count)
+
+
+class Tasks:
+    """Many documents; remembers the tasks that read them."""
+
+    fingerprint = "tasks"
+    count = 6 * BATCH
+
+    def __init__(self) -> None:
+        self.seen: set[object] = set()
+
+    async def list(self) -> AsyncIterator[list[Entry]]:
+        yield [Entry(f"{n:04}") for n in range(self.count)]
+
+    async def load(self, entry: Entry, known: object) -> Document:
+        self.seen.add(asyncio.current_task())
+        return Document(entry, entry.uri, entry.uri, "text/plain", entry.uri.encode().ljust(16, b"\0"))
+
+
+async def test_a_task_reads_one_document_after_the_other(database: Path) -> None:
+    loader = Tasks()
+    async with PhaseFlow(database, loader=loader, embedder=CountingEmbedder()) as flow:
+        final = await finished(await flow.start("kb"))
+    assert final.metrics.documents_loaded == loader.count
+    assert len(loader.seen) < loader.count / 2
