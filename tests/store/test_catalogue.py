@@ -58,9 +58,10 @@ async def test_a_document_is_known_as_long_as_anything_holds_it(database: Databa
         await database.write(lambda tx, sql=sql: tx.run(sql, made.key))  # type: ignore[misc]  # bound in the loop
     later = await stock(database, job_id="later")
     await list_documents(later, "found")
-    assert await database.read(
-        lambda tx: Catalogue(tx, made.key).missing(later.seq, uncertain=[], after="", limit=10)
-    ) == (["gone", "skipped"], "skipped")  # fmt: skip
+    for limit, following in ((8, None), (7, "skipped")):  # of seven: only a full page may have one behind it
+        assert await database.read(
+            lambda tx, limit=limit: Catalogue(tx, made.key).missing(later.seq, uncertain=[], after="", limit=limit)  # type: ignore[misc]  # bound in the loop
+        ) == (["gone", "skipped"], following)  # fmt: skip
     await database.write(lambda tx: Catalogue(tx, made.key).forget(uris=uris))
     assert known(path) == [(uri,) for uri in ("asked", "failed", "found", "live", "pushed")]
     await list_documents(later, "gone", "skipped")  # back again

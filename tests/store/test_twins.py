@@ -30,8 +30,8 @@ async def test_addresses_that_name_one_another_in_a_circle_come_to_an_end(path: 
         read = Frontier(tx, made.seq).open_page("default", 10, (made.key, 1, "recipe", "mark"))
         Frontier(tx, made.seq).settle([entry.id for entry in read], EntryState.SKIPPED)
         Twins(tx).mark_same(made.seq, [("t", "t/i"), ("t/i", "t")])
-        assert Twins(tx).settle(Scope(made.key, 1), made.seq, "", 16, NOW) == "t/i"
-        assert Twins(tx).settle(Scope(made.key, 1), made.seq, "t/i", 16, NOW) is None
+        assert Twins(tx).settle(Scope(made.key, 1), made.seq, "", 2, NOW) == "t/i"
+        assert Twins(tx).settle(Scope(made.key, 1), made.seq, "t/i", 2, NOW) is None
 
 
 async def same(database: Database, made: Stock, document: str, others: Sequence[str]) -> None:

@@ -238,22 +238,20 @@ class IndexingActor(Actor):
         """The crawl is complete and all of it is searchable: take out what is gone, switch, clean up."""
         withdrawal = Withdrawal(self.context, self.gate, self._scope, self.hold)
         await withdrawal.run()
-        is_new = await self.context.database.read(self._is_to_switch)
-        if self._delivery is not None and is_new:
+        if self._delivery is not None and await self.context.database.read(self._is_to_switch):
             await self._until_taken(self._delivery.make_ready)
         async with self.gate:
-            await self.context.write(self._switch)
+            is_new, has_others, has_twins = await self.context.write(self._switch)
         failpoints.hit("indexing.switched")
         if is_new:
             await withdrawal.forget_replaced()
         # Not before: what is left of the old index tells a run that goes on here that it has switched.
-        while True:
+        while has_others:
             async with self.gate:
-                if not await self.context.write(self._clean_up):
-                    break
+                has_others = bool(await self.context.write(self._clean_up))
             failpoints.hit("indexing.cleaned")
         # Last: what the crawl left out is gone by now, and has not gone before somebody has agreed to it.
-        after: str | None = ""
+        after = "" if has_twins else None
         while after is not None:
             async with self.gate:
                 after = await self.context.write(partial(self._settle_twins, after))
@@ -261,15 +259,19 @@ class IndexingActor(Actor):
     def _is_to_switch(self, tx: Transaction) -> bool:
         return KnowledgeBases(tx).get(self.context.plan.attempt.kb_id).index_version != self._scope.index_version
 
-    def _switch(self, tx: Transaction) -> None:
+    def _switch(self, tx: Transaction) -> tuple[bool, bool, bool]:
+        """(Whether search sees another index now, whether documents of others are left, and any of the same bytes.)"""
         # One number, and search sees another index: a knowledge base of any size changes in one short transaction, as a
         # whole. Moving the documents' rows to the version that search knows would take as many steps as there are rows,
         # with half of each index in view. First the count: a run that is over may not switch.
         plan = self.context.plan
         self.context.advance(tx, self.phase, Done())
+        is_new = self._is_to_switch(tx)
         KnowledgeBases(tx).switch(self._scope.kb_key, self._scope.index_version, plan.model)
         KnowledgeBases(tx).set_live_settings(self._scope.kb_key, self._scope.index_version, plan.live_settings)
         Spaces(tx).keep_only(self._scope.kb_key, self._scope.index_version)
+        has_others = SearchablePassages(tx, self._scope).has_other_versions()
+        return is_new, has_others, Twins(tx).are_there(plan.attempt.job_seq)
 
     def _settle_twins(self, after: str, tx: Transaction) -> str | None:
         self.context.advance(tx, self.phase, Done())

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from phaseflow.actors.context import Plan, RunContext
 from phaseflow.actors.gate import Gate
@@ -34,6 +35,18 @@ Gone = tuple[int, str, str]
 """(id, uri, source) of a searchable document."""
 
 
+class _Found(NamedTuple):
+    """What is known before anything is taken out. ``is_live``: search sees what the job has written. ``since``: a
+    document must have been known before that to count as one that its source had."""
+
+    uncertain: list[str]
+    since: str
+    was_asked: bool
+    is_live: bool
+    has_failures: bool
+    has_switched: bool
+
+
 class Withdrawal:
     """Takes out what is gone, inside the gate. ``hold`` asks for a pause of the phase with a reason.
 
@@ -50,21 +63,33 @@ class Withdrawal:
 
     async def run(self) -> None:
         """Take out all that is gone."""
-        self._uncertain = await self._context.database.read(partial(uncertain_sources, self._context.plan))
-        await self._await_consent()
-        await self._keep_returned()
-        await self._withdraw_missing()
-        await self._forget_failures()
+        found = await self._context.database.read(self._look)
+        self._uncertain = found.uncertain
+        had, gone = await self._census(found.since)
+        asks = await self._await_consent(had, gone)
+        if asks or found.was_asked:
+            await self._keep_returned()
+        if gone.total() or not found.is_live:  # else each document that search sees was found
+            await self._withdraw_missing()
+        if found.has_failures:
+            await self._forget_failures()
         # A run that was killed behind the switch has looked for those that never were searchable before it.
-        await self._forget_unknown(was_searchable=await self._context.database.read(self._has_switched))
+        await self._forget_unknown(was_searchable=found.has_switched)
 
-    def _has_switched(self, tx: Transaction) -> bool:
-        is_searched = KnowledgeBases(tx).get(self._context.plan.attempt.kb_id).index_version
-        return is_searched == self._scope.index_version and SearchablePassages(tx, self._scope).has_other_versions()
+    def _look(self, tx: Transaction) -> _Found:
+        plan, scope = self._context.plan, self._scope
+        is_live = KnowledgeBases(tx).get(plan.attempt.kb_id).index_version == scope.index_version
+        return _Found(
+            uncertain=uncertain_sources(plan, tx),
+            since=Consent(tx).counted_from(scope.kb_key, plan.attempt.job_seq),
+            was_asked=Consent(tx).was_asked(plan.attempt.job_id),
+            is_live=is_live,
+            has_failures=Failures(tx, scope.kb_key).are_there(),
+            has_switched=is_live and SearchablePassages(tx, scope).has_other_versions(),
+        )
 
-    async def _await_consent(self) -> None:
-        """Pause the phase before most of a source would go, until somebody resumes it."""
-        had, gone = await self._census()
+    async def _await_consent(self, had: Counter[str], gone: Counter[str]) -> bool:
+        """Pause the phase before most of a source would go, until somebody resumes it. Whether most of one would."""
         share = self._context.plan.max_deleted_share
         reason = why_not_delete(had, gone, share)
         over = [name for name in had if why_not_delete({name: had[name]}, {name: gone[name]}, share)]
@@ -74,9 +99,10 @@ class Withdrawal:
         while reason is not None:
             async with self._gate:
                 if await self._context.database.read(partial(self._has_consent, over)):
-                    return
+                    return True
             failpoints.hit("indexing.guarded")
             self._hold(reason)
+        return False
 
     def _has_consent(self, names: Sequence[str], tx: Transaction) -> bool:
         return Consent(tx).given(self._context.plan.attempt.job_id, names)
@@ -110,11 +136,10 @@ class Withdrawal:
         self._context.advance(tx, JobPhase.INDEXING, Done())
         Frontier(tx, self._context.plan.attempt.job_seq).add_returned(name, uris)
 
-    async def _census(self) -> tuple[Counter[str], Counter[str]]:
+    async def _census(self, since: str) -> tuple[Counter[str], Counter[str]]:
         """How many searchable documents there were of each source before the job, and how many of these are gone."""
         plan = self._context.plan
-        key, seq = self._scope.kb_key, plan.attempt.job_seq
-        since = await self._context.database.read(lambda tx: Consent(tx).counted_from(key, seq))
+        seq = plan.attempt.job_seq
         had, gone = Counter[str](), Counter[str]()
         # Counted in full before anything goes: a guard that looks at each page would have taken out most of them by the
         # time that the share is known. In pages, for one statement over a million documents would hold a reader for

@@ -10,7 +10,7 @@ from phaseflow.domain.status import timestamp
 from phaseflow.store.job_sources import was_found_gone
 from phaseflow.store.knowledge_bases import VERSIONS_IN_USE, name_of
 from phaseflow.store.states import IS_A_DOCUMENT, IS_IN_HAND, IS_SEARCHABLE
-from phaseflow.store.transaction import Row, Transaction, json_array
+from phaseflow.store.transaction import Row, Transaction, json_array, next_after
 
 PUSH: Final = "push"
 """The name of the source of what was pushed."""
@@ -203,7 +203,7 @@ class Catalogue:
             self.kb_key, job_seq, after, limit,
         )  # fmt: skip
         gone = [uri for uri, source, is_held, is_gone in rows if not is_held and (is_gone or source not in uncertain)]
-        return gone, rows[-1][0] if rows else None
+        return gone, next_after(rows, limit)
 
 
 def _known(row: Row) -> KnownDocument:

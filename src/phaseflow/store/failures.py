@@ -10,7 +10,7 @@ from phaseflow.domain.status import Failure, timestamp
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store.knowledge_bases import name_of
 from phaseflow.store.states import IS_A_DOCUMENT
-from phaseflow.store.transaction import Transaction, json_array
+from phaseflow.store.transaction import Transaction, json_array, next_after
 from phaseflow.store.webhooks import WebhookQueue
 
 NO_JOB: Final = 0
@@ -122,7 +122,12 @@ class Failures:
             "  AND c.source IN (SELECT value FROM json_each(?4)))",
             self.kb_key, job_seq, json_array([row[0] for row in rows]), json_array(uncertain),
         )  # fmt: skip
-        return str(rows[-1][0])
+        following: str | None = next_after(rows, limit)
+        return following
+
+    def are_there(self) -> bool:
+        """Whether any document has failed, and is still wanted."""
+        return self.tx.row("SELECT 1 FROM failures WHERE kb_id = ? LIMIT 1", self.kb_key) is not None
 
     def page(self, limit: int, after: str) -> list[Failure]:
         """Failures by uri, those behind ``after``."""

@@ -18,7 +18,7 @@ from phaseflow.store.postings import Packed, Passage, WordIndex
 from phaseflow.store.states import IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.taken_out import UNWANTED
 from phaseflow.store.texts import Texts
-from phaseflow.store.transaction import Transaction, json_array
+from phaseflow.store.transaction import Transaction, json_array, next_after
 
 _SOURCE: Final = "coalesce((SELECT source FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri), d.source)"
 _FOUND: Final = (
@@ -142,7 +142,7 @@ class SearchablePassages:
         )  # fmt: skip
         had = Counter(source for _, source, found, _, is_new in rows if not (found and is_new))
         gone = Counter(source for _, source, _, stays, _ in rows if not stays)
-        return [(source, count, gone[source]) for source, count in had.items()], rows[-1][0] if rows else None
+        return [(source, count, gone[source]) for source, count in had.items()], next_after(rows, limit)
 
     def missing(
         self, job_seq: int, uncertain: Sequence[str], after: str, limit: int
@@ -156,7 +156,7 @@ class SearchablePassages:
             self.scope.kb_key, self.scope.index_version, job_seq, after, limit, json_array(uncertain),
         )  # fmt: skip
         gone = [(key, uri, source) for key, uri, source, stays in rows if not stays]
-        return gone, rows[-1][1] if rows else None
+        return gone, next_after(rows, limit, 1)
 
     def withdraw(self, ids: Sequence[int]) -> None:
         """Take searchable documents out."""

@@ -90,6 +90,11 @@ def _bound(sql: str, parameters: Sequence[object]) -> Sequence[object] | dict[st
     return {str(number): value for number, value in enumerate(parameters, 1)}
 
 
+def next_after(rows: Sequence[Row], limit: int, column: int = 0) -> Any:
+    """What the page behind these rows begins after; None where there is none, since fewer came than were asked for."""
+    return rows[-1][column] if len(rows) == limit else None
+
+
 def json_array(values: Iterable[object]) -> str:
     """For ``json_each(?)``: one large statement instead of many small ones, during which SQLite needs no GIL."""
     values = values if isinstance(values, Sequence) else list(values)

@@ -22,7 +22,7 @@ from phaseflow.store.pieces import piece_id
 from phaseflow.store.postings import Passage, WordIndex
 from phaseflow.store.states import IS_IN_HAND, IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.texts import Texts
-from phaseflow.store.transaction import Transaction
+from phaseflow.store.transaction import Transaction, next_after
 
 MOST = 50
 """Of the other uris that a document names: metadata are bounded."""
@@ -46,7 +46,7 @@ class Twins:
             kb_key, after, limit,
         )  # fmt: skip
         found = [(uri, bytes.fromhex(digest)) for uri, digest, held_by in rows if held_by == source]
-        return found, rows[-1][0] if rows else None
+        return found, next_after(rows, limit)
 
     def documents_in_hand(
         self, kb_key: str, job_seq: int, source: str, after: str, limit: int
@@ -58,7 +58,7 @@ class Twins:
             kb_key, job_seq, after, limit,
         )  # fmt: skip
         found = [(uri, bytes.fromhex(digest)) for uri, digest, held_by in rows if held_by == source]
-        return found, rows[-1][0] if rows else None
+        return found, next_after(rows, limit)
 
     def note(self, where: Target, twins: Sequence[tuple[str, str]]) -> None:
         """Have the metadata of documents name the other addresses that have the same bytes, at most ``MOST`` each.
@@ -106,7 +106,13 @@ class Twins:
             now = _document_of(self.tx, job_seq, twin)
             if (len(uri), uri) < (len(now), now):
                 _rename(self.tx, scope, job_seq, now, uri, at)
-        return str(rows[-1][0]) if rows else None
+        following: str | None = next_after(rows, limit)
+        return following
+
+    def are_there(self, job_seq: int) -> bool:
+        """Whether a crawl has found documents of the same bytes under several uris."""
+        sql = "SELECT 1 FROM job_entries WHERE job_seq = ? AND twin IS NOT NULL LIMIT 1"
+        return self.tx.row(sql, job_seq) is not None
 
 
 def _document_of(tx: Transaction, job_seq: int, uri: str) -> str:
