@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 
 from phaseflow.components.sources.changed_files import ChangedFiles
 from phaseflow.components.sources.prefixed import source_uris
@@ -49,22 +50,22 @@ class Starting:
         check_kb_id(kb_id)
         held, full, chosen = inputs.as_phases(hold), inputs.as_flag("full", full), inputs.as_settings(settings)
         # Before its source is looked at, or asked for: a start that is refused has touched no wire.
-        await self._engine.read(lambda tx: OwnJob(tx, kb_id).check_gives_way())
-        given = await self._checked(kb_id, source, sources)
-        await self._check_stored(kb_id, chosen, takes_source=given is None)
+        kb = await self._engine.read(partial(_to_start, kb_id))
+        given = await self._engine.components.sources.checked(source, sources, kb)
+        await self._check_stored(kb, chosen, takes_source=given is None)
         allowed = inputs.as_flag("allow_deletes", allow_deletes)
         async with giving_way(self._engine.scheduler, kb_id):
             return await self._create(kb_id, given, chosen, full=full, held=held, allow_deletes=allowed, by_user=True)
 
     async def start_in_step(self, kb_id: str, sources: Collection[str] | None) -> Job:
         """Make a job on some sources of a knowledge base, by name; on all of them for None."""
-        await self._check_stored(kb_id, None, takes_source=True)
+        await self._check_stored(await self._find(kb_id), None, takes_source=True)
         return await self._create(kb_id, None, only=sources)
 
     async def ask_in_step(self, kb_id: str, changes: Mapping[str, ChangedFiles]) -> Collection[str]:
         """Ask for documents that have changed to be loaded, whatever job is open; the sources that have to be listed
         instead, of which nothing is asked for: a document of theirs is gone, or another source has it."""
-        await self._check_stored(kb_id, None, takes_source=True)
+        await self._check_stored(await self._find(kb_id), None, takes_source=True)
 
         def change(tx: Transaction, at: datetime) -> list[str]:
             kb = KnowledgeBases(tx).get(kb_id)
@@ -92,9 +93,10 @@ class Starting:
     ) -> None:
         """Create a knowledge base or change it."""
         check_kb_id(kb_id)
-        hub, given = self._engine.hub, await self._checked(kb_id, source, sources)
+        hub, kb = self._engine.hub, await self._find(kb_id)
+        given = await self._engine.components.sources.checked(source, sources, kb)
         chosen, at = inputs.as_settings(settings), hub.clock.now()
-        await self._check_stored(kb_id, chosen)
+        await self._check_stored(kb, chosen)
         await hub.database.write(
             lambda tx: self._engine.definitions.put(tx, kb_id, given, chosen, at, precondition),
             durable=True,
@@ -158,15 +160,13 @@ class Starting:
         is_older = bool(self._engine.components.older_settings(kb))
         return is_older or reads_otherwise(tx, kb.key, kb.settings)
 
-    async def _checked(
-        self, kb_id: str, source: inputs.SourceLike | None, sources: Mapping[str, inputs.SourceLike] | None
-    ) -> str | None:
-        kb = await self._engine.read(lambda tx: KnowledgeBases(tx).find(kb_id))
-        return await self._engine.components.sources.checked(source, sources, kb)
+    async def _find(self, kb_id: str) -> KnowledgeBaseRecord | None:
+        return await self._engine.read(lambda tx: KnowledgeBases(tx).find(kb_id))
 
-    async def _check_stored(self, kb_id: str, chosen: Settings | None, *, takes_source: bool = False) -> None:
+    async def _check_stored(
+        self, kb: KnowledgeBaseRecord | None, chosen: Settings | None, *, takes_source: bool = False
+    ) -> None:
         """Check what a job would take: what is allowed may have changed since it was stored."""
-        kb = await self._engine.read(lambda tx: KnowledgeBases(tx).find(kb_id))
         if takes_source and kb is not None and kb.sources is not None:
             await self._engine.components.sources.check_stored(kb.sources)
         await self._engine.components.check_settings(self._engine.definitions.settings_json(chosen, kb))
@@ -178,3 +178,9 @@ def _some_of(sources: str | None, names: Collection[str] | None) -> str | None:
         return sources
     found = {name: source for name, source in SOURCES.validate_json(sources).items() if name in names}
     return SOURCES.dump_json(found).decode() if found else sources
+
+
+def _to_start(kb_id: str, tx: Transaction) -> KnowledgeBaseRecord | None:
+    """The knowledge base that a job is to be started on, None for a new one. Raises JobConflict beside a job."""
+    OwnJob(tx, kb_id).check_gives_way()
+    return KnowledgeBases(tx).find(kb_id)
