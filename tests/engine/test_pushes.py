@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
@@ -24,7 +23,6 @@ from phaseflow import (
     UploadSource,
 )
 from phaseflow.actors import indexing, requests
-from phaseflow.actors.source_lists import SourceLists
 from phaseflow.actors.source_reading import SourceReader
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Unchanged
 from phaseflow.components.sources.pushed import PushLoader
@@ -196,16 +194,15 @@ async def test_a_push_that_is_taken_just_after_its_reader_looked_waits_for_no_ot
     database: Path, embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loader, has_looked, is_taken = SlowListing(), anyio.Event(), anyio.Event()
-    let_in, calls = SourceLists.let_in, Counter[str]()
+    read_listed = SourceReader._read_listed
 
-    async def after_the_look(lists: SourceLists, reader: SourceReader) -> None:
-        calls[reader.name] += 1
-        if reader.name == PUSH and calls[PUSH] == 2:  # it is called before and after each look
+    async def wait_after_the_look(reader: SourceReader) -> None:
+        await read_listed(reader)
+        if reader.name == PUSH and not has_looked.is_set():
             has_looked.set()
             await is_taken.wait()
-        await let_in(lists, reader)
 
-    monkeypatch.setattr(SourceLists, "let_in", after_the_look)
+    monkeypatch.setattr(SourceReader, "_read_listed", wait_after_the_look)
     failpoints.install("loading.taken", is_taken.set)
     try:
         with fail_soon(30):

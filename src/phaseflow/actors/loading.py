@@ -59,13 +59,14 @@ class LoadingActor(Actor):
             return  # the gate stays closed: what is asked for waits for the next job
         seq = plan.attempt.job_seq
         await self._requests.take()  # first: what is asked for is read even if its source lists it as unchanged
-        failed = await self.context.database.read(lambda tx: JobSources(tx, seq).failed())
-        listed = await self.context.database.read(lambda tx: JobSources(tx, seq).listed())
+        failed, listed, names = await self.context.database.read(
+            lambda tx: (JobSources(tx, seq).failed(), JobSources(tx, seq).listed(), self.lists.names(tx))
+        )
         self._readers = [
             SourceReader(self, name, loader, ComponentUnavailable(failed[name]) if name in failed else None)
             for name, loader in plan.components.loaders.items()
         ]
-        await self.lists.begin(self._readers)
+        self.lists.begin(self._readers, names)
         if not plan.lists and not plan.listed:
             async with self.gate:
                 await self.context.write(self.lists.begin_without_list)

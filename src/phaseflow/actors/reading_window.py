@@ -84,15 +84,17 @@ class ReadingWindow:
             if self._may_drop:
                 tasks.start_soon(self._drop_when_closed)
             self._take_in(first)
+            has_more = len(first) >= BATCH  # else it was all that there is, until some of it is stored
             while self._in_hand and self._failure is None and not self._is_dropped:
                 # What is opened and not stored is in memory, and a kill loses it: no more than fills a batch, or keeps
                 # every place busy while what was read before is stored.
                 self._fill_places(tasks)
-                if self._gate.is_open and len(self._in_hand) <= max(BATCH, 2 * self._in_flight()):
+                if has_more and self._gate.is_open and len(self._in_hand) <= max(BATCH, 2 * self._in_flight()):
                     self._take_in(await self._open_more(self._in_hand, self._late()))
                     self._fill_places(tasks)
                 await self._wait()
                 await self._store()
+                has_more = True
                 failpoints.hit("loading.between")
             tasks.cancel_scope.cancel()
         if self._outcomes:

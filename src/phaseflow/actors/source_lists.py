@@ -32,10 +32,9 @@ class SourceLists:
         self._readers: dict[str, SourceReader] = {}
         self._others: frozenset[str] = frozenset()
 
-    async def begin(self, readers: Sequence[SourceReader]) -> None:
-        """Take the sources of the job."""
+    def begin(self, readers: Sequence[SourceReader], names: Collection[str]) -> None:
+        """Take the sources of the job; ``names``: those of the knowledge base."""
         self._readers = {reader.name: reader for reader in readers}
-        names = await self._context.database.read(self._names)
         # A source of the knowledge base that this job does not read keeps what it holds, too.
         self._others = frozenset({*names, *self._readers} - {PUSH})
 
@@ -141,5 +140,6 @@ class SourceLists:
         most = reader.max_entries
         return LARGEST if most is None else Frontier(tx, self._seq).room(reader.name, most)
 
-    def _names(self, tx: Transaction) -> set[str]:
+    def names(self, tx: Transaction) -> set[str]:
+        """The sources of the knowledge base, also those that this job does not read."""
         return KnowledgeBases(tx).get(self._context.plan.attempt.kb_id).holders()

@@ -131,7 +131,8 @@ class SourceReader:
                     await self._list()
                 await self._loading.lists.let_in(self)
                 await self._read_listed()
-                await self._loading.lists.let_in(self)
+                if self.follows_links:  # only now it has named all it has
+                    await self._loading.lists.let_in(self)
         except (CannotList, ComponentError) as error:
             self._aside.forget()
             await self._loading.give_up(self, error.cause if isinstance(error, CannotList) else error)
