@@ -67,7 +67,8 @@ class Plan:
 
     ``lists``: its sources are listed; ``listed``: by an earlier run; ``loaded``: one has completed the loading phase.
     ``space``: the name of what it writes to in an index outside the database. ``moves``: search does not see that yet;
-    all that it sees is brought there first, or back into the database.
+    all that it sees is brought there first, or back into the database. ``has_leftovers``: jobs before it have left
+    documents on their way.
     """
 
     attempt: Attempt
@@ -85,6 +86,7 @@ class Plan:
     characters_sent: int
     space: str | None = None
     moves: bool = False
+    has_leftovers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

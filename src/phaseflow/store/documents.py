@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from phaseflow.domain.status import timestamp
 from phaseflow.domain.vocabulary import JobPhase
@@ -16,6 +16,10 @@ from phaseflow.store.texts import Texts, segmented
 from phaseflow.store.transaction import Row, Transaction, json_array
 
 HASH_BYTES = 16
+_OF_OLDER: Final = (
+    f"ingestion_jobs AS j JOIN documents AS d ON d.job_seq = j.seq AND d.{IS_ON_ITS_WAY}"
+    " WHERE j.kb_id = ? AND j.seq < ?"
+)
 
 
 def text_hash(text: str) -> bytes:
@@ -184,12 +188,16 @@ class StagedDocuments:
         ]
         return found if state == DocumentState.LOADED or not found else _with_chunks(self.tx, found)
 
+    def are_left_by_older(self, kb_key: str, before_job: int) -> bool:
+        """Whether ``purge_older`` would find any."""
+        sql = f"SELECT 1 FROM {_OF_OLDER} LIMIT 1"
+        return self.tx.row(sql, kb_key, before_job) is not None
+
     def purge_older(self, kb_key: str, before_job: int, limit: int) -> int:
         """Give up to ``limit`` documents that older jobs left on their way to the janitor; how many."""
         rows = self.tx.rows(
             f"UPDATE documents SET state = {DocumentState.GONE} WHERE id IN"
-            f" (SELECT d.id FROM ingestion_jobs AS j JOIN documents AS d ON d.job_seq = j.seq AND d.{IS_ON_ITS_WAY}"
-            "  WHERE j.kb_id = ? AND j.seq < ? LIMIT ?) RETURNING 1",
+            f" (SELECT d.id FROM {_OF_OLDER} LIMIT ?) RETURNING 1",
             kb_key, before_job, limit,
         )  # fmt: skip
         return len(rows)

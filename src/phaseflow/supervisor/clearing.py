@@ -68,7 +68,7 @@ class Clearing:
     async def purge_leftovers(self, is_asked: Callable[[], bool]) -> None:
         """Give what cancelled or failed jobs before this one left on its way to the janitor, until somebody has a word:
         what is left then waits for the next run."""
-        discarded = 1
+        discarded = int(self._plan.has_leftovers)
         with suppress(StoreUnavailable, JobNotFound):  # the engine stops; deleted with its knowledge base
             while discarded and not is_asked():
                 discarded = await self._database.until_stored(

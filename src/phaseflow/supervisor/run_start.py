@@ -89,6 +89,7 @@ def start_run(
         live_settings=made_with.model_dump_json(),
         space=space,
         moves=moves,
+        has_leftovers=StagedDocuments(tx).are_left_by_older(kb.key, record.seq),
         characters_sent=0 if jobs.is_released(before, after) else record.characters_sent,
     )
     return plan, Changed(before, after, tuple(logged))
