@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from importlib.metadata import version
 from operator import index
 from typing import Any, Final
@@ -236,6 +237,7 @@ def _adjoining(text: str, piece: str, end: int) -> Span | None:
     return Span(at, at + len(piece)) if text.startswith(piece, at) else None
 
 
+@cache
 def _splitter_release() -> str:
     """The release whose boundaries a fingerprint stands for; patch releases are taken to keep them."""
     major, minor = version("semantic-text-splitter").split(".")[:2]

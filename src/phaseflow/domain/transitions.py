@@ -67,13 +67,13 @@ def job_status(phases: Sequence[PhaseStatus], *, cancelled: bool, held: bool, ne
         return JobStatus.CANCELLED
     if PhaseStatus.FAILED in phases:
         return JobStatus.FAILED
-    if all(status is PhaseStatus.COMPLETED for status in phases):
+    if phases.count(PhaseStatus.COMPLETED) == len(phases):
         return JobStatus.COMPLETED
     if PhaseStatus.RUNNING in phases:
         return JobStatus.RUNNING
     if PhaseStatus.PAUSED in phases or held or next_held:
         return JobStatus.PAUSED
-    if all(status is PhaseStatus.NOT_STARTED for status in phases):
+    if phases.count(PhaseStatus.NOT_STARTED) == len(phases):
         return JobStatus.PENDING
     return JobStatus.RUNNING
 

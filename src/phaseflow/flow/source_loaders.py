@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import PurePath
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
 import anyio
@@ -146,7 +147,7 @@ class SourceLoaders:
             try:
                 found[name] = await self._checked(each)
             except (SourceNotAllowed, InvalidRequest) as error:
-                if name not in stored or await _anchored(each) != stored[name]:
+                if name not in stored or await call_in_abandonable_thread(partial(_anchored, each)) != stored[name]:
                     raise
                 found[name] = stored[name]
                 refused.append(error)
@@ -198,14 +199,11 @@ class SourceLoaders:
         if isinstance(source, FsspecSource | GitSource):
             await self.remote.check(source)
             return source
-        try:
-            found = await (await anyio.Path(source.path).expanduser()).exists()
-        except (OSError, RuntimeError, ValueError):  # a name that is too long, an unknown user, a NUL
-            found = False
+        found, anchored_source = await call_in_abandonable_thread(lambda: (_is_there(source.path), _anchored(source)))
         Globs.check(source.include, source.exclude)
         if not found:
             raise InvalidRequest("source.path", f"there is no folder {as_given(source.path)!r}; check the name")
-        return await _anchored(source)
+        return anchored_source
 
     async def _loader_for(self, source: Source, workers: AnyPool) -> Loader:
         if self._loader is not None:
@@ -228,15 +226,22 @@ class SourceLoaders:
         return PushLoader(self._database.read_long, record.seq, record.state.kb_id, self._uploads, workers)
 
 
-async def _anchored(source: Source) -> Source:
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # a name that is too long, an unknown user, a NUL
+        return False
+
+
+def _anchored(source: Source) -> Source:
     """A source with the path of a folder as it is stored, whether or not it is there."""
     if not isinstance(source, FolderSource):
         return source
     try:
-        path = await anyio.Path(source.path).expanduser()
+        path = Path(source.path).expanduser()
     except RuntimeError:  # an unknown user
         return source
-    return replace(source, path=anchored(PurePath(path), PurePath(await anyio.Path.cwd())))
+    return replace(source, path=anchored(path, Path.cwd()))
 
 
 def _has_connections(loader: Loader) -> "TypeGuard[_Closeable]":
