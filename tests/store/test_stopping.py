@@ -10,9 +10,8 @@ import pytest
 
 from phaseflow.store.connection import Connection
 from phaseflow.store.database import Database
-from phaseflow.store.read_pool import ReadPool
+from phaseflow.store.read_pool import ReadPool, _StoppableRead
 from phaseflow.store.stop_deadline import StopDeadline
-from phaseflow.store.stopping import StoppableRead
 from phaseflow.store.transaction import Transaction
 from tests.stopwatch import fail_soon
 
@@ -82,7 +81,7 @@ async def test_what_is_of_use_to_others_is_read_to_its_end(database: Database) -
 class StoppedAtItsEnd(sqlite3.Connection):
     """Each read is stopped just as its transaction is rolled back."""
 
-    reading: StoppableRead
+    reading: _StoppableRead
     interrupts = 0
 
     def rollback(self) -> None:
@@ -102,7 +101,7 @@ async def test_the_end_of_a_transaction_is_not_interrupted() -> None:
         return opened[0]
 
     def read(tx: Transaction) -> None:
-        assert isinstance(tx, StoppableRead)
+        assert isinstance(tx, _StoppableRead)
         opened[0].reading = tx
 
     connection = Connection(connect)

@@ -31,11 +31,11 @@ _IS_TEXT: Final = f"{{}} NOT IN ('{TRUE}', '{FALSE}')"
 
 def matching(tx: Transaction, scope: Scope, wanted: Filter) -> str:
     """The ids of the searchable documents that a filter lets through, with blanks between them."""
-    sql, values = statement(scope, wanted)
+    sql, values = _statement(scope, wanted)
     return tx.value(sql, *values) or ""
 
 
-def statement(scope: Scope, wanted: Filter) -> tuple[str, list[Scalar]]:
+def _statement(scope: Scope, wanted: Filter) -> tuple[str, list[Scalar]]:
     """The SQL of ``matching``, and its values."""
     values: list[Scalar] = [scope.kb_key, scope.index_version]
     condition = _condition(wanted, scope, values)

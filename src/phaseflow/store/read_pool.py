@@ -1,10 +1,11 @@
-"""Reading beside the writer: a few connections, each lent for the length of one snapshot."""
+"""Reading beside the writer: a few connections, each lent for one snapshot, or until nobody waits for it any more."""
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 import anyio
@@ -13,13 +14,15 @@ from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped, NotADatabase, StoreUnavailable
 from phaseflow.store.connection import Connection, explained, open_connection
 from phaseflow.store.stop_deadline import PARTS_S, StopDeadline
-from phaseflow.store.stopping import StoppableRead
-from phaseflow.store.transaction import Transaction
+from phaseflow.store.transaction import Row, Transaction
 
 T = TypeVar("T")
 
 _CLOSE_S = 2.0
 """How long closing waits for readers: longer than any of them takes."""
+
+_STEPS = 1_000_000
+"""Steps of SQLite between two looks, some 20 ms: each takes the interpreter lock."""
 
 
 class ReadPool:
@@ -55,10 +58,10 @@ class ReadPool:
         """The same, but cancelling stops it: the statement that runs is interrupted, and no other follows."""
         self._loop.check()
         connection = await self._lend()
-        begun: list[StoppableRead] = []
+        begun: list[_StoppableRead] = []
 
         def stoppable(bare: sqlite3.Connection) -> T:
-            begun.append(StoppableRead(bare))
+            begun.append(_StoppableRead(bare))
             with begun[0].watched():
                 return _snapshot(bare, read, begun[0])
 
@@ -146,3 +149,54 @@ def reading_mode(path: Path, *, may_write: bool) -> str:
             " cannot be written. Copy both files to a folder that you can write, and read them there"
         )
     return "ro&immutable=1"
+
+
+class _ReadStopped(Exception):  # nobody sees it: who waited has gone
+    """Nobody waits for this read any more."""
+
+
+class _StoppableRead(Transaction):
+    """A transaction that another thread can stop: the statement that runs, and those that would follow."""
+
+    __slots__ = ("_is_held_off", "_is_stopped", "_lock")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._lock = Lock()
+        self._is_stopped = False
+        self._is_held_off = False
+
+    def stop(self) -> None:
+        """Interrupt what runs, unless that is brought to its end."""
+        with self._lock:
+            self._is_stopped = True
+            if not self._is_held_off:
+                self._connection.interrupt()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """In this block SQLite itself asks from time to time: an interrupt just before a statement begins is lost."""
+        self._connection.set_progress_handler(lambda: self._is_stopped and not self._is_held_off, _STEPS)
+        try:
+            yield
+        finally:
+            self._connection.set_progress_handler(None, 0)
+
+    @contextmanager
+    def to_the_end(self) -> Iterator[None]:
+        """What is read in this block is of use to others, too."""
+        self.hold_off_stop()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._is_held_off = False
+
+    def hold_off_stop(self) -> None:
+        with self._lock:  # whoever is about to interrupt has done so after it
+            self._is_held_off = True
+
+    def rows(self, sql: str, *parameters: object) -> list[Row]:
+        if self._is_stopped and not self._is_held_off:
+            raise _ReadStopped
+        return super().rows(sql, *parameters)
