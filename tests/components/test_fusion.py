@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from phaseflow.components.fusion import Fused, Share, fused, only
-from phaseflow.components.nearness import Nearness, nearness
+from phaseflow.components.nearness import Nearness
 from phaseflow.components.resident import Passages, Vectors
 from phaseflow.components.vectors import ExactRows
 from phaseflow.components.word_ranking import WordScores
@@ -37,7 +37,7 @@ def near(
     matrix: npt.NDArray[np.float32], query: npt.NDArray[np.float32], only: npt.NDArray[np.bool_] | None = None
 ) -> Nearness:
     rows = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
-    found = nearness(KNOWN, Vectors(1, KNOWN.ids, ExactRows(rows.astype(np.float32)), KNOWN.ids), query, only)
+    found = Nearness.measured(KNOWN, Vectors(1, KNOWN.ids, ExactRows(rows.astype(np.float32)), KNOWN.ids), query, only)
     assert found is not None
     return found
 

@@ -12,7 +12,7 @@ import pytest
 
 from phaseflow import PhaseFlow, Reader
 from phaseflow.components import common_words, resident, word_places, word_ranking
-from phaseflow.components.resident import Vectors, updated_passages, updated_vectors
+from phaseflow.components.resident import Passages, Vectors
 from phaseflow.components.stored_vectors import MOST_OFF, stored
 from phaseflow.components.vectors import CompactRows
 from phaseflow.components.word_places import Tokenizer, WordCounts
@@ -59,11 +59,11 @@ async def test_vectors_follow_what_is_searchable(
     def look(tx: Transaction) -> None:
         kb = KnowledgeBases(tx).get("kb")
         scope = Scope(kb.key, kb.index_version)
-        known = updated_passages(tx, scope, None)
+        known = Passages.updated(tx, scope, None)
         with monkeypatch.context() as once:  # what is searchable was read for the passages
             once.setattr(SearchablePassages, "live_documents", None)
             once.setattr(SearchablePassages, "sizes_since", None)
-            kept.append(updated_vectors(tx, scope, kept[-1] if kept else None, known))
+            kept.append(Vectors.updated(tx, scope, kept[-1] if kept else None, known))
         stored = as_stored(tx, scope)
         assert kept[-1].ids.tolist() == sorted(stored)
         rows = kept[-1].rows.at(np.arange(len(stored)))
@@ -126,7 +126,7 @@ async def test_small_and_exact_vectors_of_a_model_are_read_side_by_side(
 
     def kept_of(tx: Transaction) -> Vectors:
         scope = Scope(KnowledgeBases(tx).get("kb").key, 1)
-        return updated_vectors(tx, scope, None, updated_passages(tx, scope, None))
+        return Vectors.updated(tx, scope, None, Passages.updated(tx, scope, None))
 
     kept = await read(tmp_path, kept_of)
     off = np.linalg.norm(kept.rows.at(np.arange(20)) - np.array([found[each] for each in sorted(found)]), axis=1)
@@ -142,7 +142,7 @@ async def test_the_count_of_a_common_word_is_estimated(tmp_path: Path, monkeypat
 
         def look(tx: Transaction) -> tuple[int, int]:
             kb = KnowledgeBases(tx).get("kb")
-            known = updated_passages(tx, Scope(kb.key, kb.index_version), None)
+            known = Passages.updated(tx, Scope(kb.key, kb.index_version), None)
             counts = WordCounts(Tokenizer()).of(tx, Table(1), ["version", "v1x33"], known)
             return counts["version"], counts["v1x33"]
 

@@ -15,9 +15,9 @@ from phaseflow.components.common_words import read_common
 from phaseflow.components.exact_things import MOST_HOLDING
 from phaseflow.components.fusion import CANDIDATES, Fused, Share, fused, only
 from phaseflow.components.hit_list import HitList
-from phaseflow.components.nearness import Nearness, nearness
+from phaseflow.components.nearness import Nearness
 from phaseflow.components.proposals import Proposals
-from phaseflow.components.resident import Passages, Resident, Vectors, updated_passages, updated_vectors
+from phaseflow.components.resident import Passages, Resident, Vectors
 from phaseflow.components.word_places import Tokenizer, WordCounts
 from phaseflow.components.word_ranking import Terms, WordScores
 from phaseflow.domain.filters import Filter
@@ -96,7 +96,7 @@ class EmbeddedIndex:
             return self._search(tx, scope, search_revision, request)
 
     def _search(self, tx: Transaction, scope: Scope, search_revision: int, request: Request) -> list[SearchHit]:
-        known = self._passages.get(tx, scope, search_revision, lambda old: updated_passages(tx, scope, old))
+        known = self._passages.get(tx, scope, search_revision, lambda old: Passages.updated(tx, scope, old))
         if not len(known.ids):
             return []
         is_let_through = None
@@ -193,8 +193,8 @@ class EmbeddedIndex:
         is_let_through: "npt.NDArray[np.bool_] | None",
     ) -> Nearness | None:
         revision = known.search_revision
-        vectors = self._vectors.get(tx, scope, revision, lambda old: updated_vectors(tx, scope, old, known))
-        return None if request.vector is None else nearness(known, vectors, request.vector, is_let_through)
+        vectors = self._vectors.get(tx, scope, revision, lambda old: Vectors.updated(tx, scope, old, known))
+        return None if request.vector is None else Nearness.measured(known, vectors, request.vector, is_let_through)
 
     def _words(
         self,

@@ -50,6 +50,35 @@ class Nearness:
         """The cosines of some passages; 0 where there is no vector."""
         return self.rows(places).cosines(self.query) if self.every is None else self.every.take(places)
 
+    @classmethod
+    def measured(
+        cls,
+        known: Passages,
+        vectors: Vectors,
+        vector: "Numbers",
+        is_let_through: "npt.NDArray[np.bool_] | None" = None,
+    ) -> "Nearness | None":
+        """How near passages are to a vector, of length 1 or not; None when there is nothing to compare."""
+        import numpy as np
+
+        length = float(np.linalg.norm(vector))
+        if not len(vectors.ids) or length == 0 or not np.isfinite(length):
+            return None
+        query = (vector / length).astype(np.float32)
+        # Mostly row n is that of passage n: both are in the order of the ids.
+        is_same = len(vectors.ids) == len(known.ids) and vectors.search_revision == known.search_revision
+        at, is_seen = (None, None) if is_same else known.places(vectors.ids)
+        among = None
+        if at is not None and is_seen is not None:
+            among = np.flatnonzero(is_seen if is_let_through is None else is_seen & is_let_through[at])
+        elif is_let_through is not None:
+            among = np.flatnonzero(is_let_through)
+        if among is not None and not len(among):
+            return None
+        rows, cosines, mean = vectors.rows.nearest(query, among)
+        every = cosines if is_same and among is None and isinstance(vectors.rows, ExactRows) else None
+        return cls(rows if at is None else at[rows], cosines, mean, known, vectors, query, is_same, every)
+
     def moved(self, towards: "_Few", weight: float) -> "Numbers":
         """The query moved towards the mean of some passages, by so much of its own length; of length 1."""
         import numpy as np
@@ -83,28 +112,3 @@ class _Few:
     def taken(self, rows: "Places") -> "_Few":
         """Some of them."""
         return _Few(self.matrix.take(rows, axis=0))
-
-
-def nearness(
-    known: Passages, vectors: Vectors, vector: "Numbers", is_let_through: "npt.NDArray[np.bool_] | None" = None
-) -> Nearness | None:
-    """How near passages are to a vector, of length 1 or not; None when there is nothing to compare."""
-    import numpy as np
-
-    length = float(np.linalg.norm(vector))
-    if not len(vectors.ids) or length == 0 or not np.isfinite(length):
-        return None
-    query = (vector / length).astype(np.float32)
-    # Mostly row n is that of passage n: both are in the order of the ids.
-    is_same = len(vectors.ids) == len(known.ids) and vectors.search_revision == known.search_revision
-    at, is_seen = (None, None) if is_same else known.places(vectors.ids)
-    among = None
-    if at is not None and is_seen is not None:
-        among = np.flatnonzero(is_seen if is_let_through is None else is_seen & is_let_through[at])
-    elif is_let_through is not None:
-        among = np.flatnonzero(is_let_through)
-    if among is not None and not len(among):
-        return None
-    rows, cosines, mean = vectors.rows.nearest(query, among)
-    every = cosines if is_same and among is None and isinstance(vectors.rows, ExactRows) else None
-    return Nearness(rows if at is None else at[rows], cosines, mean, known, vectors, query, is_same, every)

@@ -71,6 +71,35 @@ class Passages:
         found: list[int] = at[is_seen].tolist()
         return found
 
+    @classmethod
+    def updated(cls, tx: Transaction, scope: Scope, old: "Passages | None") -> "Passages":
+        """What was read before, without the documents that are gone, and with those that came since."""
+        import numpy as np
+
+        revision, live = SearchablePassages(tx, scope).live_documents()
+        new_ids, new_lengths = SearchablePassages(tx, scope).sizes_since(old.search_revision if old else -1)
+        ids, lengths = numbers(new_ids), numbers(new_lengths).astype(np.float32)
+        if old is not None:
+            keep = old.of_documents(numbers(live))
+            ids, lengths = np.concatenate([old.ids[keep], ids]), np.concatenate([old.lengths[keep], lengths])
+        if not (ids[1:] > ids[:-1]).all():
+            order = np.argsort(ids, kind="stable")
+            ids, lengths = ids.take(order), lengths.take(order)
+        owners = ids >> PIECE_BITS
+        firsts = runs(owners)
+        counts = np.diff(np.append(firsts, len(ids)))
+        whole = np.add.reduceat(lengths, firsts) if len(ids) else lengths
+        return cls(
+            search_revision=revision,
+            ids=ids,
+            lengths=lengths,
+            document_of=np.repeat(np.arange(len(firsts)), counts),
+            documents=owners[firsts],
+            document_lengths=whole,
+            mean_length=float(lengths.mean()) if len(ids) else 1.0,
+            mean_document_length=float(whole.mean()) if len(ids) else 1.0,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
@@ -90,6 +119,26 @@ class Vectors:
     def places(self, ids: "Ids") -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]":
         """The rows of passages, and which of them have one."""
         return _places(self.ids, ids)
+
+    @classmethod
+    def updated(cls, tx: Transaction, scope: Scope, old: "Vectors | None", known: Passages) -> "Vectors":
+        """Those of ``known``: without those of passages that are gone, and with those that came since."""
+        import numpy as np
+
+        after = old.search_revision if old else -1
+        wanted = known.ids if old is None else known.ids[~_places(old.of, known.ids)[1]]
+        if old is None or not len(old.ids):
+            return cls(known.search_revision, *_read(tx, scope, after, wanted, None), known.ids)
+        keep = known.places(old.ids)[1]
+        kept_ids, kept = (old.ids, old.rows) if keep.all() else (old.ids[keep], old.rows.taken(keep))
+        if not len(wanted):
+            return cls(known.search_revision, kept_ids, kept, known.ids)
+        ids, rows = _read(tx, scope, after, wanted, kept)
+        ids = np.concatenate([kept_ids, ids])
+        if not (ids[1:] > ids[:-1]).all():
+            order = np.argsort(ids)
+            ids, rows = ids[order], rows.taken(order)
+        return cls(known.search_revision, ids, rows, known.ids)
 
 
 class _Sized(Protocol):
@@ -142,55 +191,6 @@ class Resident(Generic[T]):
         """Drop what is kept of a knowledge base."""
         with self._lock:
             self._kept.pop(kb_key, None)
-
-
-def updated_passages(tx: Transaction, scope: Scope, old: Passages | None) -> Passages:
-    """Without the documents that are gone, and with those that came since."""
-    import numpy as np
-
-    revision, live = SearchablePassages(tx, scope).live_documents()
-    new_ids, new_lengths = SearchablePassages(tx, scope).sizes_since(old.search_revision if old else -1)
-    ids, lengths = numbers(new_ids), numbers(new_lengths).astype(np.float32)
-    if old is not None:
-        keep = old.of_documents(numbers(live))
-        ids, lengths = np.concatenate([old.ids[keep], ids]), np.concatenate([old.lengths[keep], lengths])
-    if not (ids[1:] > ids[:-1]).all():
-        order = np.argsort(ids, kind="stable")
-        ids, lengths = ids.take(order), lengths.take(order)
-    owners = ids >> PIECE_BITS
-    firsts = runs(owners)
-    counts = np.diff(np.append(firsts, len(ids)))
-    whole = np.add.reduceat(lengths, firsts) if len(ids) else lengths
-    return Passages(
-        search_revision=revision,
-        ids=ids,
-        lengths=lengths,
-        document_of=np.repeat(np.arange(len(firsts)), counts),
-        documents=owners[firsts],
-        document_lengths=whole,
-        mean_length=float(lengths.mean()) if len(ids) else 1.0,
-        mean_document_length=float(whole.mean()) if len(ids) else 1.0,
-    )
-
-
-def updated_vectors(tx: Transaction, scope: Scope, old: Vectors | None, known: Passages) -> Vectors:
-    """Those of ``known``: without those of passages that are gone, and with those that came since."""
-    import numpy as np
-
-    after = old.search_revision if old else -1
-    wanted = known.ids if old is None else known.ids[~_places(old.of, known.ids)[1]]
-    if old is None or not len(old.ids):
-        return Vectors(known.search_revision, *_read(tx, scope, after, wanted, None), known.ids)
-    keep = known.places(old.ids)[1]
-    kept_ids, kept = (old.ids, old.rows) if keep.all() else (old.ids[keep], old.rows.taken(keep))
-    if not len(wanted):
-        return Vectors(known.search_revision, kept_ids, kept, known.ids)
-    ids, rows = _read(tx, scope, after, wanted, kept)
-    ids = np.concatenate([kept_ids, ids])
-    if not (ids[1:] > ids[:-1]).all():
-        order = np.argsort(ids)
-        ids, rows = ids[order], rows.taken(order)
-    return Vectors(known.search_revision, ids, rows, known.ids)
 
 
 def _read(tx: Transaction, scope: Scope, after: int, wanted: "Ids", old: Rows | None) -> "tuple[Ids, Rows]":
