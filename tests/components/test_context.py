@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from phaseflow.components.bare_passages import is_bare
+from phaseflow.components.bare_passages import _is_bare
 from phaseflow.components.chunker import MarkdownChunker
 from phaseflow.components.context import contexts
 
@@ -79,14 +79,14 @@ def test_what_stands_above_is_bounded() -> None:
     "bare", ["# Heading", "## A\n\n### B", "---", "```sh", "```", "Title\n=====", "| a | b |\n|---|---|", "***\n# A"]
 )
 def test_headings_fences_rules_and_heads_of_tables_are_bare(bare: str) -> None:
-    assert is_bare(bare)
+    assert _is_bare(bare)
     spans = MarkdownChunker(60, 0).spans(f"{bare}\n\nSomething is said here.\n", "text/markdown")
-    assert not any(is_bare(f"{bare}\n\nSomething is said here.\n"[a:b]) for a, b in spans)
+    assert not any(_is_bare(f"{bare}\n\nSomething is said here.\n"[a:b]) for a, b in spans)
 
 
 @pytest.mark.parametrize("text", ["Said.", "# A\n\nSaid.", "| 1 | 2 |", "- item", "```\ncode\n```", "C#"])
 def test_what_says_something_is_not_bare(text: str) -> None:
-    assert not is_bare(text)
+    assert not _is_bare(text)
 
 
 @given(st.lists(LINES, max_size=40).map("\n".join), st.integers(20, 300))
@@ -99,6 +99,6 @@ def test_no_passage_is_bare_where_there_is_room_for_what_follows(text: str, size
     spans = MarkdownChunker(size, 0).spans(text, "text/markdown")
     assert all(end - start <= size for start, end in spans)
     assert [a for a, _ in spans] == sorted({a for a, _ in spans})
-    if size >= 200 and not is_bare(text):
+    if size >= 200 and not _is_bare(text):
         passages = [text[start:end] for start, end in spans]
-        assert [passage for passage in passages[:-1] if is_bare(passage) and len(passage) < size / 2] == []
+        assert [passage for passage in passages[:-1] if _is_bare(passage) and len(passage) < size / 2] == []

@@ -5,7 +5,14 @@ import numpy.typing as npt
 import pytest
 
 from phaseflow.components import arrays, vectors
-from phaseflow.components.vectors import CompactBuilder, CompactRows, ExactRows, bit_counter, counted_by_table, packed
+from phaseflow.components.vectors import (
+    CompactBuilder,
+    CompactRows,
+    ExactRows,
+    _bit_counter,
+    _counted_by_table,
+    _packed,
+)
 
 COUNT, DIMENSION = 6000, 100
 DICE = np.random.default_rng(3)
@@ -67,9 +74,9 @@ def test_what_is_taken_out_and_added_gives_what_was_made_at_once() -> None:
 
 
 def test_bits_are_counted_the_same_by_every_numpy() -> None:
-    words = packed(DICE.standard_normal((50, 70)) > 0)
+    words = _packed(DICE.standard_normal((50, 70)) > 0)
     assert words.shape == (2, 50)
-    assert np.array_equal(bit_counter()(words[0]), counted_by_table(words[0]))
+    assert np.array_equal(_bit_counter()(words[0]), _counted_by_table(words[0]))
 
 
 def test_many_numbers_are_read_some_at_a_time() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from phaseflow.components.workers.local import LocalWorkers
-from phaseflow.components.workers.pool import LEAST_BYTES, MOST_BYTES, BatchSize, ExtractionPool
+from phaseflow.components.workers.pool import LEAST_BYTES, MOST_BYTES, ExtractionPool, _BatchSize
 from phaseflow.components.workers.protocol import Model, Outcome, RawDocument, Workers
 from phaseflow.domain.errors import DocumentError, WorkerLost, WorkersDown
 from tests.components.lossy_workers import LossyWorkers
@@ -242,7 +242,7 @@ async def test_a_text_on_which_three_workers_are_lost_is_rejected_and_several_ar
 
 
 def test_the_size_of_a_batch_follows_the_time_that_it_took() -> None:
-    size = BatchSize()
+    size = _BatchSize()
     for _ in range(50):
         size.learn(1 << 20, 1.0)
     assert 0.19 * (1 << 20) < size.bytes < 0.22 * (1 << 20)

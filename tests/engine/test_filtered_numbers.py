@@ -69,7 +69,7 @@ async def test_an_exact_comparison_uses_the_index_of_the_nearest_floats(tmp_path
         for kind, value in (("eq", 1 << 60), ("in", [1, 1 << 60]), ("gt", 1 << 60), ("lte", 1e300)):
             wanted = as_filter({"type": kind, "key": "n", "value": value})
             assert wanted is not None
-            sql, values = fields.statement(Scope("kb", 1), wanted)
+            sql, values = fields._statement(Scope("kb", 1), wanted)
             found.append("\n".join(row[3] for row in tx.rows(f"EXPLAIN QUERY PLAN {sql}", *values)))
         return found
 

@@ -148,7 +148,7 @@ async def test_a_comparison_of_metadata_uses_an_index(shared: PhaseFlow, kind: s
         kb = KnowledgeBases(tx).get("kb")
         wanted = as_filter(compared(kind, "author", ["Bob"] if kind in ("in", "nin") else "Bob"))
         assert wanted is not None
-        sql, values = fields.statement(Scope(kb.key, kb.index_version), wanted)
+        sql, values = fields._statement(Scope(kb.key, kb.index_version), wanted)
         return "\n".join(row[3] for row in tx.rows(f"EXPLAIN QUERY PLAN {sql}", *values))
 
     assert "document_fields_by_text (kb_id=? AND key=?" in await shared._engine.hub.database.read(plan)

@@ -24,12 +24,12 @@ def in_company(text: str, spans: Sequence[Span], size: int, *, markdown: bool) -
     waiting: int | None = None
     for span in spans:
         start, end = (span.start if waiting is None else waiting), span.end
-        if is_bare(text[span.start : end], markdown=markdown) and end - start < size:
+        if _is_bare(text[span.start : end], markdown=markdown) and end - start < size:
             waiting = start
             continue
         waiting = _last_heading(text, start, end) if markdown and span is not spans[-1] else None
         pieces = list(_cut(text, start, end if waiting is None else _before_blank(text, start, waiting), size))
-        if span is not spans[-1] and len(pieces) > 1 and is_bare(text[slice(*pieces[-1])], markdown=markdown):
+        if span is not spans[-1] and len(pieces) > 1 and _is_bare(text[slice(*pieces[-1])], markdown=markdown):
             waiting = pieces.pop().start
         found.extend(pieces)
     if waiting is not None:
@@ -50,7 +50,7 @@ def _apart(spans: Sequence[Span]) -> Iterator[Span]:
         yield last
 
 
-def is_bare(passage: str, *, markdown: bool = True) -> bool:
+def _is_bare(passage: str, *, markdown: bool = True) -> bool:
     """Whether a passage has only headings, fences, rules and heads of tables. Outside Markdown: only rules."""
     if len(passage) > LONGEST:
         return False
@@ -76,7 +76,7 @@ def _last_heading(text: str, start: int, end: int) -> int | None:
     line = text.rfind("\n", start, len(text[start:end].rstrip()) + start) + 1
     if line <= start or not _HEADING.fullmatch(text[line:end].rstrip()):
         return None
-    return None if is_bare(text[start:line]) else line
+    return None if _is_bare(text[start:line]) else line
 
 
 def _before_blank(text: str, start: int, end: int) -> int:
@@ -97,7 +97,7 @@ def _break(text: str, first: int, last: int, after: int | None = None) -> int:
     """The best place for a cut; ``after``: none that leaves only a bare passage from there on."""
     for mark in _BREAKS:
         at = text.rfind(mark, first, last)
-        if at > 0 and (after is None or not is_bare(text[after:at])):
+        if at > 0 and (after is None or not _is_bare(text[after:at])):
             return at + len(mark.rstrip(" ")) if mark == ". " else at
     return last
 

@@ -136,8 +136,8 @@ class CompactRows:
         """In how many bits each differs from the query."""
         import numpy as np
 
-        count = bit_counter()
-        wanted = packed((query > self.mean)[None])
+        count = _bit_counter()
+        wanted = _packed((query > self.mean)[None])
         apart = np.zeros(len(self) if among is None else len(among), np.uint16)
         for of_all, word in zip(self.bits, wanted[:, 0], strict=True):
             apart += count((of_all if among is None else of_all.take(among)) ^ word)
@@ -166,7 +166,7 @@ class CompactBuilder:
             largest = np.maximum(np.abs(rows).max(axis=1), 1e-12)
             self._scales[begin:end] = largest / 127
             self._small[begin:end] = np.rint(rows * (127 / largest)[:, None])
-            self._bits[:, begin:end] = packed(rows > self._mean)
+            self._bits[:, begin:end] = _packed(rows > self._mean)
             self._count = end
 
     def built(self) -> CompactRows:
@@ -178,7 +178,7 @@ class CompactBuilder:
 Rows = ExactRows | CompactRows
 
 
-def packed(is_set: "npt.NDArray[np.bool_]") -> "npt.NDArray[np.uint64]":
+def _packed(is_set: "npt.NDArray[np.bool_]") -> "npt.NDArray[np.uint64]":
     """(vectors, numbers) as bits: (words, vectors)."""
     import numpy as np
 
@@ -189,14 +189,14 @@ def packed(is_set: "npt.NDArray[np.bool_]") -> "npt.NDArray[np.uint64]":
     return np.ascontiguousarray(codes.view(np.uint64).T)
 
 
-def bit_counter() -> "Callable[[npt.NDArray[np.uint64]], npt.NDArray[np.uint8]]":
+def _bit_counter() -> "Callable[[npt.NDArray[np.uint64]], npt.NDArray[np.uint8]]":
     """How many bits are set in each word: NumPy's own function since 2.0."""
     import numpy as np
 
-    return getattr(np, "bitwise_count", counted_by_table)
+    return getattr(np, "bitwise_count", _counted_by_table)
 
 
-def counted_by_table(words: "npt.NDArray[np.uint64]") -> "npt.NDArray[np.uint8]":
+def _counted_by_table(words: "npt.NDArray[np.uint64]") -> "npt.NDArray[np.uint8]":
     """The same with a table of the bits in a byte."""
     import numpy as np
 

@@ -5,14 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
 
 import anyio
 
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.protocols import Loader
 from phaseflow.components.sources import FolderLoader
-from phaseflow.components.sources.beneath import HasRoots
 from phaseflow.components.sources.engine_files import EngineFiles
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.components.sources.prefixed import PrefixedLoader, UnavailableLoader
@@ -52,6 +51,16 @@ _CLOSE_S = 2.0
 """How long the loaders of a job may take to close their connections, seconds."""
 
 
+@runtime_checkable
+class _HasRoots(Protocol):
+    """A check of sources that also says below which folders they lie."""
+
+    @property
+    def roots(self) -> Sequence[str]:
+        """Real paths."""
+        ...
+
+
 class SourceLoaders:
     """``loader``: the program loads documents itself; sources are whatever it takes them for, and not checked."""
 
@@ -67,7 +76,7 @@ class SourceLoaders:
         self._allow_private = allow_private
         self._uploads = uploads
         self.remote = RemoteSources(
-            roots=check_source.roots if isinstance(check_source, HasRoots) else None,
+            roots=check_source.roots if isinstance(check_source, _HasRoots) else None,
             allow_private=allow_private,
             database=None if uploads is None else uploads.database,
         )
@@ -179,7 +188,7 @@ class SourceLoaders:
     @property
     def roots(self) -> Sequence[str] | None:
         """Real paths of the folders that sources must lie below; None where the program has not said."""
-        return self._check_source.roots if isinstance(self._check_source, HasRoots) else None
+        return self._check_source.roots if isinstance(self._check_source, _HasRoots) else None
 
     async def check_allowed(self, source: Source) -> None:
         """Raise SourceNotAllowed for a source that may not be read."""

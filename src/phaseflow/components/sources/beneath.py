@@ -11,7 +11,6 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from phaseflow.components.sources.engine_files import EngineFiles, SeenEngineFiles
 from phaseflow.domain.errors import ComponentUnavailable, TransientError
@@ -27,16 +26,6 @@ _TRIES = 3
 """How often a link is resolved that has become another one when it is followed."""
 LINK_IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK})
 """What the systems say of a link that is not to be followed."""
-
-
-@runtime_checkable
-class HasRoots(Protocol):
-    """A check of sources that also says below which folders they lie."""
-
-    @property
-    def roots(self) -> Sequence[str]:
-        """Real paths."""
-        ...
 
 
 class Outside(Exception):

@@ -51,7 +51,7 @@ class ExtractionPool:
     ) -> None:  # fmt: skip
         self.workers: Workers = LocalWorkers(size, limits, clock) if workers is None else workers
         self._clock = clock
-        self._batch_size = BatchSize()
+        self._batch_size = _BatchSize()
         self._line: deque[_Item] = deque()
         self._places_taken = 0
 
@@ -229,7 +229,7 @@ class _Item:
 
 
 @dataclass(slots=True)
-class BatchSize:
+class _BatchSize:
     """Learns from each batch how many bytes a worker reads in ``_TARGET_S``."""
 
     bytes: float = _FIRST_BYTES
