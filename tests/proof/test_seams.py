@@ -1,6 +1,7 @@
 """A verb between two steps of the engine: between slot and run, between looking and moving, without its caller."""
 
 import sqlite3
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import anyio
 import pytest
 
 from phaseflow import JobPhase, JobStatus, PhaseFlow, PhaseStatus
+from phaseflow.actors import loading
 from phaseflow.actors.gate import Gate
 from phaseflow.actors.handoff import Handoff
 from phaseflow.components.protocols import Loader
@@ -18,6 +20,7 @@ from phaseflow.store.progress import Attempt
 from phaseflow.store.session import open_session
 from phaseflow.store.states import IS_GONE, DocumentState
 from phaseflow.supervisor import clearing, draining
+from phaseflow.supervisor.draining import Draining
 from phaseflow.supervisor.supervisor import Supervisor
 from tests.engine.components import CountingEmbedder, vector_of
 from tests.proof import outcome
@@ -268,6 +271,59 @@ async def test_documents_that_a_retry_gives_back_are_not_passed_by(folder: Path,
         assert final.status is JobStatus.COMPLETED
         assert (await flow.kb("kb")).documents == 12
         assert final.phase_details[3].items_processed == final.metrics.chunks_created
+
+
+class HalfWay:
+    """A chunker that cuts no more from some document on, until it may."""
+
+    fingerprint = "half way"
+
+    def __init__(self) -> None:
+        self.may = threading.Event()
+
+    def spans(self, text: str, media_type: str) -> list[tuple[int, int]]:
+        if "word6x" in text:
+            assert self.may.wait(120)
+        return [(0, len(text))]
+
+
+async def test_documents_that_a_retry_gives_back_pass_none_that_is_not_cut_yet(
+    folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their turn is behind those that have gone further, and yet before those that have not come as far."""
+    bad, has_failed, plain = True, anyio.Event(), Draining.until_drained
+
+    async def until_drained(self: Draining) -> None:
+        has_failed.set()
+        await plain(self)
+
+    def fault(texts: Sequence[str]) -> None:
+        if any("word0x" in text for text in texts):
+            if bad:
+                raise DocumentError("cannot embed this")
+            chunker.may.set()
+        if bad and any("word3x" in text for text in texts):
+            raise ComponentUnavailable("the key was refused")
+
+    monkeypatch.setattr(loading, "STORE_CHARACTERS", 2500)  # one document, so that each is cut and stored alone
+    monkeypatch.setattr(draining, "NEIGHBOURS_S", NEVER_S)
+    monkeypatch.setattr(Draining, "until_drained", until_drained)
+    embedder, chunker = CountingEmbedder(fault), HalfWay()
+    embedder.in_flight, embedder.batch_size = 1, 1
+    async with PhaseFlow(database, embedder=embedder, chunker=chunker) as flow:
+        job = await flow.start("kb", folder)
+        with fail_soon(10):
+            await has_failed.wait()
+            chunker.may.set()  # what it has in hand is stored no more
+            assert (await job.wait()).status is JobStatus.FAILED
+        bad = False
+        chunker.may.clear()
+        await flow.retry("kb")
+        with fail_soon(10):
+            final = await job.wait()
+        assert final.status is JobStatus.COMPLETED
+        assert (await flow.kb("kb")).documents == 12
+        assert final.phase_details[3].items_processed == final.metrics.chunks_created == 12
 
 
 async def test_a_job_that_cannot_even_begin_fails_by_legal_moves(folder: Path, database: Path) -> None:

@@ -24,6 +24,7 @@ from phaseflow.store.pieces import piece_id
 from phaseflow.store.session import open_session
 from phaseflow.store.states import DocumentState, EntryState
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.turns import Turns
 from phaseflow.store.vectors import Model, ModelVectors
 from tests.matrices import examples
 from tests.store.full_text import check_consistent, containing, indexed_passages
@@ -378,13 +379,49 @@ async def test_documents_that_failed_are_given_back_to_their_phase_behind_all_ot
     bad = [FailedDocument(uri, "embed_error", "no") for uri in "ab"]
     await made.note("a", "b")
     await database.write(lambda tx: Failures(tx, made.key).add(made.seq, JobPhase.EMBEDDING, bad, NOW))
-    requeued = await database.write(lambda tx: StagedDocuments(tx).requeue_failed(made.seq, JobPhase.EMBEDDING, 10))
+    requeued = await database.write(lambda tx: Turns(tx, made.seq).requeue_failed(JobPhase.EMBEDDING, 10))
     assert requeued == (["a", "b"], 6, 6)
     page = await database.read(lambda tx: StagedDocuments(tx).next_of(made.seq, DocumentState.CHUNKED, 0, 10, 10**6))
     last = staged[2].id
     assert page == [staged[2], replace(staged[0], turn=last + 1), replace(staged[1], turn=last + 2)]
     (later,) = await made.load(("d", LONG))
     assert later.id > page[-1].place
+
+
+_ON_THEIR_WAY = (DocumentState.LOADED, DocumentState.CHUNKED, DocumentState.EMBEDDED)
+
+
+@pytest.mark.parametrize(
+    ("states", "order", "most"),
+    [
+        ([3, 2, 2, 1, 1], [0, 1, 2, 3, 4], 0),  # as a run leaves them
+        ([2, 3, 2, 1, 1], [1, 2, 0, 3, 4], 3),  # one was given back, before what was further and what was not cut
+        ([1, 1, 1, 2, 3], [4, 3, 0, 1, 2], 4),
+        ([1, 9, 3, 4, 10], [2, 0], 1),  # what failed, is searchable or gone has no turn
+        ([2, 2, 1, 1, 1], [0, 1, 2, 3, 4], 0),
+    ],
+)
+async def test_what_is_further_on_its_way_has_the_earlier_turn(
+    database: Database, states: list[int], order: list[int], most: int
+) -> None:
+    made = await stock(database)
+    ids = [document.id for document in await made.load(*((name, LONG) for name in "abcde"))]
+    await database.write(
+        lambda tx: tx.many("UPDATE documents SET state = ? WHERE id = ?", list(zip(states, ids, strict=True)))
+    )
+    steps = 0
+    while await database.write(lambda tx: Turns(tx, made.seq).put_in_order(2)):
+        steps += 1
+    pages = await database.read(
+        lambda tx: [StagedDocuments(tx).next_of(made.seq, state, 0, 10, 10**6) for state in reversed(_ON_THEIR_WAY)]
+    )
+    places = [document.place for page in pages for document in page]
+    assert [ids.index(document.id) for page in pages for document in page] == order
+    assert places == sorted(set(places))
+    assert steps <= most
+    assert (steps == 0) == (most == 0)
+    (later,) = await made.load(("f", LONG))
+    assert later.id > max(places)
 
 
 async def test_the_error_of_a_document_is_cut(database: Database) -> None:

@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from phaseflow.domain.status import timestamp
-from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store.loaded_text import LoadedText
 from phaseflow.store.pieces import document_of, piece_id, pieces_of
-from phaseflow.store.states import HANDED_TO, IS_ON_ITS_WAY, DocumentState
+from phaseflow.store.states import IS_ON_ITS_WAY, DocumentState
 from phaseflow.store.texts import Texts, segmented
 from phaseflow.store.transaction import Row, Transaction, json_array
 
@@ -208,36 +207,6 @@ class StagedDocuments:
         self.tx.run(
             f"UPDATE documents SET state = {gone} WHERE id IN (SELECT value FROM json_each(?))", json_array(ids)
         )
-
-    def requeue_failed(self, job_seq: int, phase: JobPhase, limit: int) -> tuple[list[str], int, int]:
-        """Give up to ``limit`` documents that failed in a phase after loading back to it.
-
-        Returns (their uris, chunks without a vector, chunks). Their turn comes after all others: cursors go by it, and
-        the documents behind them have gone on meanwhile.
-        """
-        failed = self.tx.rows(
-            f"SELECT id, uri FROM documents WHERE job_seq = ?1 AND state = {DocumentState.FAILED} AND {IS_ON_ITS_WAY}"
-            " AND EXISTS"
-            " (SELECT 1 FROM failures AS f WHERE f.kb_id = documents.kb_id AND f.uri = documents.uri AND f.job_seq = ?1"
-            "  AND f.phase = ?2) ORDER BY coalesce(turn, id) LIMIT ?3",
-            job_seq, phase, limit,
-        )  # fmt: skip
-        if not failed:
-            return [], 0, 0
-        ids = json_array([row[0] for row in failed])
-        last = self.tx.value(
-            "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'documents' RETURNING seq", len(failed)
-        )  # no document ever gets these numbers as its id
-        self.tx.run(
-            "UPDATE documents SET state = ?2, turn = ?3 + d.key FROM json_each(?1) AS d WHERE documents.id = d.value",
-            ids, HANDED_TO[phase], last - len(failed) + 1,
-        )  # fmt: skip
-        unembedded, chunks = self.tx.rows(
-            "SELECT count(*) FILTER (WHERE c.vector_id IS NULL), count(*) FROM json_each(?1) AS d"
-            f" JOIN chunks AS c ON {pieces_of('c.id', 'd.value')}",
-            ids,
-        )[0]
-        return [row[1] for row in failed], unembedded, chunks
 
 
 def _insert(

@@ -35,6 +35,7 @@ from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Attempt, JobCounts
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.turns import Turns
 from phaseflow.store.vectors import Model
 from phaseflow.tracker import Changed
 
@@ -115,10 +116,12 @@ async def prepare_run(database: Database, job_id: str, components: Components) -
 
 def _prepare_some(
     tx: Transaction, job_id: str, components: Components
-) -> Literal["requeued", "given_back"] | tuple[Scope, list[StaleSetting]]:
+) -> Literal["requeued", "in_order", "given_back"] | tuple[Scope, list[StaleSetting]]:
     """What was given back, of which there may be more; at last what search sees, and what made it otherwise."""
     if _requeue_failed(tx, job_id):
         return "requeued"
+    if _put_in_order(tx, job_id):
+        return "in_order"
     if _give_back_requests(tx, job_id):
         return "given_back"
     record = Jobs(tx).record(job_id)
@@ -228,12 +231,18 @@ def _requeue_failed(tx: Transaction, job_id: str) -> int:
     return 0
 
 
+def _put_in_order(tx: Transaction, job_id: str) -> int:
+    """Before any run, for a crash may have come between what was given back and this; how many got a later turn."""
+    record = Jobs(tx).record(job_id)
+    return 0 if record.state.intent is None else Turns(tx, record.seq).put_in_order(DISCARD)
+
+
 def _give_back(tx: Transaction, record: JobRecord, phase: JobPhase) -> tuple[int, int]:
     """(documents that count as failed, items) that a phase has failed before and will do again."""
     job_seq, failures = record.seq, Failures(tx, KnowledgeBases(tx).get(record.state.kb_id).key)
     if phase is JobPhase.LOADING:
         uris = Frontier(tx, job_seq).requeue_failed(DISCARD)
         return failures.give_back(job_seq, uris), len(uris)  # one that was skipped since has no failure
-    uris, open_chunks, chunks = StagedDocuments(tx).requeue_failed(job_seq, phase, DISCARD)
+    uris, open_chunks, chunks = Turns(tx, job_seq).requeue_failed(phase, DISCARD)
     items = {JobPhase.CHUNKING: len(uris), JobPhase.EMBEDDING: open_chunks}.get(phase, chunks)
     return failures.give_back(job_seq, uris), items
