@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
 from phaseflow.cli import logs, options, streams, worker_options
 from phaseflow.cli.exit_codes import Exit, complain, run
 from phaseflow.cli.parameters import FOLDER, HOST_NAME
-from phaseflow.cli.server_options import P, R
 from phaseflow.cli.terminal import answer_text, say
 from phaseflow.domain.errors import InvalidRequest
 
+P = ParamSpec("P")
+R = TypeVar("R")
 OPEN_FILES = 65_536
 """Streams need one each; the usual soft limit is 1,024."""
 

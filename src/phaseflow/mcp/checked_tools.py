@@ -1,8 +1,10 @@
 """The tools as the SDK takes them: with hints, and taking only what their schemas say. Imports the SDK."""
 
 import json
+from collections.abc import Awaitable, Callable
+from functools import wraps
 from inspect import getdoc
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from mcp.server.mcpserver.context import Context
 from mcp.server.mcpserver.exceptions import ToolError
@@ -11,11 +13,13 @@ from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.types import ToolAnnotations
 from pydantic import ValidationError
 
-from phaseflow.domain.errors import InvalidRequest
+from phaseflow.domain.errors import InvalidRequest, PhaseflowError
 from phaseflow.domain.validation import first_fault
 from phaseflow.flow.inputs import foreign_cursor
-from phaseflow.mcp.tools import Tools, told
+from phaseflow.mcp.tools import Tools
 
+P = ParamSpec("P")
+T = TypeVar("T")
 # (read only, destructive, idempotent)
 _HINTS = {
     "search": (True, False, True),
@@ -84,7 +88,20 @@ def checked_tools(tools: Tools) -> list[Tool]:
         tool = getattr(tools, name)
         found.append(
             _CheckedTool.from_function(
-                told(tool), name=name, description=getdoc(tool), annotations=hints, structured_output=True
+                _told(tool), name=name, description=getdoc(tool), annotations=hints, structured_output=True
             )
         )
     return found
+
+
+def _told(tool: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """Tell the model what was refused, and what to do instead; anything else is a fault of the server."""
+
+    @wraps(tool)
+    async def telling(*args: P.args, **options: P.kwargs) -> T:
+        try:
+            return await tool(*args, **options)
+        except PhaseflowError as error:
+            raise ToolError(f"{error.code}: {error}") from error
+
+    return telling
