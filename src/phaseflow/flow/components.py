@@ -27,8 +27,6 @@ from phaseflow.flow.inputs import Source
 from phaseflow.store.index_spaces import OWN
 from phaseflow.store.jobs import JobRecord
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
-from phaseflow.store.passages import Scope, SearchablePassages
-from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
     from phaseflow.actors.context import Components, OpenIndex
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from phaseflow.components.workers.recognition import RecognisingPool, Recognition
     from phaseflow.flow.inputs import WorkersLike
     from phaseflow.flow.source_loaders import LoaderFor, SourceLoaders
+    from phaseflow.store.transaction import Transaction
     from phaseflow.supervisor.preparation import Preparation
 
 _RESOLVED_S = 1.0
@@ -227,11 +226,13 @@ class ComponentFactory:
         following = self.next_with(Settings.model_validate_json(kb.settings), kb.model)
         return IndexedWith.model_validate_json(kb.live_settings).stale(following)
 
-    def makes_again(self, tx: Transaction, kb: KnowledgeBaseRecord) -> str | None:
+    def makes_again(self, tx: "Transaction", kb: KnowledgeBaseRecord) -> str | None:
         """What a job that is made now is about to make again, in words, as ``made_again`` says it once the job runs.
 
         Without the size, which would have to be counted: for the transaction that makes the job.
         """
+        from phaseflow.store.passages import Scope, SearchablePassages
+
         found = self.older_settings(kb)
         holds_any = bool(found) and SearchablePassages(tx, Scope(kb.key, kb.index_version)).has_documents()
         return why_made_again(found) if holds_any else None
