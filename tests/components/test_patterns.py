@@ -51,7 +51,7 @@ IN_FUNCTIONS = {
     "kb_sources._path",
     "markdown_headings.heading",
     "markup._extracted",
-    "sync.seconds_of",
+    "sync._seconds_of",
     "fingerprint._words",
     "identifiers.check_job_id",
     "identifiers.check_kb_id",
