@@ -24,10 +24,9 @@ from phaseflow.components.extraction.workbook import (
     ByRow,
     PassedOver,
     Place,
+    Workbook,
     by_row,
-    passed_over,
     reaches_too_far,
-    sheets_of,
 )
 from phaseflow.components.extraction.xls import FatalWorkbook, OldWorkbook
 from phaseflow.components.extraction.xlsb import BinaryWorkbook
@@ -125,12 +124,12 @@ def _beside_xml(package: Package) -> _Beside:
             first_day=_first_day(binary.is_1904),
             binary=binary,
         )
-    listed, is_1904 = sheets_of(package)
-    formats, members = CellFormats(package, is_1904=is_1904), dict(listed)
+    book = Workbook.read(package)
+    formats, members = CellFormats(package, is_1904=book.is_1904), dict(book.sheets)
     return _Beside(
-        passed_over(package, listed),
+        book.passed_over(),
         lambda name: formats.shown(members[name]) if name in members else {},
-        first_day=_first_day(is_1904),
+        first_day=_first_day(book.is_1904),
     )
 
 

@@ -34,30 +34,41 @@ class PassedOver:
     """Where the sheet stands in the archive."""
 
 
-def sheets_of(package: Package) -> tuple[list[tuple[str, str]], bool]:
-    """Return the names of the sheets with their members, none if they are no XML, and whether days count from 1904."""
-    main = package.main("xl/workbook.xml")
-    if main not in package or not main.endswith(".xml"):
-        return [], False
-    relations = package.relations(main)
-    sheets: list[tuple[str, str]] = []
-    is_1904 = False
+@dataclass(frozen=True, slots=True)
+class Workbook:
+    """``sheets``: their names, with the members that hold them. ``is_1904``: days count from 1904."""
 
-    def note(name: str, attributes: dict[str, str]) -> None:
-        nonlocal is_1904
-        relation = relations.get(attributes.get("r-id", ""))
-        if name == "sheet" and relation and relation.target in package:
-            sheets.append((attributes.get("name", ""), relation.target))
-        elif name == "workbookPr":
-            is_1904 = attributes.get("date1904", "0") in ("1", "true")
+    package: Package
+    sheets: Sequence[tuple[str, str]]
+    is_1904: bool = False
 
-    package.parse(main, Elements(note))
-    return sheets, is_1904
+    @classmethod
+    def read(cls, package: Package) -> "Workbook":
+        """Read which sheets it has: none if they are no XML."""
+        main = package.main("xl/workbook.xml")
+        if main not in package or not main.endswith(".xml"):
+            return cls(package, [])
+        relations = package.relations(main)
+        sheets: list[tuple[str, str]] = []
+        is_1904 = False
 
+        def note(name: str, attributes: dict[str, str]) -> None:
+            nonlocal is_1904
+            relation = relations.get(attributes.get("r-id", ""))
+            if name == "sheet" and relation and relation.target in package:
+                sheets.append((attributes.get("name", ""), relation.target))
+            elif name == "workbookPr":
+                is_1904 = attributes.get("date1904", "0") in ("1", "true")
 
-def passed_over(package: Package, sheets: Sequence[tuple[str, str]]) -> dict[str, PassedOver]:
-    """Return what was passed over, by the name of the sheet."""
-    return {name: PassedOver(_cells(package, sheet), tuple(remarks(package, sheet)), sheet) for name, sheet in sheets}
+        package.parse(main, Elements(note))
+        return cls(package, sheets, is_1904)
+
+    def passed_over(self) -> dict[str, PassedOver]:
+        """Return what was passed over, by the name of the sheet."""
+        return {
+            name: PassedOver(_cells(self.package, sheet), tuple(remarks(self.package, sheet)), sheet)
+            for name, sheet in self.sheets
+        }
 
 
 def by_row(cells: Iterable[tuple[Place, str]]) -> ByRow:
