@@ -1,5 +1,5 @@
 from phaseflow.components.extraction import extract
-from phaseflow.components.sources.web.sitemap import is_sitemap
+from phaseflow.components.sources.web.sitemap import Sitemap
 from tests.components.web_site import sitemap
 
 FRAME = "<header><a>Example Inc.</a><ul><li>Products</li></ul></header>"
@@ -28,9 +28,9 @@ def test_a_page_that_is_nothing_but_a_frame_keeps_its_text() -> None:
 
 
 def test_a_page_about_sitemaps_is_none() -> None:
-    assert is_sitemap(sitemap("http://a.test/").body)
-    assert is_sitemap(sitemap("http://a.test/", index=True, packed=True).body)
-    assert is_sitemap(b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- x --><?style y?>\n<s:urlset>")
-    assert not is_sitemap(b"<html><body><pre><urlset></pre></body></html>")
-    assert not is_sitemap(b"<?a?>" * 800 + b"<x>")
-    assert not is_sitemap(b"\x1f\x8bno gzip")
+    assert Sitemap.is_in(sitemap("http://a.test/").body)
+    assert Sitemap.is_in(sitemap("http://a.test/", index=True, packed=True).body)
+    assert Sitemap.is_in(b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- x --><?style y?>\n<s:urlset>")
+    assert not Sitemap.is_in(b"<html><body><pre><urlset></pre></body></html>")
+    assert not Sitemap.is_in(b"<?a?>" * 800 + b"<x>")
+    assert not Sitemap.is_in(b"\x1f\x8bno gzip")

@@ -11,6 +11,7 @@ from phaseflow.domain.errors import ComponentError, DocumentError, RateLimited, 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _GONE = frozenset((404, 410))
 _PASSING = frozenset((408, 421, 425))
+_MEDIA = ("image/", "audio/", "video/", "font/")
 
 
 class SiteDown(TransientError):
@@ -68,6 +69,14 @@ class Answer:
             if name.strip().lower() == "charset":
                 return value.strip().strip("\"'") or None
         return None
+
+    def is_wanted(self) -> bool:
+        """Whether its body is to be read, by its head. Raises DocumentError ``unsupported_format`` for pictures, sound,
+        films and fonts, before they are downloaded."""
+        if self.is_success and self.media_type.startswith(_MEDIA):
+            message = f"{self.url} is {self.media_type}, which holds no text; exclude it"
+            raise DocumentError(message, code="unsupported_format", counts=False)
+        return self.is_success
 
     def target(self) -> str:
         """Return where a redirect leads. Raises DocumentError ``bad_redirect`` when that is no page."""

@@ -18,10 +18,10 @@ from phaseflow.components.sources.web.page import Page
 from phaseflow.components.sources.web.rate_limit import Clock, Sleep
 from phaseflow.components.sources.web.reading import Extraction, Reading
 from phaseflow.components.sources.web.robots import Robots
-from phaseflow.components.sources.web.sitemap import Sitemap, is_sitemap
+from phaseflow.components.sources.web.sitemap import Sitemap
 from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, resolve
 from phaseflow.components.sources.web.stamp import Stamp
-from phaseflow.components.sources.web.standing import Standing, wanted
+from phaseflow.components.sources.web.standing import Standing
 from phaseflow.components.sources.web.start_urls import Seeds, given_pages
 from phaseflow.components.sources.web.twins import Twins
 from phaseflow.components.workers.recognition import AnyPool
@@ -150,7 +150,7 @@ class WebLoader:
     async def _load(self, entry: Entry, known: Known | None, *, again: bool = False) -> Outcome:
         stamp = Stamp.decoded(known.stamp, entry.uri) if known else Stamp()
         await self._check_rules(entry.uri)
-        answer = await self._fetcher.get(entry.uri, stamp.conditions(), wanted=wanted)
+        answer = await self._fetcher.get(entry.uri, stamp.conditions(), wanted=Answer.is_wanted)
         if answer.is_redirect:
             moved = await self._redirected(entry, answer)
             if moved is None and not again:  # it has set a cookie and led back
@@ -162,7 +162,7 @@ class WebLoader:
             return await self._not_modified(entry, known, stamp, answer)
         if not answer.is_success:
             raise answer.refusal()
-        if is_sitemap(answer.body):
+        if Sitemap.is_in(answer.body):
             return await self._sitemap(entry, answer)
         return await self._page(entry, known, await self._read(answer))
 

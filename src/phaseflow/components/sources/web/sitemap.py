@@ -29,6 +29,11 @@ class Sitemap:
     pages: tuple[str, ...] = ()
     sitemaps: tuple[str, ...] = ()
 
+    @staticmethod
+    def is_in(data: bytes) -> bool:
+        """Say whether an XML document, packed or not, is a sitemap or an index of them."""
+        return _ROOT.match(_start_of(data) if data.startswith(GZIP) else data[:_HEAD]) is not None
+
     @classmethod
     def read(cls, data: bytes, url: str, limits: Limits) -> "Sitemap":
         """Read a sitemap. Blocking. Of one that is no proper XML everything is taken that looks like an address.
@@ -42,11 +47,6 @@ class Sitemap:
         reader = _Reader()
         reader.read(plain)
         return cls(_addresses(reader.found["url"], url), _addresses(reader.found["sitemap"], url))
-
-
-def is_sitemap(data: bytes) -> bool:
-    """Say whether an XML document, packed or not, is a sitemap or an index of them."""
-    return _ROOT.match(_start_of(data) if data.startswith(GZIP) else data[:_HEAD]) is not None
 
 
 @dataclass(slots=True)

@@ -12,7 +12,6 @@ from phaseflow.domain.errors import DocumentError, RateLimited, TransientError
 _REMEMBERED = 10_000
 _PATIENCE = 5
 """Attempts at such a page, fewer than the engine makes at the one that names it."""
-_MEDIA = ("image/", "audio/", "video/", "font/")
 
 
 class Standing:
@@ -73,7 +72,7 @@ class Standing:
 
     async def _reading(self, url: str) -> Reading | None:
         """None for a redirect."""
-        answer = await self._fetcher.get(url, wanted=wanted)
+        answer = await self._fetcher.get(url, wanted=Answer.is_wanted)
         if not answer.is_success and not answer.is_redirect:
             raise answer.refusal()
         return await self._read(answer) if answer.is_success else None
@@ -81,17 +80,3 @@ class Standing:
 
 def _is_document(reading: Reading, url: str) -> bool:
     return reading.page.canonical in {None, url} and not reading.page.directives.noindex
-
-
-def wanted(answer: Answer) -> bool:
-    """Whether the body of an answer is to be read. Raises DocumentError for what holds no text."""
-    if answer.is_success:
-        _check_type(answer)
-    return answer.is_success
-
-
-def _check_type(answer: Answer) -> None:
-    """Raise DocumentError ``unsupported_format`` for pictures, sound, films and fonts, before they are downloaded."""
-    if answer.media_type.startswith(_MEDIA):
-        message = f"{answer.url} is {answer.media_type}, which holds no text; exclude it"
-        raise DocumentError(message, code="unsupported_format", counts=False)
