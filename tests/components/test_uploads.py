@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phaseflow.components.sources.names import LONGEST_NAME, safe_name
-from phaseflow.components.upload_batch import UploadBatch
+from phaseflow.components.upload_batch import LONGEST_NAME, UploadBatch, _safe_name
 from phaseflow.components.uploads import UploadLimits, Uploads
 from phaseflow.domain.errors import InvalidRequest, UploadTooLarge
 from phaseflow.store.pushed import INLINE_BYTES, Push
@@ -60,7 +59,7 @@ def _placed(uploads: Uploads, name: str, data: bytes) -> Push:
 )  # fmt: skip
 def test_a_name_that_could_leave_hide_or_mislead_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        safe_name(name)
+        _safe_name(name)
     assert refused.value.field == "files"
 
 
@@ -81,23 +80,23 @@ def test_a_name_that_could_leave_hide_or_mislead_is_refused(name: str) -> None:
     ],
 )
 def test_an_ordinary_name_is_kept_as_it_is(name: str) -> None:
-    assert safe_name(name) == name
+    assert _safe_name(name) == name
 
 
 def test_a_name_in_two_forms_of_unicode_is_one_name() -> None:
-    assert safe_name(unicodedata.normalize("NFD", "Überblick.md")) == safe_name("Überblick.md")
+    assert _safe_name(unicodedata.normalize("NFD", "Überblick.md")) == _safe_name("Überblick.md")
 
 
 @given(st.text(min_size=1, max_size=300))
 def test_a_name_that_is_kept_is_a_visible_file_of_the_folder(name: str) -> None:
     try:
-        kept = safe_name(name)
+        kept = _safe_name(name)
     except InvalidRequest:
         return
     assert Path("folder", kept).is_relative_to("folder")
     assert str(Path(kept)) == kept
     assert not any(part.startswith(".") or len(os.fsencode(part)) > LONGEST_NAME for part in kept.split("/"))
-    assert safe_name(kept) == kept
+    assert _safe_name(kept) == kept
 
 
 def test_a_small_document_never_touches_the_disk(uploads: Uploads, batch: UploadBatch) -> None:

@@ -1,6 +1,7 @@
 """Documents on their way in: small ones in memory, larger ones in files, on the disk before anything names them."""
 
 import os
+import unicodedata
 import uuid
 from dataclasses import replace
 from hashlib import blake2b
@@ -10,15 +11,20 @@ from typing import BinaryIO
 
 from phaseflow.components.extraction.registry import type_of_text
 from phaseflow.components.given_files import opened
-from phaseflow.components.sources.names import safe_name, uri_of
+from phaseflow.components.sources.names import uri_of
 from phaseflow.components.uploads import Uploads, kb_is_full
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import InvalidRequest, UploadTooLarge
+from phaseflow.domain.identifiers import hides_something
 from phaseflow.store.private_files import open_private
 from phaseflow.store.pushed import INLINE_BYTES, Push
 from phaseflow.store.transaction import Transaction
 
 _COPY_BYTES = 1024 * 1024
+_LONGEST_PATH = 2048
+"""Bytes of a relative path."""
+LONGEST_NAME = 255
+"""Bytes of a file's name, or of a folder's before it; what the common file systems take."""
 
 
 class UploadBatch:
@@ -56,7 +62,7 @@ class UploadBatch:
 
     def begin(self, name: str) -> None:
         """A file begins."""
-        self._begin(uri_of(safe_name(name)), name)
+        self._begin(uri_of(_safe_name(name)), name)
 
     def begin_document(self, uri: str) -> None:
         """A document begins, under any uri."""
@@ -180,3 +186,32 @@ class _Incoming:
         os.fsync(self.file.fileno())
         self.file.close()
         return replace(push, file=Path(self.file.name).name)
+
+
+def _safe_name(name: str) -> str:
+    """The name as it is kept: NFC, so that the same name typed on two systems is one document.
+
+    It may be a path with ``/``, relative to the folder that was sent. Raises InvalidRequest, naming ``files``, for a
+    name that could leave the folder, hide in it, or mislead readers.
+    """
+    kept = unicodedata.normalize("NFC", name)
+    fault = next((fault for part in kept.split("/") if (fault := _fault(part))), None)
+    if fault is None and len(kept.encode()) > _LONGEST_PATH:
+        fault = f"is longer than {_LONGEST_PATH} bytes with its folders"
+    if fault:
+        raise InvalidRequest("files", f"the name {name[:100]!r} {fault}; rename the file")
+    return kept
+
+
+def _fault(name: str) -> str | None:
+    if not name.strip():
+        return "is empty, or one of the folders in it is"
+    if name.startswith("."):
+        return "begins with a dot, or one of the folders in it does, and what is hidden is not read"
+    if "\\" in name:
+        return "holds a backslash; put a slash between folders"
+    if hides_something(name):
+        return "holds characters that cannot be seen"
+    if len(name.encode()) > LONGEST_NAME:
+        return f"is longer than {LONGEST_NAME} bytes"
+    return None
