@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from phaseflow.store.page_tree import PageTree
+from phaseflow.store.read_ahead import _PageTree
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pread"), reason="this system reads no file at a place")
 PAGE = 512
@@ -40,7 +40,7 @@ def made(path: Path, rows: int) -> dict[str, int]:
 def test_a_table_and_its_index_have_all_pages_of_a_file_that_holds_nothing_else(tmp_path: Path, rows: int) -> None:
     roots = made(tmp_path / "kb.db", rows)
     with opened(tmp_path / "kb.db") as file:
-        found = [page for root in roots.values() for some in PageTree(file, PAGE, root).pages() for page in some]
+        found = [page for root in roots.values() for some in _PageTree(file, PAGE, root).pages() for page in some]
     assert sorted([1, *found]) == list(range(1, (tmp_path / "kb.db").stat().st_size // PAGE + 1))
 
 
@@ -55,7 +55,7 @@ def test_only_pages_that_lead_to_others_are_read(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(os, "pread", noted)
     with opened(tmp_path / "kb.db") as file:
-        found = [page for some in PageTree(file, PAGE, root).pages() for page in some]
+        found = [page for some in _PageTree(file, PAGE, root).pages() for page in some]
         last = {page for page in found if pread(file, 1, (page - 1) * PAGE) == b"\x0d"}
     assert len(last) > 500
     assert len(last & set(read)) == 1
@@ -65,4 +65,4 @@ def test_a_page_that_leads_back_to_itself_ends_at_the_depth_of_a_tree(tmp_path: 
     page = bytes([5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]).ljust(PAGE, b"\0")
     (tmp_path / "kb.db").write_bytes(page)
     with opened(tmp_path / "kb.db") as file:
-        assert {number for some in PageTree(file, PAGE, 1).pages() for number in some} == {1}
+        assert {number for some in _PageTree(file, PAGE, 1).pages() for number in some} == {1}

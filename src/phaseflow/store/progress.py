@@ -128,33 +128,39 @@ class Total:
         return [cls(JobPhase(name), *counts) for name, *counts in rows]
 
 
-def settle_active_time(tx: Transaction) -> None:
-    """End the running time of phases of a process that died with the last sign of life that each has given.
+@dataclass(frozen=True, slots=True)
+class RunningTimes:
+    """How long the phases of all jobs have been running, as it is stored."""
 
-    Phases of a job with a lease run elsewhere.
-    """
-    tx.run(
-        "UPDATE ingestion_phase_status SET running_since = NULL, active_seconds = active_seconds"
-        "  + max(0, (julianday(updated_at) - julianday(running_since)) * 86400)"
-        " WHERE status = 'running' AND running_since IS NOT NULL"
-        " AND job_id NOT IN (SELECT id FROM ingestion_jobs WHERE lease_until IS NOT NULL)"
-    )
+    tx: Transaction
 
+    def settle(self) -> None:
+        """End the running time of phases of a process that died with the last sign of life that each has given.
 
-def follow_clock(tx: Transaction, clock: Clock) -> None:
-    """When the wall clock has stepped, move the beginnings of all running stretches, and the ends of leases, as far."""
-    step = clock.step()
-    if not step:
-        return
-    clock.follow(tx, step)
-    tx.run(
-        "UPDATE ingestion_phase_status SET"
-        " running_since = strftime('%Y-%m-%dT%H:%M:%fZ', running_since, printf('%+.3f seconds', ?1)),"
-        " updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', updated_at, printf('%+.3f seconds', ?1))"
-        " WHERE status = 'running' AND running_since IS NOT NULL",
-        step.total_seconds(),
-    )
-    Leases(tx).move(step)
+        Phases of a job with a lease run elsewhere.
+        """
+        self.tx.run(
+            "UPDATE ingestion_phase_status SET running_since = NULL, active_seconds = active_seconds"
+            "  + max(0, (julianday(updated_at) - julianday(running_since)) * 86400)"
+            " WHERE status = 'running' AND running_since IS NOT NULL"
+            " AND job_id NOT IN (SELECT id FROM ingestion_jobs WHERE lease_until IS NOT NULL)"
+        )
+
+    def follow(self, clock: Clock) -> None:
+        """When the wall clock has stepped, move the beginnings of all running stretches, and the ends of leases, as
+        far."""
+        step = clock.step()
+        if not step:
+            return
+        clock.follow(self.tx, step)
+        self.tx.run(
+            "UPDATE ingestion_phase_status SET"
+            " running_since = strftime('%Y-%m-%dT%H:%M:%fZ', running_since, printf('%+.3f seconds', ?1)),"
+            " updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', updated_at, printf('%+.3f seconds', ?1))"
+            " WHERE status = 'running' AND running_since IS NOT NULL",
+            step.total_seconds(),
+        )
+        Leases(self.tx).move(step)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,10 @@ from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.log import get_logger, log_failure
 from phaseflow.domain.phase import BY_INTERRUPTION
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
-from phaseflow.store import failpoints, progress
+from phaseflow.store import failpoints
 from phaseflow.store.database import STORE_RETRY_S
 from phaseflow.store.jobs import JobRecord, Jobs
+from phaseflow.store.progress import RunningTimes
 from phaseflow.supervisor.own_jobs import OwnJobs
 from phaseflow.supervisor.preparation import Preparation
 from phaseflow.supervisor.run_start import prepare_run, start_run
@@ -68,7 +69,7 @@ class Scheduler:
         """Pause what a dead process left running, and queue it again when ``go_on``; the ids of those jobs."""
         records = await self._hub.database.read(lambda tx: Jobs(tx).unfinished())
         if any(phase.status is PhaseStatus.RUNNING for record in records for phase in record.state.phases):
-            await self._hub.database.write(progress.settle_active_time)
+            await self._hub.database.write(lambda tx: RunningTimes(tx).settle())
         found = []
         for record in records:
             if changed := await self._recover_one(record, go_on=go_on):

@@ -10,10 +10,10 @@ import anyio
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.status import Transition
 from phaseflow.feed import Feed
-from phaseflow.store import progress
 from phaseflow.store.clock import Clock
 from phaseflow.store.database import Database
 from phaseflow.store.jobs import JobRecord, Jobs
+from phaseflow.store.progress import RunningTimes
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.transitions import TransitionLog
 
@@ -130,7 +130,7 @@ class StateHub:
     async def follow_clock(self) -> None:
         """When the wall clock has stepped, move the beginnings of what is running."""
         if self.clock.step():
-            await self.database.write(lambda tx: progress.follow_clock(tx, self.clock))
+            await self.database.write(lambda tx: RunningTimes(tx).follow(self.clock))
 
     def tell(self, changed: Changed, *, progress_only: bool = False) -> None:
         """Pass on what was committed."""
