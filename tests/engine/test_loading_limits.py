@@ -10,7 +10,8 @@ import pytest
 from phaseflow import GuardPolicy, JobStatus, PhaseFlow, Policies, RateLimited, RetryPolicy
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.components.protocols import Document, Entry, Known
-from phaseflow.domain.errors import SourceDown
+from phaseflow.domain.errors import SourceDown, TransientError
+from phaseflow.domain.vocabulary import WaitingOn
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished, until
 
@@ -69,6 +70,38 @@ class Listing(Pages):
             raise RateLimited("slow down", retry_after_s=0.05)
         async for page in super().list():
             yield page
+
+
+class Faltering(Listing):
+    """The same, for a fault that may pass."""
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        try:
+            async for page in super().list():
+                yield page
+        except RateLimited:
+            raise TransientError("the server answered 500") from None
+
+
+async def test_a_list_that_fails_for_a_moment_is_begun_anew_and_the_status_says_so(database: Path) -> None:
+    loader = Faltering(refusals=2)
+    policies = Policies(retry=RetryPolicy(tries=3, first_s=0.05, most_s=1))
+    async with PhaseFlow(database, loader=loader, embedder=CountingEmbedder(), policies=policies) as flow:
+        job = await flow.start("kb", "anything")
+        waits = [status.waiting_on async for status in job.watch()]
+        final = await job.status()
+    assert (final.status, final.metrics.documents_loaded, loader.refusals) == ("completed", 3, 0)
+    assert WaitingOn.RETRY in waits
+
+
+async def test_a_list_that_goes_on_failing_fails_the_job_after_the_last_attempt(database: Path) -> None:
+    loader = Faltering(refusals=9)
+    async with PhaseFlow(
+        database, loader=loader, embedder=CountingEmbedder(), policies=Policies(retry=IMPATIENT)
+    ) as flow:
+        final = await finished(await flow.start("kb", "anything"))
+    assert (final.status, 9 - loader.refusals) == ("failed", IMPATIENT.tries)
+    assert "the server answered 500" in str(final.error)
 
 
 async def test_a_rate_limit_of_a_list_is_waited_out_and_the_list_begun_anew(database: Path) -> None:

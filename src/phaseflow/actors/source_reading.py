@@ -15,7 +15,7 @@ from phaseflow.actors.reading_window import BATCH, ReadingWindow
 from phaseflow.components.contained import not_cancelled_by
 from phaseflow.components.loader_answers import pages_of
 from phaseflow.components.protocols import Document, Entry, Loader, Unchanged
-from phaseflow.domain.errors import ComponentError, RateLimited
+from phaseflow.domain.errors import ComponentError, RateLimited, TransientError
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import failpoints
 from phaseflow.store.crawl_frontier import Frontier, ListedEntry
@@ -195,17 +195,27 @@ class SourceReader:
         return max(1, found)
 
     async def _list(self) -> None:
-        limited = 0
+        limited, attempt, waited_s = 0, 1, 0.0
         while True:
             try:
                 if await self._list_all():
                     return
                 failpoints.hit("loading.dropped")
             except CannotList as error:
-                if not isinstance(error.cause, RateLimited):
+                if isinstance(error.cause, RateLimited):
+                    limited += 1  # no attempt: it is waited out, and the list begun anew
+                    await self._wait_to_list(error.cause, limited)
+                    continue
+                # Not where its kind says that the source is down as a whole: a wrong name is told at once.
+                if type(error.cause) is not TransientError:
                     raise
-                limited += 1  # no attempt: it is waited out, and the list begun anew
-                await self._wait_to_list(error.cause, limited)
+                wait_s = self._context.backoff_s(attempt, waited_s, error.cause.retry_after_s)
+                if wait_s is None:
+                    raise
+                attempt, waited_s = attempt + 1, waited_s + wait_s
+                async with self._gate:
+                    await self._documents.show(WaitingOn.RETRY)
+                await self._gate.sleep(wait_s)
 
     async def _wait_to_list(self, error: RateLimited, times: int) -> None:
         """Wait, outside the gate, as long as the source asks; or pause the phase when that is too long."""
