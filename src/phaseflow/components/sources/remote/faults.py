@@ -32,6 +32,14 @@ _DENIED = frozenset({
     "HTTPUnauthorized",
 })  # fmt: skip
 _MISSING = frozenset({"NotGitRepository", "ResourceNotFoundError", "NoSuchBucket", "NoSuchKey"})
+_BROKEN_OFF = frozenset({"ClientPayloadError", "PayloadEncodingError", "ContentLengthError", "TransferEncodingError"})
+"""What aiohttp makes of an answer that ends too soon; the status 400 in some of these is its own."""
+_SLOW_DOWN = frozenset({
+    "SlowDown", "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestLimitExceeded",
+    "RequestThrottledException", "TooManyRequestsException", "BandwidthLimitExceeded", "ServerBusy",
+})  # fmt: skip
+"""How object stores ask for fewer requests, mostly with the status 503
+(https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)."""
 _LONGEST_WORDS = 300
 
 
@@ -46,6 +54,8 @@ def as_ours(error: BaseException, what: str, secrets: Collection[str] = ()) -> C
         return error
     if isinstance(error, SourceNotAllowed):
         return DocumentError(str(error), code="source_not_allowed")
+    if _is(error, _BROKEN_OFF):
+        return TransientError(f"{what} broke off while it was read")
     status = _status(error)
     if isinstance(error, FileNotFoundError) or status in {404, 410} or _is(error, _MISSING):
         return DocumentError(f"{what} is not there", code="not_found", counts=False, gone=True)
@@ -53,8 +63,10 @@ def as_ours(error: BaseException, what: str, secrets: Collection[str] = ()) -> C
         return denied(status, what)
     if isinstance(error, ImportError):
         return ComponentUnavailable(f"{_words(error, secrets)}; install what is missing")
-    if type(error).__name__ == "FileExpired":
+    if type(error).__name__ == "FileExpired" or status == 416:  # it is shorter than it was listed
         return DocumentError(f"{what} changed while it was read; run again", code="changed_while_reading")
+    if _code(error) in _SLOW_DOWN:
+        return RateLimited(f"{what}: asked to slow down{_number(status)}", retry_after_s=_asked_s(_headers(error)))
     if status is not None and (passing := passing_fault(status, _headers(error), what)) is not None:
         return passing
     if status is None and _is_of_the_network(error):
@@ -64,12 +76,15 @@ def as_ours(error: BaseException, what: str, secrets: Collection[str] = ()) -> C
 
 def passing_fault(status: int, headers: Mapping[str, str], what: str) -> TransientError | None:
     """What an HTTP status means that says to come back later, and when; None for any other."""
-    asked_s = retry_after_s({name.lower(): value for name, value in headers.items()}, datetime.now(UTC))
     if status == 429:
-        return RateLimited(f"{what}: asked to slow down (429)", retry_after_s=asked_s)
+        return RateLimited(f"{what}: asked to slow down (429)", retry_after_s=_asked_s(headers))
     if status >= 500 or status == 408:
-        return TransientError(f"{what}: the server answered {status}", retry_after_s=asked_s)
+        return TransientError(f"{what}: the server answered {status}", retry_after_s=_asked_s(headers))
     return None
+
+
+def _asked_s(headers: Mapping[str, str]) -> float | None:
+    return retry_after_s({name.lower(): value for name, value in headers.items()}, datetime.now(UTC))
 
 
 def denied(status: int | None, what: str) -> DocumentError:
@@ -97,6 +112,13 @@ def _cause(error: BaseException) -> BaseException:
             return error
         seen = seen.__cause__
     return error
+
+
+def _code(error: BaseException) -> str:
+    """What an object store calls an error."""
+    answer: Any = getattr(error, "response", None)
+    said = answer.get("Error") if isinstance(answer, dict) else None
+    return str(said.get("Code")) if isinstance(said, dict) else ""
 
 
 def _status(error: BaseException) -> int | None:

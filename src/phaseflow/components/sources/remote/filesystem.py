@@ -25,6 +25,10 @@ _SHARED = frozenset({"file", "local", "memory", "sftp", "ssh", "github"})
 """File systems of plain calls that several threads may make at once; of the others one call is made at a time."""
 _FOR_ALL: Mapping[str, Any] = {"skip_instance_cache": True}
 _HOSTED = frozenset({"http", "https"})
+_S3 = frozenset({"s3", "s3a"})
+_ONCE_MORE: Mapping[str, Any] = {"retries": {"mode": "standard", "total_max_attempts": 2}}
+"""Of botocore. By themselves it and s3fs would make 25 requests of one, for a minute in which nobody is told that the
+store does not answer; the engine tries again, and says so."""
 
 
 class NoAnswer(TransientError):
@@ -106,11 +110,14 @@ class RemoteFileSystem:
         kind = file_system(self._source)
         said = {name: value for name, value in kind._get_kwargs_from_urls(url).items() if not name.startswith("url_")}
         try:
-            return kind(**{**said, **options}), _path(kind, url)
+            opened = kind(**{**said, **options})
         except TypeError as error:
             raise ComponentUnavailable(
                 f"{url} cannot be opened: {error}; check the options of its connection"
             ) from error
+        if self.protocol in _S3:
+            opened.retries = 1
+        return opened, _path(kind, url)
 
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = dict(_FOR_ALL)
@@ -122,6 +129,8 @@ class RemoteFileSystem:
             given = self._connection.given_for(self._source.url)
             self._secrets = tuple(given[name] for name in self._connection.env if len(given[name]) > 3)
             options |= given
+        if self.protocol in _S3:
+            options["config_kwargs"] = {**_ONCE_MORE, **(options.get("config_kwargs") or {})}
         return options
 
     def _in_turn(self, work: Callable[[Any, str], T], fs: Any, path: str) -> T:
