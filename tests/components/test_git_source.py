@@ -32,7 +32,7 @@ from phaseflow.components.sources.remote import FsspecLoader
 from phaseflow.components.sources.remote.connections import NamedConnection
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError, RateLimited, SourceNotAllowed
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, RateLimited, SourceDown, SourceNotAllowed
 from phaseflow.flow.remote_sources import RemoteSources
 from tests.engine.test_control import until
 from tests.stopwatch import fail_soon
@@ -250,14 +250,14 @@ async def test_an_empty_repository_and_none_are_said_to_be_so(made: Made, tmp_pa
 async def test_a_server_that_knows_no_such_repository_or_is_down(
     made: Made, served: tuple[str, list[str]], tmp_path: Path
 ) -> None:
-    async def no_sleep(_: float) -> None: ...
-
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         down = f"http://127.0.0.1:{closed.getsockname()[1]}/docs.git"
-        for url, words in ((f"{served[0]}x", "is not there"), (down, "cannot be reached")):
-            loader = GitLoader(GitSource(url), repositories=Repositories(tmp_path / "copies"), sleep=no_sleep)
-            with pytest.raises(ComponentUnavailable, match=words):
+        for url, kind, words in (
+            (f"{served[0]}x", ComponentUnavailable, "is not there"), (down, SourceDown, "cannot be reached"),
+        ):  # fmt: skip
+            loader = GitLoader(GitSource(url), repositories=Repositories(tmp_path / "copies"))
+            with pytest.raises(kind, match=words):
                 await listed(loader)
             await loader.aclose()
 

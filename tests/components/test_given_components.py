@@ -175,6 +175,9 @@ async def test_a_document_that_a_loader_makes_wrongly_fails_alone(tmp_path: Path
         "list": (lambda e: made(e, metadata=[1]), "whose metadata is a list, not a mapping"),
         "parts": (lambda e: made(e, parts=((99, "p. 1"),)), "whose parts hold (99, 'p. 1')"),
         "labels": (lambda e: made(e, parts=(("a", "p. 1"),)), "whose parts hold ('a', 'p. 1')"),
+        "negative": (lambda e: made(e, size=-1), "whose size is -1, not a number of bytes"),
+        "broken": (lambda e: made(e, size=7.5), "whose size is a float, not int"),
+        "huge": (lambda e: made(e, size=2**63), "whose size is 9223372036854775808, not a number"),
         "unknown": (lambda e: Unchanged(e, b"2"), "returned Unchanged for a document that is not known"),
         "name": (fails_at_a_name, "caf\ufffd.md"),
     }

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import botocore.exceptions
+import botocore.exceptions  # type: ignore[import-untyped]  # it has no types
 import pytest
 from aiohttp import ClientPayloadError
 from aiohttp.http_exceptions import ContentLengthError, TransferEncodingError
 
+from phaseflow import FsspecSource
 from phaseflow.components.sources.remote.faults import as_ours
 from phaseflow.components.sources.remote.loader import FsspecLoader
 from phaseflow.domain.errors import DocumentError, RateLimited, TransientError
-from phaseflow.domain.settings import FsspecSource
 from tests.components.remote_servers import KEYS
 
 
@@ -25,8 +25,8 @@ def test_an_answer_that_ends_too_soon_is_a_fault_that_may_pass(cause: Exception)
     assert (type(found), str(found)) == (TransientError, "a.md broke off while it was read")
 
 
-def of_a_store(code: str, status: int, **headers: str) -> Exception:
-    return botocore.exceptions.ClientError(
+def of_a_store(code: str, status: int, **headers: str) -> BaseException:
+    made: BaseException = botocore.exceptions.ClientError(
         {
             "Error": {"Code": code, "Message": "as it says"},
             "ResponseMetadata": {
@@ -35,6 +35,7 @@ def of_a_store(code: str, status: int, **headers: str) -> Exception:
         },
         "GetObject",
     )  # fmt: skip
+    return made
 
 
 @pytest.mark.parametrize("code", ["SlowDown", "RequestLimitExceeded", "ThrottlingException"])
@@ -52,27 +53,29 @@ def test_other_answers_of_a_store_keep_their_meaning() -> None:
     assert shorter.code == "changed_while_reading"
 
 
-SLOW_DOWN = (
-    b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-)
+SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+CUT = b"""<ListBucketResult><Name>papers</Name><Prefix>all/</Prefix><KeyCount>1</KeyCount><MaxKeys>1</MaxKeys>
+<IsTruncated>true</IsTruncated>%s<Contents><Key>all/a.md</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>
+<ETag>"1"</ETag><Size>1</Size><StorageClass>STANDARD</StorageClass></Contents></ListBucketResult>"""
+TOKEN = b"<NextContinuationToken>again</NextContinuationToken>"
 
 
 @contextmanager
-def slow_store(asked: list[str]) -> Iterator[str]:
-    """A store that has no room for anybody."""
+def store(status: int, body: bytes, asked: list[str]) -> Iterator[str]:
+    """A store that answers all in the same way."""
 
-    class Full(BaseHTTPRequestHandler):
+    class Same(BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # the name that http.server wants
             asked.append(self.path)
-            self.send_response(503)
-            self.send_header("Content-Length", str(len(SLOW_DOWN)))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(SLOW_DOWN)
+            self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing is printed."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Full)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Same)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -83,13 +86,24 @@ def slow_store(asked: list[str]) -> Iterator[str]:
         thread.join()
 
 
-async def test_a_store_without_room_is_asked_twice_before_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "requests"),
+    [
+        (503, SLOW_DOWN, RateLimited, 2),
+        (200, CUT % b"", TransientError, 1),
+        (200, CUT % TOKEN, TransientError, 2),
+    ],
+    ids=["without room", "a list that goes on nowhere", "a list that goes on where it is"],
+)
+async def test_a_store_that_does_not_list_all_it_has_is_told_soon(
+    monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, kind: type[TransientError], requests: int
+) -> None:
     asked: list[str] = []
-    with slow_store(asked) as url:
+    with store(status, body, asked) as url:
         for name, value in {**KEYS, "AWS_ENDPOINT_URL": url}.items():
             monkeypatch.setenv(name, value)
         loader = FsspecLoader(FsspecSource("s3://papers/all"))
-        with pytest.raises(RateLimited):
+        with pytest.raises(TransientError) as raised:
             _ = [page async for page in loader.list()]
         await loader.aclose()
-    assert len(asked) == 2
+    assert (type(raised.value), len(asked)) == (kind, requests)

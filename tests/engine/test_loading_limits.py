@@ -10,10 +10,12 @@ import pytest
 from phaseflow import GuardPolicy, JobStatus, PhaseFlow, Policies, RateLimited, RetryPolicy
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.components.protocols import Document, Entry, Known
+from phaseflow.components.sources.pushed import PushLoader
 from phaseflow.domain.errors import SourceDown, TransientError
 from phaseflow.domain.vocabulary import WaitingOn
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished, until
+from tests.stopwatch import fail_soon
 
 IMPATIENT = RetryPolicy(tries=2, first_s=0.01, most_s=1)
 
@@ -72,6 +74,41 @@ class Listing(Pages):
             yield page
 
 
+class Refused(Pages):
+    """Its list is refused before its first page."""
+
+    has_room = False
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        if not self.has_room:
+            raise RateLimited("slow down", retry_after_s=30)
+        yield []
+
+
+async def test_a_list_that_is_refused_at_once_says_so_for_as_long_as_it_waits(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader of pushed documents, which ends its list a moment later, has nothing to say of why another waits."""
+    is_shown, was_listed, listed = anyio.Event(), anyio.Event(), PushLoader.list
+
+    async def later(loader: PushLoader) -> AsyncIterator[Sequence[Entry]]:
+        await is_shown.wait()
+        async for page in listed(loader):
+            yield page
+        was_listed.set()
+
+    monkeypatch.setattr(PushLoader, "list", later)
+    loader = Refused(1, lambda _: None)
+    async with PhaseFlow(database, loader=loader, embedder=CountingEmbedder()) as flow:
+        job = await flow.start("kb", "anything")
+        await until(flow, lambda status: status.waiting_on is WaitingOn.RATE_LIMIT)
+        is_shown.set()
+        with fail_soon(10):
+            await was_listed.wait()
+        looks = {(await job.status()).waiting_on for _ in range(50)}
+    assert looks == {WaitingOn.RATE_LIMIT}
+
+
 class Faltering(Listing):
     """The same, for a fault that may pass."""
 
@@ -84,14 +121,16 @@ class Faltering(Listing):
 
 
 async def test_a_list_that_fails_for_a_moment_is_begun_anew_and_the_status_says_so(database: Path) -> None:
-    loader = Faltering(refusals=2)
-    policies = Policies(retry=RetryPolicy(tries=3, first_s=0.05, most_s=1))
+    loader = Faltering(refusals=1)
+    policies = Policies(retry=RetryPolicy(tries=2, first_s=30))
     async with PhaseFlow(database, loader=loader, embedder=CountingEmbedder(), policies=policies) as flow:
         job = await flow.start("kb", "anything")
-        waits = [status.waiting_on async for status in job.watch()]
-        final = await job.status()
+        await until(flow, lambda status: status.waiting_on is WaitingOn.RETRY)
+        await flow.pause("kb")  # which ends the wait
+        await until(flow, lambda status: status.status == "paused")
+        await flow.resume("kb")
+        final = await finished(job)
     assert (final.status, final.metrics.documents_loaded, loader.refusals) == ("completed", 3, 0)
-    assert WaitingOn.RETRY in waits
 
 
 async def test_a_list_that_goes_on_failing_fails_the_job_after_the_last_attempt(database: Path) -> None:

@@ -128,8 +128,8 @@ class DocumentReader:
                 return outcome
         return None
 
-    async def show(self, reason: WaitingOn) -> None:
-        """Have the status say why nothing moves."""
+    async def show(self, reason: WaitingOn | None) -> None:
+        """Have the status say why nothing moves; None: it does."""
         attempt = self._context.plan.attempt
         await self._context.write(lambda tx: PhaseProgress(tx, attempt, JobPhase.LOADING).wait_on(reason))
 

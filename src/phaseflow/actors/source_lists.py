@@ -14,7 +14,7 @@ from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.displaced import DisplacedEntries, DisplacedEntry
 from phaseflow.store.job_sources import JobSources
 from phaseflow.store.knowledge_bases import KnowledgeBases
-from phaseflow.store.progress import Done
+from phaseflow.store.progress import Done, PhaseProgress
 from phaseflow.store.transaction import Transaction
 
 LARGEST = 2**31
@@ -62,7 +62,11 @@ class SourceLists:
         if new and reader.follows_links:
             reader.has_let_in = False  # it may find more, and what it does not find is known only then
         total = self.total(tx) if is_last else None
-        self._context.advance(tx, JobPhase.LOADING, Done(processed=unchanged, reused=unchanged, total=total, found=new))
+        if new or unchanged or total is not None:
+            done = Done(processed=unchanged, reused=unchanged, total=total, found=new)
+            self._context.advance(tx, JobPhase.LOADING, done)
+        else:  # why another source waits stays to be seen
+            PhaseProgress(tx, self._context.plan.attempt, JobPhase.LOADING).check()
 
     def give_up(self, tx: Transaction, name: str, error: str) -> None:
         """A source cannot be listed, or read, any further."""
@@ -94,6 +98,8 @@ class SourceLists:
                     await self._context.write(partial(self._let_in, found))
             failpoints.hit("loading.let_in")
         reader.has_let_in = True
+        if await self._context.database.read(self.total) is None:
+            return  # nothing has moved: why another source waits stays to be seen
         async with self._gate:
             await self._context.write(
                 lambda tx: self._context.advance(tx, JobPhase.LOADING, Done(total=self.total(tx)))

@@ -206,25 +206,27 @@ class SourceReader:
                     limited += 1  # no attempt: it is waited out, and the list begun anew
                     await self._wait_to_list(error.cause, limited)
                     continue
-                # Not where its kind says that the source is down as a whole: a wrong name is told at once.
-                if type(error.cause) is not TransientError:
+                if not isinstance(error.cause, TransientError):
                     raise
                 wait_s = self._context.backoff_s(attempt, waited_s, error.cause.retry_after_s)
                 if wait_s is None:
                     raise
                 attempt, waited_s = attempt + 1, waited_s + wait_s
-                async with self._gate:
-                    await self._documents.show(WaitingOn.RETRY)
-                await self._gate.sleep(wait_s)
+                await self._wait_shown(WaitingOn.RETRY, wait_s)
 
     async def _wait_to_list(self, error: RateLimited, times: int) -> None:
         """Wait, outside the gate, as long as the source asks; or pause the phase when that is too long."""
         if not self._pause_if(self._limits.why_pause(error)):
-            async with self._gate:
-                await self._documents.show(WaitingOn.RATE_LIMIT)
-            await self._gate.sleep(self._limits.wait_s(error, times))
+            await self._wait_shown(WaitingOn.RATE_LIMIT, self._limits.wait_s(error, times))
         if not self._gate.is_open:
             self._limits.forget()
+
+    async def _wait_shown(self, reason: WaitingOn, wait_s: float) -> None:
+        async with self._gate:
+            await self._documents.show(reason)
+        await self._gate.sleep(wait_s)
+        async with self._gate:  # a list that is begun anew may bring nothing new for long
+            await self._documents.show(None)
 
     async def _list_all(self) -> bool:
         """False where the list was dropped: it is begun anew once the gate is open, and what is known is passed."""

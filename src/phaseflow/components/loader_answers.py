@@ -19,7 +19,7 @@ _ENTRY: Mapping[str, tuple[type, ...]] = {
 _FIELDS: Mapping[type, Mapping[str, tuple[type, ...]]] = {
     Document: {
         "entry": (Entry,), "text": _TEXT, "title": _TEXT, "media_type": _TEXT, "content_hash": (bytes,),
-        "stamp": _TEXT_OR_NONE, "links": (tuple, list), "read_as": _TEXT_OR_NONE,
+        "stamp": _TEXT_OR_NONE, "links": (tuple, list), "read_as": _TEXT_OR_NONE, "size": (int, type(None)),
     },
     Unchanged: {"entry": (Entry,), "content_hash": (bytes,), "stamp": _TEXT_OR_NONE, "links": (tuple, list)},
     Skipped: {"entry": (Entry,), "links": (tuple, list), "twin": _TEXT_OR_NONE},
@@ -70,7 +70,9 @@ def checked_document(loader: Loader, found: Any, known: Known | None) -> _Loaded
         raise TypeError(said) if found is None else ComponentUnavailable(said)
     if wrong := _wrong_field(found, fields) or _wrong_links(found):
         raise TypeError(f"{_name(loader)}.load() returned {_a(found)} whose {wrong}")
-    if isinstance(found, Document) and (wrong := _wrong_parts(found) or _wrong_metadata(found)):
+    if isinstance(found, Document) and (
+        wrong := _wrong_size(found.size) or _wrong_parts(found) or _wrong_metadata(found)
+    ):
         raise TypeError(f"{_name(loader)}.load() returned {_a(found)} whose {wrong}")
     if isinstance(found, Unchanged) and known is None:
         raise TypeError(
@@ -95,9 +97,13 @@ def _wrong_entry(entry: Entry) -> str | None:
         entry.uri.encode()
     except UnicodeEncodeError:
         return f"uri {entry.uri!r:.100} holds half a character"
-    if entry.size is not None and not 0 <= entry.size < _LARGEST:
-        return f"size is {entry.size}, not a number of bytes"
+    if wrong := _wrong_size(entry.size):
+        return wrong
     return None if 0 <= entry.depth < _LARGEST else f"depth is {entry.depth}, not a number of links"
+
+
+def _wrong_size(size: int | None) -> str | None:
+    return None if size is None or 0 <= size < _LARGEST else f"size is {size}, not a number of bytes"
 
 
 def _wrong_links(found: _Loaded) -> str | None:

@@ -75,6 +75,15 @@ class PhaseProgress:
                 self.attempt.job_id, PHASES[self.phase.position + 1], done.handed_over,
             )  # fmt: skip
 
+    def check(self) -> None:
+        """Raise StaleRun when this attempt may not write any more. For what is no progress: ``advance`` also says that
+        the phase does not wait any longer."""
+        if self.tx.row(
+            f"SELECT 1 FROM ingestion_phase_status WHERE {_RUNNING}",
+            self.attempt.job_id, self.phase, self.attempt.number,
+        ) is None:  # fmt: skip
+            raise self._lost()
+
     def wait_on(self, reason: WaitingOn | None) -> None:
         """Say why a running phase does not move. Raises StaleRun when this attempt is over."""
         row = self.tx.row(

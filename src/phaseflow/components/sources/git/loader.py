@@ -21,7 +21,7 @@ from phaseflow.components.sources.remote.connections import NamedConnection
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.recognition import AnyPool
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError, RateLimited, TransientError
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.domain.remote_sources import GitSource
 
 T = TypeVar("T")
@@ -30,7 +30,6 @@ PAGE_SIZE = 1000
 MAX_BYTES = 64 * 1024 * 1024
 _BLOB = "blob:"
 _LFS = b"version https://git-lfs.github.com/spec/"
-_WAITS_S = (1.0, 2.0, 4.0)
 
 
 class GitLoader:
@@ -57,7 +56,6 @@ class GitLoader:
         roots: Sequence[str] | None = None,
         workers: AnyPool | None = None,
         max_bytes: int = MAX_BYTES,
-        sleep: Callable[[float], Any] = anyio.sleep,
     ) -> None:
         self._source = source
         self._place = Place(source.url)
@@ -68,7 +66,6 @@ class GitLoader:
         self._workers: AnyPool = workers or ExtractionPool()
         self._owns_workers = workers is None
         self._max_bytes = max_bytes
-        self._sleep = sleep
         self._held = ExitStack()
         self._opened: Tree | None = None
         self._opening = anyio.Lock()
@@ -77,8 +74,8 @@ class GitLoader:
         """Yield the files of the commit in pages of at most 1,000.
 
         Raises ComponentUnavailable when the repository cannot be read: it is not there, access is denied, it has no
-        such ref, or does not answer, three times over; RateLimited when it asks to be asked later. Cancelling ends the
-        fetch.
+        such ref; TransientError when it does not answer, RateLimited when it asks to be asked later. Cancelling ends
+        the fetch.
         """
         tree = await self._open()
         found = tree.files(Globs(self._source.include, self._source.exclude))
@@ -115,18 +112,10 @@ class GitLoader:
     async def _fetched(self) -> Tree:
         if self._place.path is not None:
             return await _in_thread(self._local)
-        waits = list(_WAITS_S)
-        while True:
-            try:
-                return await self._fetch()
-            except RateLimited:  # no attempt: whoever lists waits as long as it asks
-                raise
-            except TransientError as error:
-                if not waits:
-                    raise ComponentUnavailable(str(error)) from error
-                await self._sleep(max(waits.pop(0), min(error.retry_after_s or 0, 30)))
-            except DocumentError as error:
-                raise ComponentUnavailable(f"{error}; or name another repository") from error
+        try:
+            return await self._fetch()
+        except DocumentError as error:
+            raise ComponentUnavailable(f"{error}; or name another repository") from error
 
     async def _fetch(self) -> Tree:
         addresses_of = None if self._policy is None else self._policy.for_threads(CONNECT_S)

@@ -11,7 +11,7 @@ from phaseflow.components.protocols import Entry
 from phaseflow.components.sources.names import uri_of
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.components.sources.remote.filesystem import RemoteFileSystem
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
 
 PAGE_SIZE = 1000
 DEEPEST = 64
@@ -151,9 +151,12 @@ class Listing:
                     page.append(self._entry({**each, "size": each.get("Size")}, uri))
             if page:
                 yield page
-            token = answer.get("NextContinuationToken")
-            if not answer.get("IsTruncated") or not token:
+            if not answer.get("IsTruncated"):
                 break
+            following = answer.get("NextContinuationToken")
+            if not following or following == token:  # taken for the end, all behind it would count as deleted
+                raise TransientError(f"{self._shown}: the store says that its list goes on, but not where")
+            token = following
         if is_empty and prefix:
             yield [await self._one_object()]
 

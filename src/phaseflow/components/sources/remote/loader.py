@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import anyio
-
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources.names import path_of
 from phaseflow.components.sources.patterns import Globs
@@ -19,7 +17,7 @@ from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.counting import counted
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError, RateLimited, TransientError
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.domain.remote_sources import FsspecSource
 
 T = TypeVar("T")
@@ -31,7 +29,6 @@ _SLOWEST_RATE = 65_536
 _PIECE = 1 << 20
 _BLOCK = 8 << 20
 """What is asked for at a time."""
-_WAITS_S = (1.0, 2.0, 4.0)
 _SLOW_TRIES = 2
 
 
@@ -56,7 +53,6 @@ class FsspecLoader:
         workers: AnyPool | None = None,
         max_bytes: int = MAX_BYTES,
         total_s: float = TOTAL_S,
-        sleep: Callable[[float], Any] = anyio.sleep,
     ) -> None:
         """Blocking: it imports the file system. Raises InvalidRequest where that is missing."""
         self._source = source
@@ -65,7 +61,6 @@ class FsspecLoader:
         self._owns_workers = workers is None
         self._max_bytes = max_bytes
         self._total_s = total_s
-        self._sleep = sleep
         self._slow: Counter[str] = Counter()
         self.in_flight = 8 if self._files.takes_many else 1
 
@@ -73,29 +68,16 @@ class FsspecLoader:
         """Yield the files in pages of at most 1,000. Of a folder that its server does not list in pages, all names are
         in memory at a time.
 
-        Raises ComponentUnavailable when the source cannot be read: there is nothing of that name, access is denied, or
-        it does not answer, three times over; RateLimited when it asks to be asked later.
+        Raises ComponentUnavailable when the source cannot be read: there is nothing of that name, or access is denied;
+        TransientError when it does not answer, RateLimited when it asks to be asked later.
         """
-        listing = Listing(self._files, self._source.url, Globs(self._source.include, self._source.exclude))
-        pages = listing.pages()
-        waits, seen = list(_WAITS_S), 0
-        while True:
-            try:
-                page = await anext(pages, None)
-            except RateLimited:  # no attempt: whoever lists waits as long as it asks, and begins anew
-                raise
-            except TransientError as error:
-                if not waits or seen:  # pages begun cannot be taken up again
-                    raise ComponentUnavailable(str(error)) from error
-                await self._sleep(max(waits.pop(0), min(error.retry_after_s or 0, 30)))
-                pages = listing.pages()
-                continue
-            except DocumentError as error:
-                raise ComponentUnavailable(f"{error}; or name another address") from error
-            if page is None:
-                return
-            seen += 1
-            yield page
+        try:
+            async for page in Listing(
+                self._files, self._source.url, Globs(self._source.include, self._source.exclude)
+            ).pages():
+                yield page
+        except DocumentError as error:
+            raise ComponentUnavailable(f"{error}; or name another address") from error
 
     async def load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
         """Read one file.

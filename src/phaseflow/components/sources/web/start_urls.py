@@ -104,8 +104,9 @@ class Seeds:
                 tasks.start_soon(reach, site)
         if len(faults) == len(self._sites):
             error = faults[self._sites[0]] if faults else None
-            if limited := next((each for each in faults.values() if isinstance(each, RateLimited)), None):
-                raise limited  # whoever lists waits as long as it asks
+            passing = [each for each in faults.values() if _may_pass(each, is_foreign=True)]
+            if passing:  # whoever lists tries again, or waits as long as it asks, and says so
+                raise next((each for each in passing if isinstance(each, RateLimited)), passing[0])
             raise ComponentUnavailable(str(error or "the source names no page; give it one")) from error
         return [site for site in self._sites if site not in faults]
 
@@ -114,6 +115,8 @@ class Seeds:
             try:
                 await self._robots.rules(site)
             except TransientError as error:
+                if len(self._sites) == 1 and error.retry_after_s is not None:
+                    raise
                 await self._sleep(max(wait_s, min(error.retry_after_s or 0, 30)))
             else:
                 return
