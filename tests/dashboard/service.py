@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -12,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from tests.cli.forked import Forked
 from tests.ports import free_port
 from tests.stopwatch import patience
 
@@ -28,7 +27,7 @@ class Service:
         self.token = token
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Forked | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -43,11 +42,7 @@ class Service:
         words = ["serve", "--port", str(self.port), "--json", *token]
         log = (self.here / "server.log").open("a")
         with log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "phaseflow", *words],
-                cwd=self.here, env=_environment() | self._environment, text=True, stdout=subprocess.PIPE, stderr=log,
-            )  # fmt: skip
-        assert self._process.stdout is not None
+            self._process = Forked(words, self.here, _environment() | self._environment, stderr=log.fileno())
         assert self._process.stdout.readline(), (self.here / "server.log").read_text()
 
     def stop(self) -> None:
@@ -63,7 +58,8 @@ class Service:
         if process is None:
             return
         process.send_signal(number)
-        process.communicate(timeout=patience(STOP_S))
+        process.wait(patience(STOP_S))
+        process.close()
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """One request to ``/api/ingestion``; its JSON, or None. An error status raises HTTPError."""
