@@ -24,7 +24,7 @@ def slowness() -> float:
 class _Pace:
     """The slowness of the last moments: thousands of watches need it, and to measure it takes as long as a test."""
 
-    FRESH_S = 5.0
+    FRESH_S = 10.0
 
     def __init__(self) -> None:
         self._measured = -math.inf

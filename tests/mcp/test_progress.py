@@ -7,10 +7,6 @@ from typing import Any
 import anyio
 import pytest
 
-pytest.importorskip("mcp", reason="needs the development group: mcp")
-
-from mcp.shared.exceptions import MCPError
-
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import AllowedRoots
@@ -114,6 +110,8 @@ async def test_without_the_question_the_answer_comes_at_once(service: Service, t
 async def test_the_service_ends_at_once_though_a_job_is_followed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    from mcp.shared.exceptions import MCPError
+
     monkeypatch.setattr(JobStatusResponse, "is_idle", False)
     documents(tmp_path / "docs")
     heard = anyio.Event()

@@ -3,15 +3,9 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-
-pytest.importorskip("mcp", reason="needs the development group: mcp")
-
-from mcp import ClientSession
-from mcp.shared.exceptions import MCPError
-from mcp.types import PaginatedRequestParams
 
 from phaseflow.flow import PhaseFlow
 from phaseflow.mcp import resources
@@ -19,6 +13,9 @@ from phaseflow.mcp.resources import TEMPLATE
 from phaseflow.mcp.tools import DATA_NOTE, LONGEST_EXTRACT
 from tests.http.service import Service, serving
 from tests.mcp.test_tools import agent, completed, stdio
+
+if TYPE_CHECKING:
+    from mcp import ClientSession
 
 
 @pytest.fixture
@@ -32,7 +29,9 @@ async def fill(service: Service, kb_id: str, count: int, text: str = "Whales sin
     await (await service.flow.job(kb_id)).wait()
 
 
-async def pages(session: ClientSession) -> AsyncIterator[list[Any]]:
+async def pages(session: "ClientSession") -> AsyncIterator[list[Any]]:
+    from mcp.types import PaginatedRequestParams
+
     cursor = None
     while True:
         page = await session.list_resources(params=PaginatedRequestParams(cursor=cursor))
@@ -42,13 +41,15 @@ async def pages(session: ClientSession) -> AsyncIterator[list[Any]]:
             return
 
 
-async def read(session: ClientSession, uri: str) -> dict[str, Any]:
+async def read(session: "ClientSession", uri: str) -> dict[str, Any]:
     contents = (await session.read_resource(uri)).contents
     assert (len(contents), contents[0].uri, contents[0].mime_type) == (1, uri, "application/json")
     return dict(json.loads(contents[0].text))  # type: ignore[union-attr]  # text, as its type says
 
 
-async def refusal(session: ClientSession, uri: str) -> str:
+async def refusal(session: "ClientSession", uri: str) -> str:
+    from mcp.shared.exceptions import MCPError
+
     with pytest.raises(MCPError) as caught:
         await session.read_resource(uri)
     return str(caught.value)
@@ -102,6 +103,8 @@ async def test_a_page_looks_at_a_bounded_number_of_knowledge_bases(
 
 @pytest.mark.thorough
 async def test_a_knowledge_base_that_is_gone_ends_no_listing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mcp.types import PaginatedRequestParams
+
     monkeypatch.setattr(resources, "PAGE", 2)
     await fill(service, "a", 3)
     await fill(service, "b", 3)
@@ -125,6 +128,9 @@ async def test_a_document_is_read_in_parts_that_meet(service: Service) -> None:
 
 
 async def test_what_cannot_be_read_is_said_in_words(service: Service) -> None:
+    from mcp.shared.exceptions import MCPError
+    from mcp.types import PaginatedRequestParams
+
     await fill(service, "a", 1)
     async with agent(service.url) as session:
         uri = (await session.list_resources()).resources[0].uri

@@ -6,22 +6,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-
-pytest.importorskip("mcp", reason="needs the development group: mcp")
-
-from mcp import ClientSession, StdioServerParameters
-from mcp.client.stdio import stdio_client
-from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.exceptions import MCPError
 
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import AllowedRoots
 from phaseflow.mcp.tools import DATA_NOTE
 from tests.http.service import Service, documents, http_client, serving, until
 from tests.stopwatch import Stopwatch, fail_soon
+
+if TYPE_CHECKING:
+    from mcp import ClientSession  # which takes a second: imported where it is used
 
 WITHIN_S = 30
 TOOLS = {
@@ -38,7 +34,10 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 
 @asynccontextmanager
-async def agent(url: str) -> AsyncIterator[ClientSession]:
+async def agent(url: str) -> "AsyncIterator[ClientSession]":
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
     async with (
         http_client(url) as http,
         streamable_http_client(f"{url}/mcp", http_client=http) as (read, write, *_),
@@ -49,14 +48,17 @@ async def agent(url: str) -> AsyncIterator[ClientSession]:
 
 
 @asynccontextmanager
-async def stdio(folder: Path, *words: str) -> AsyncIterator[ClientSession]:
+async def stdio(folder: Path, *words: str) -> "AsyncIterator[ClientSession]":
+    from mcp import ClientSession, StdioServerParameters
+    from mcp.client.stdio import stdio_client
+
     command = StdioServerParameters(command=sys.executable, args=["-m", "phaseflow", "mcp", *words], cwd=str(folder))
     async with stdio_client(command) as (read, write), ClientSession(read, write) as session:
         await session.initialize()
         yield session
 
 
-async def call(session: ClientSession, tool: str, **arguments: Any) -> dict[str, Any]:
+async def call(session: "ClientSession", tool: str, **arguments: Any) -> dict[str, Any]:
     """The structured result, which stands in the text, too."""
     result = await session.call_tool(tool, arguments)
     assert not result.is_error, result.content
@@ -65,13 +67,13 @@ async def call(session: ClientSession, tool: str, **arguments: Any) -> dict[str,
     return structured
 
 
-async def refusal(session: ClientSession, tool: str, **arguments: Any) -> str:
+async def refusal(session: "ClientSession", tool: str, **arguments: Any) -> str:
     result = await session.call_tool(tool, arguments)
     assert result.is_error
     return str(result.content[0].text)  # type: ignore[union-attr]  # a text
 
 
-async def completed(session: ClientSession, kb_id: str) -> None:
+async def completed(session: "ClientSession", kb_id: str) -> None:
     async def is_completed() -> bool:
         return bool((await call(session, "status", kb_id=kb_id))["status"] == "completed")
 
@@ -141,6 +143,8 @@ UNUSABLE: list[tuple[str, dict[str, Any], str]] = [
 
 
 async def test_arguments_that_cannot_be_used_are_refused_in_our_words(service: Service) -> None:
+    from mcp.shared.exceptions import MCPError
+
     async with agent(service.url) as session:
         schemas = {each.name: each.input_schema for each in (await session.list_tools()).tools}
         for tool, arguments, told in UNUSABLE:
@@ -201,6 +205,9 @@ async def test_the_verbs_answer_the_status_and_refusals_say_what_to_do(service: 
 
 
 async def test_the_server_says_which_version_it_is(service: Service) -> None:
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
     async with (
         http_client(service.url) as http,
         streamable_http_client(f"{service.url}/mcp", http_client=http) as (read, write, *_),
@@ -211,6 +218,9 @@ async def test_the_server_says_which_version_it_is(service: Service) -> None:
 
 
 async def test_it_is_told_that_passages_are_data(service: Service) -> None:
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
     async with (
         http_client(service.url) as http,
         streamable_http_client(f"{service.url}/mcp", http_client=http) as (read, write, *_),
