@@ -1,6 +1,7 @@
 """Sources that ask to be left alone, are partly unreachable, or need a package that is missing."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -252,3 +253,17 @@ async def test_what_a_failed_job_has_listed_and_not_read_waits_for_the_next_star
         is_away = False
         assert (await finished(await flow.start("kb"))).status is JobStatus.COMPLETED
         assert (await flow.kb("kb")).counts.indexed == 6
+
+
+class Unstorable(Pages):
+    """A page with characters that UTF-8 or SQLite's functions cannot hold."""
+
+    async def load(self, entry: Entry, known: Known | None) -> Document:
+        return replace(await super().load(entry, known), text="one\0two half \ud83d and three")
+
+
+async def test_characters_that_cannot_be_stored_are_others_and_as_many(database: Path) -> None:
+    async with PhaseFlow(database, loader=Unstorable(1, lambda _: None), embedder=CountingEmbedder()) as flow:
+        assert (await finished(await flow.start("kb"))).status is JobStatus.COMPLETED
+        [hit] = await flow.search("kb", "three", mode="words")
+    assert hit.text == "one two half \ufffd and three"

@@ -10,6 +10,7 @@ import pytest
 
 from phaseflow import JobStatus, PhaseFlow, Policies, RetryPolicy
 from phaseflow.actors import reading_window, source_reading
+from phaseflow.actors.byte_budget import MOST_BYTES
 from phaseflow.actors.reading_window import BATCH
 from phaseflow.components.protocols import Document, Entry
 from phaseflow.components.sources.web import Limits, WebLoader
@@ -20,6 +21,7 @@ from tests.components.web_site import QUICK, Reply, WebSite, html
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished, until
 from tests.stopwatch import fail_soon
+from tests.store.probes import select
 
 HANGS = Reply(hang=True)
 
@@ -151,6 +153,30 @@ async def test_every_place_of_a_loader_is_busy_while_there_is_more_to_read(datab
         final = await finished(await flow.start("kb"))
     assert loader.is_full.is_set()
     assert (final.status, final.metrics.documents_loaded) == (JobStatus.COMPLETED, loader.count)
+
+
+class Large:
+    """Documents that fill the room for what is in memory, each alone; notes how many were stored as each was read."""
+
+    fingerprint = "large"
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self.stored: list[int] = []
+
+    async def list(self) -> AsyncIterator[list[Entry]]:
+        yield [Entry(f"{n}", size=MOST_BYTES) for n in range(4)]
+
+    async def load(self, entry: Entry, known: object) -> Document:
+        self.stored.append(select(self._database, "SELECT count(*) FROM documents")[0][0])
+        return Document(entry, entry.uri, entry.uri, "text/plain", entry.uri.encode().ljust(16, b"\0"))
+
+
+async def test_what_was_read_holds_its_room_until_it_is_stored(database: Path) -> None:
+    loader = Large(database)
+    async with PhaseFlow(database, loader=loader, embedder=CountingEmbedder()) as flow:
+        final = await finished(await flow.start("kb"))
+    assert (final.status, loader.stored) == (JobStatus.COMPLETED, [0, 1, 2, 3])
 
 
 class Tasks:

@@ -1,4 +1,4 @@
-"""How long phases wait for what cannot be reached or has no room, and from when on they no longer do."""
+"""How long phases wait for what cannot be reached or has no room, and when they pause instead."""
 
 from collections import deque
 from pathlib import Path
@@ -33,6 +33,19 @@ async def test_workers_that_are_gone_are_asked_for_after_longer_each_time(
     async with PhaseFlow(database, loader=loader, embedder=embedder) as flow:
         assert (await finished(await flow.start("kb"))).status is JobStatus.COMPLETED
     assert waits == [0.1, 9.0, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+
+
+async def test_a_budget_that_no_call_fits_in_lets_one_pass_at_each_resume(database: Path) -> None:
+    embedder = CountingEmbedder()
+    embedder.in_flight, embedder.batch_size = 1, 1
+    policies = Policies(guard=GuardPolicy(characters=1))
+    async with PhaseFlow(database, loader=Pages(2, lambda _: None), embedder=embedder, policies=policies) as flow:
+        job = await flow.start("kb")
+        await until(flow, lambda s: s.status is JobStatus.PAUSED)
+        assert embedder.calls == 1
+        await flow.resume("kb")
+        assert (await finished(job)).status is JobStatus.COMPLETED
+    assert embedder.calls == 2
 
 
 async def test_a_server_that_may_limit_its_rate_for_no_time_at_all_is_asked_once(database: Path) -> None:

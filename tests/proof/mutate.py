@@ -68,7 +68,7 @@ NEAR = {
         "tests/engine/test_reading_window.py", "tests/engine/test_carried_over.py", "tests/indexes/test_engine.py",
         "tests/indexes/test_delivery.py", "tests/indexes/test_losses.py", "tests/indexes/test_keeper.py",
         "tests/indexes/test_faults.py",
-        "tests/engine/test_bounded_transactions.py", "tests/engine/test_waits.py",
+        "tests/engine/test_bounded_transactions.py", "tests/engine/test_waits.py", "tests/engine/test_second_crawl.py",
     ],
     "supervisor": [
         "tests/engine/test_moves.py", "tests/engine/test_control.py", "tests/engine/test_upkeep.py",
@@ -169,14 +169,14 @@ class Laboratory:
             print(f"left out, for it fails without any mutant while lines are written down: {test}", flush=True)
         return Reached(data, failed), time.monotonic() - began
 
-    def mutants_of_sql(self, modules: list[Path], chance: random.Random | None) -> list[tuple[Mutant, Path, str]]:
+    def mutants_of_sql(self, modules: list[Path], chance: random.Random | None) -> Iterator[tuple[Mutant, Path, str]]:
         """Each mutant of the SQL in the modules, as ``mutants`` gives those of their Python."""
         paths = [self.folder / module for module in modules]
         found = [(path, text) for path in paths for text in sql_mutants(path.read_text("utf-8"))]
         if chance:
             chance.shuffle(found)
         compared = (_compared(path, text, self.folder / SOURCE) for path, text in found)
-        return [mutant for mutant in compared if mutant]
+        return (mutant for mutant in compared if mutant)
 
     def mutants(self, modules: list[Path], chance: random.Random | None) -> Iterator[tuple[Mutant, Path, str]]:
         """Each mutant of the modules, with its file and the text of that; by chance in some order, else in theirs.
