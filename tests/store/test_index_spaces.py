@@ -187,3 +187,25 @@ def test_a_file_without_the_mark_is_told_in_words(tx: Transaction) -> None:
     tx.run("DELETE FROM sequences")
     with pytest.raises(NotADatabase, match="has other tables than this phaseflow makes"):
         Spaces(tx).owner()
+
+
+def test_what_an_index_may_have_beside_is_what_the_jobs_of_its_knowledge_base_are_about_to_bring(
+    tx: Transaction, space: Space
+) -> None:
+    tx.run(
+        "INSERT INTO knowledge_bases (id, name, settings, index_version, search_revision, created_at, updated_at)"
+        " VALUES ('other', 'other', '{}', 1, 7, '', '')"
+    )
+    for key in (KB, "other"):
+        tx.run(
+            "INSERT INTO ingestion_jobs (id, kb_id, managed, settings, created_at) VALUES (?1, ?1, 1, '{}', '')", key
+        )
+    document(tx, 1, 3)
+    document(tx, 2, 20, DocumentState.EMBEDDED)
+    document(tx, 3, 100, DocumentState.FAILED)
+    document(tx, 4, 1000, DocumentState.CHUNKED)  # of which no index has anything yet
+    document(tx, 5, 5000, DocumentState.EMBEDDED)
+    tx.run("UPDATE documents SET kb_id = 'other', job_seq = 2 WHERE id = 5")
+    assert SpaceContents(tx, space).expected() == (7, 3, 120)
+    tx.run("UPDATE documents SET index_version = 2 WHERE id = 3")
+    assert SpaceContents(tx, space).expected() == (7, 3, 20)
