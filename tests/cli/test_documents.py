@@ -45,6 +45,7 @@ def test_a_document_that_failed_fails_the_command_that_added_it(tmp_path: Path) 
     assert shell("retry", "notes", "bad.pdf").returncode == 1
 
 
+@pytest.mark.thorough
 def test_the_retry_of_a_document_waits_after_a_cancelled_job_and_says_so(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.write("a.md", "Of letters.")

@@ -159,6 +159,7 @@ def test_another_source_does_not_take_over_a_paused_job(library: Shell) -> None:
     assert library.answer("status", "waf")["status"] == "paused"
 
 
+@pytest.mark.thorough
 def test_a_held_phase_is_left_for_later_also_by_the_same_command(library: Shell) -> None:
     command = ["ingest", "docs", "--kb", "waf", "--hold", "embedding", "--json"]
     for _ in range(2):
@@ -240,6 +241,7 @@ def test_a_pause_by_a_guard_ends_the_command_with_the_reason_and_a_resume_goes_o
         assert len(server.texts) == 100
 
 
+@pytest.mark.thorough
 def test_a_plain_ingest_keeps_the_settings_and_one_with_others_says_what_is_made_again(library: Shell) -> None:
     assert library("ingest", "docs", "--kb", "waf", "--chunk-size", "300").returncode == 0
     again = library("ingest", "docs", "--kb", "waf")

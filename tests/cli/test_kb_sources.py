@@ -93,6 +93,7 @@ def test_a_file_that_a_folder_does_not_take_is_not_lost_in_it() -> None:
         with_source(present, FolderSource("/a", include=("/b.tmp",)))
 
 
+@pytest.mark.thorough
 def test_ingest_of_a_file_of_a_folder_that_is_there_deletes_nothing(shell: Shell) -> None:
     for name in ("n1.md", "n2.md", "deep/n3.md"):
         shell.write(f"notes/{name}", f"# {name}\n\nText of {name}.\n")

@@ -86,6 +86,7 @@ def test_a_change_that_does_not_fit_is_a_usage_error_and_changes_nothing(filled:
         assert filled.answer("settings", "waf") == before, change
 
 
+@pytest.mark.thorough
 def test_another_embedder_takes_none_of_the_parts_of_the_one_before(filled: Shell) -> None:
     words = ["embedder.type=openai", "embedder.base_url=http://127.0.0.1:9/v1", "embedder.model=m"]
     assert filled.answer("settings", "waf", *words)["embedder"]["model"] == "m"

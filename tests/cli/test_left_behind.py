@@ -189,6 +189,7 @@ def test_a_command_that_is_refused_resumes_nothing(shell: Shell) -> None:
         assert _all_rows(database) == before, name
 
 
+@pytest.mark.thorough
 def test_pausing_one_phase_of_an_interrupted_job_promises_no_slot(shell: Shell) -> None:
     database = shell.here / "phaseflow.db"
     with process(ENGINE, database, write_folder(shell.here / "docs", 12)) as engine:

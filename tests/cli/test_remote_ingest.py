@@ -166,6 +166,7 @@ async def test_a_file_that_cannot_be_pushed_is_named_and_the_others_are_there(he
     assert sorted(await found(service)) == ["a.md"]
 
 
+@pytest.mark.thorough
 async def test_settings_hold_and_full(here: Shell, service: Service, embedder: CountingEmbedder) -> None:
     here.write("docs/a.md", "Of letters. " * 50)
     words = ("ingest", "docs", "--kb", "k")

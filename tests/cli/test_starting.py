@@ -104,6 +104,7 @@ def test_a_job_that_failed_keeps_its_settings_and_a_start_takes_the_new_ones(
     assert (done.returncode, _chunks(shell)) == (0, {"a.md": 1}), done.stderr
 
 
+@pytest.mark.thorough
 def test_a_push_whose_job_fails_says_why_and_what_to_type(shell: Shell, wrong_url: str) -> None:
     shell.write("a.md", "Of letters.")
     shell.write("b.md", "Of numbers.")

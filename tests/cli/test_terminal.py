@@ -178,6 +178,7 @@ def _answering(answer: dict[str, Any], status: int) -> Iterator[str]:
             thread.join()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("words", [("pause", "k"), ("cancel", "k"), ("documents", "k"), ("resume", "k")])
 def test_a_server_does_not_steer_the_terminal_of_its_client(hostile: Shell, words: tuple[str, ...]) -> None:
     problem = {
