@@ -87,6 +87,25 @@ async def test_phases_are_logged_before_the_job_and_with_its_error(database: Dat
     assert (last.error, last.reason) == ("it broke", "test")
 
 
+async def test_the_log_of_a_job_goes_on_behind_a_number_and_has_nothing_of_others(database: Database) -> None:
+    made = await stock(database)
+    await stock(database, "other", "another")
+    state = (await made.record()).state
+    await save(made, state, state.each(lambda p: p.pause(LATER)))
+
+    async def log(after: int, limit: int) -> list[int]:
+        page = await database.read(lambda tx: TransitionLog(tx).of_job(made.job_id, after, limit))
+        assert {each.job_id for each in page} == {made.job_id}
+        return [each.seq for each in page]
+
+    whole = await log(0, 100)
+    assert whole == sorted(whole)
+    assert len(whole) > 5
+    assert await log(0, 2) == whole[:2]
+    assert await log(whole[2], 100) == whole[3:]
+    assert await log(whole[2], 2) == whole[3:5]
+
+
 async def test_whoever_compares_with_an_old_state_has_lost_the_job_and_changes_nothing(database: Database) -> None:
     made = await stock(database)
     old = (await made.record()).state
