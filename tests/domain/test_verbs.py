@@ -88,6 +88,7 @@ def shown(state: IngestionState) -> object:
 @example(state=walk([], JobPhase.LOADING)[-1], verb=Action.PAUSE, phase=None)
 @example(state=walk([("pause", None)])[-1], verb=Action.PAUSE, phase=JobPhase.LOADING)
 @example(state=walk([("take_turn", None), ("interrupt", None)])[-1], verb=Action.RESUME, phase=None)
+@example(state=walk([("take_turn", None), ("interrupt", None), ("fail", None)])[-1], verb=Action.RETRY, phase=None)
 def test_a_verb_on_a_job_at_rest_changes_what_is_shown_or_nothing(
     state: IngestionState, verb: Action, phase: JobPhase | None
 ) -> None:

@@ -61,7 +61,9 @@ def _work(state: IngestionState, name: str, phase: PhaseState, now: datetime) ->
     if name == "complete" and (before is None or state[before].status is PhaseStatus.COMPLETED):
         return state.with_phase(phase.complete(now)) if state.may_run(phase.name) else state
     if name == "fail" and not state.get_overall_status().is_terminal:
-        return state.with_phase(phase.fail("it broke", now))
+        # What could not even begin has had its turn, too (``supervisor/scheduler``).
+        state = verbs.take_turn(state, now) if state.intent else state
+        return state.with_phase(state[phase.name].fail("it broke", now))
     if name == "progress":
         return state.with_phase(phase.update_progress(phase.items_processed + 3, 20))
     if name == "guard" and phase.status is PhaseStatus.RUNNING:

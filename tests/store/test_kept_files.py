@@ -10,12 +10,12 @@ from tests.store.stock import NOW
 PARTS = 40
 
 
-def keep(tx: Transaction, name: str, expires_in_s: float | None = None) -> int:
+def keep(tx: Transaction, name: str, expires_after_s: int | None = None) -> int:
     rows = KeptFileRows(tx)
     number = rows.begin(name, f"{name}.md", NOW)
     for position in range(PARTS):
         rows.add_part(number, position, f"{name} {position}".encode())
-    rows.finish(number, "assistants", PARTS, None if expires_in_s is None else NOW + timedelta(seconds=expires_in_s))
+    rows.finish(number, "assistants", PARTS, expires_after_s)
     return number
 
 

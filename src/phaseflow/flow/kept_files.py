@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import anyio
 
@@ -51,10 +51,9 @@ class IncomingFile:
         if self._pending:
             await self._store(bytes(self._pending))
         at = self._hub.clock.now()
-        expires_at = None if expires_after_s is None else at + timedelta(seconds=expires_after_s)
 
         def finish(tx: Transaction) -> KeptFile:
-            KeptFileRows(tx).finish(self._number, purpose, self._size, expires_at)
+            KeptFileRows(tx).finish(self._number, purpose, self._size, expires_after_s)
             found = KeptFileRows(tx).find(self._id, at)
             assert found is not None
             return found

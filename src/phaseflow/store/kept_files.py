@@ -46,11 +46,12 @@ class KeptFileRows:
         """More of it."""
         self.tx.run("INSERT INTO kept_parts (id, data) VALUES (?, ?)", number * _PARTS_OF_A_FILE + position, data)
 
-    def finish(self, number: int, purpose: str, size: int, expires_at: datetime | None) -> None:
-        """It is whole, and seen from now on."""
+    def finish(self, number: int, purpose: str, size: int, expires_after_s: int | None) -> None:
+        """It is whole, and seen from now on, until so long after it began to come."""
         self.tx.run(
-            "UPDATE kept_files SET is_whole = 1, purpose = ?2, size = ?3, expires_at = ?4 WHERE number = ?1",
-            number, purpose, size, None if expires_at is None else timestamp(expires_at),
+            "UPDATE kept_files SET is_whole = 1, purpose = ?2, size = ?3, expires_at = iif(?4 IS NULL, NULL,"
+            " strftime('%Y-%m-%dT%H:%M:%fZ', created_at, printf('+%d seconds', ?4))) WHERE number = ?1",
+            number, purpose, size, expires_after_s,
         )  # fmt: skip
 
     def find(self, id_: str, at: datetime) -> KeptFile | None:
