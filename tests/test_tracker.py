@@ -472,3 +472,13 @@ async def test_what_is_asked_of_a_job_is_told_at_once(path: Path) -> None:
         state = (await tracker._hub.record("job")).state
         tracker._hub.tell(Changed(state, replace(state, held=True, hold_reason="user")))
         assert tracker.feed.has_moved("kb", before)
+
+
+@pytest.mark.parametrize("error", ["no caf\udce9.md", OSError("no caf\udce9.md")])
+async def test_an_error_with_half_a_character_is_told_all_the_same(tmp_path: Path, error: str | OSError) -> None:
+    async with PhaseTracker.open(tmp_path / "kb.db") as tracker:
+        await tracker.initialize_phases("job")
+        await tracker.start_phase("job", "loading")
+        failed = await tracker.fail_phase("job", "loading", error)
+        assert (failed.status, failed.phase_details[0].error) == ("failed", "no caf\ufffd.md")
+        assert failed.model_dump_json()

@@ -29,6 +29,7 @@ class Unsayable(Exception):
         (ValueError("boom"), "boom", "ValueError: boom"),
         (ValueError("boom\nsecond line\r\n\n  third"), "boom second line third", "ValueError: boom second line third"),
         (ValueError("two  blanks"), "two  blanks", "ValueError: two  blanks"),
+        (OSError("no caf\udce9.md"), "no caf\ufffd.md", "OSError: no caf\ufffd.md"),
         (KeyError("k"), "KeyError: 'k'", "KeyError: 'k'"),
         (KeyError(), "KeyError", "KeyError"),
         (MemoryError(), "MemoryError", "MemoryError"),
