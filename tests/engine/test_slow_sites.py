@@ -16,7 +16,7 @@ from phaseflow.actors import document_reading, loading_limits
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.components.protocols import Document, Entry, Skipped
 from phaseflow.components.sources.web import Limits, WebLoader
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
+from phaseflow.domain.errors import DocumentError, TransientError
 from phaseflow.domain.settings import SOURCE
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished, until
@@ -149,7 +149,7 @@ async def test_a_robots_file_that_drips_is_asked_for_once_a_minute_by_all_pages_
     site.answers, site.drips = {"/robots.txt": ENDLESS}, {"/robots.txt"}
     async with site.serving() as url, loader(url) as web:
         with fail_soon(LONG_S):
-            with pytest.raises(ComponentUnavailable, match="robots"):
+            with pytest.raises(TransientError, match="robots"):
                 [page async for page in web.list()]
             for number in range(20):
                 with pytest.raises(TransientError):
