@@ -122,7 +122,6 @@ async def test_each_key_is_a_document_of_its_own_whatever_it_looks_like(s3: S3, 
         assert left == set(ODD) - {"../up.md", "cafe\u0301.md"}
 
 
-@pytest.mark.thorough
 async def test_a_key_that_ends_in_a_slash_and_holds_something_is_told(s3: S3, tmp_path: Path) -> None:
     for key in ("slash/a.md", "slash/a.md/", "slash/out/b.md/", "slash/"):
         s3.put(key, f"This is {key!r}.")

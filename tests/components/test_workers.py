@@ -425,7 +425,6 @@ async def test_closing_ends_idle_and_busy_workers() -> None:
     assert not any(is_there(each) for each in pids)
 
 
-@pytest.mark.thorough
 async def test_a_closed_pool_is_as_new(pool: ExtractionPool) -> None:
     await pool.extract(RTF, "a.rtf")
     await pool.aclose()
