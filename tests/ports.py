@@ -1,9 +1,17 @@
 """Ports of this machine for servers that start later, or that end and start again."""
 
+import atexit
 import socket
 import sys
 
 _held: list[socket.socket] = []
+
+
+@atexit.register
+def _release() -> None:
+    """Else each is told as forgotten when the process ends."""
+    for held in _held:
+        held.close()
 
 
 def free_port() -> int:
