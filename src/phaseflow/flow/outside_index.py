@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from phaseflow.actors.index_audit import lacks_any
 from phaseflow.components.indexes import CountingIndex, Query, Space
 from phaseflow.components.indexes.answers import as_candidates
 from phaseflow.components.indexes.losses import Comparison
@@ -113,7 +112,7 @@ class OutsideSearch:
         now = anyio.current_time()
         if has_some and losses.was_counted(name, now):
             return False
-        pass
+        from phaseflow.actors.index_audit import lacks_any
 
         try:
             with anyio.fail_after(max(until - now, LEAST_COMPARED_S)):
