@@ -52,7 +52,7 @@ class BackgroundTask(Generic[T]):
 
         try:
             await self._main(announce, self._stop)
-        except BaseException as error:  # noqa: BLE001  # raised again, at the start or the end of the block
+        except BaseException as error:  # noqa: BLE001  # raised again at the start or the end of the block, but for what has ended the loop
             cause = only_error(error)
             if not started.done():
                 started.set_exception(cause if isinstance(cause, Exception) else EngineStopped("could not start"))

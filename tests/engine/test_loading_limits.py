@@ -8,7 +8,16 @@ from pathlib import Path
 import anyio
 import pytest
 
-from phaseflow import GuardPolicy, JobStatus, PhaseFlow, Policies, RateLimited, RetryPolicy
+from phaseflow import (
+    GuardPolicy,
+    JobStatus,
+    JobStatusResponse,
+    NewDocument,
+    PhaseFlow,
+    Policies,
+    RateLimited,
+    RetryPolicy,
+)
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.components.protocols import Document, Entry, Known
 from phaseflow.components.sources.pushed import PushLoader
@@ -16,7 +25,7 @@ from phaseflow.domain.errors import SourceDown, TransientError
 from phaseflow.domain.vocabulary import WaitingOn
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished, until
-from tests.stopwatch import fail_soon
+from tests.stopwatch import NEVER_S, fail_soon
 
 IMPATIENT = RetryPolicy(tries=2, first_s=0.01, most_s=1)
 
@@ -108,6 +117,45 @@ async def test_a_list_that_is_refused_at_once_says_so_for_as_long_as_it_waits(
             await was_listed.wait()
         looks = {(await job.status()).waiting_on for _ in range(50)}
     assert looks == {WaitingOn.RATE_LIMIT}
+
+
+class Silent(Pages):
+    """Its list is refused each time, and it does not say for how long."""
+
+    calls = 0
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        self.calls += 1
+        if self.calls:
+            raise RateLimited("slow down")
+        yield []
+
+
+async def test_a_pause_says_nothing_about_how_long_a_list_was_refused(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FIRST_S", "MOST_S"):
+        monkeypatch.setattr(f"phaseflow.actors.loading_limits.{name}", NEVER_S)
+    loader, embedder = Silent(1, lambda _: None), CountingEmbedder()
+    embedder.close()  # keeps the run alive while nothing is loaded
+    policies = Policies(guard=GuardPolicy(rate_limited_s=0.001))  # less than a pause and a resume take
+
+    def loading(status: JobStatusResponse) -> tuple[str, WaitingOn | None]:
+        return status.phase_details[0].status, status.phase_details[0].waiting_on
+
+    async with PhaseFlow(database, loader=loader, embedder=embedder, policies=policies) as flow:
+        await flow.add("kb", [NewDocument(uri="pushed.md", text="Words.")])
+        await flow.start("kb", "anything")
+        with fail_soon(10):
+            await embedder.until_called()
+        await until(flow, lambda status: loader.calls == 1)
+        await flow.pause("kb", "loading")
+        await until(flow, lambda status: loading(status)[0] == "paused")
+        await flow.resume("kb", "loading")
+        refused = ("running", WaitingOn.RATE_LIMIT)
+        again = await until(flow, lambda s: loader.calls == 2 and (loading(s)[0] == "paused" or loading(s) == refused))
+        embedder.gate.set()
+    assert loading(again) == refused
 
 
 class Faltering(Listing):

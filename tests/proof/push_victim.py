@@ -110,6 +110,9 @@ async def _delete(flow: PhaseFlow, embedder: RemoteEmbedder, record: Path) -> No
 async def _remove(flow: PhaseFlow, embedder: RemoteEmbedder, record: Path) -> None:
     job = await flow.start("kb", settings=SETTINGS)
     await job.wait_until_idle()
+    # A resume before its run has ended goes on in that run.
+    while flow._engine.scheduler._supervisors:  # noqa: ASYNC110  # it sets no event
+        await anyio.sleep(0.005)
     await flow.resume("kb")
     await job.wait()
 

@@ -218,13 +218,13 @@ class SourceReader:
         """Wait, outside the gate, as long as the source asks; or pause the phase when that is too long."""
         if not self._pause_if(self._limits.why_pause(error)):
             await self._wait_shown(WaitingOn.RATE_LIMIT, self._limits.wait_s(error, times))
-        if not self._gate.is_open:
-            self._limits.forget()
 
     async def _wait_shown(self, reason: WaitingOn, wait_s: float) -> None:
         async with self._gate:
             await self._documents.show(reason)
         await self._gate.sleep(wait_s)
+        if not self._gate.is_open:
+            self._limits.forget()
         async with self._gate:  # a list that is begun anew may bring nothing new for long
             await self._documents.show(None)
 
