@@ -10,6 +10,7 @@ import pytest
 
 from phaseflow.flow import control
 from tests.engine.components import write_folder
+from tests.run_writes import watched
 from tests.stopwatch import NEVER_S
 
 
@@ -27,6 +28,13 @@ def database(tmp_path: Path) -> Path:
 def effect_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     """A verb answers once it has taken effect, however long that takes on a busy machine."""
     monkeypatch.setattr(control, "VERB_RESPONSE_S", NEVER_S)
+
+
+@pytest.fixture(autouse=True)
+def writes_are_watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every run works inside its gates, and asks in each write whether it still may."""
+    with watched(monkeypatch):
+        yield
 
 
 @pytest.fixture(autouse=True)

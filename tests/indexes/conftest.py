@@ -7,8 +7,11 @@ import pytest
 
 from phaseflow.components.indexes import Index
 from phaseflow.components.indexes.postgres import PostgresIndex
+from tests.engine.conftest import writes_are_watched
 from tests.indexes.file_index import FileIndex
 from tests.indexes.postgres import Postgres
+
+__all__ = ["index", "postgres", "shared_postgres", "writes_are_watched"]
 
 
 @pytest.fixture(scope="session")

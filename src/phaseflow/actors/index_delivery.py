@@ -30,7 +30,7 @@ from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import failpoints, index_spaces
 from phaseflow.store.documents import StagedDocument
 from phaseflow.store.failures import FailedDocument
-from phaseflow.store.index_outbox import IndexOutbox
+from phaseflow.store.index_outbox import IndexOutbox, Waiting
 from phaseflow.store.index_spaces import Spaces
 from phaseflow.store.progress import PhaseProgress
 from phaseflow.store.transaction import Transaction
@@ -206,7 +206,11 @@ class IndexDelivery:
             get_logger().warning("the index cannot remove documents", index=self._server, error=text_of(error))
             self._rests_until = anyio.current_time() + REST_S
             return
-        await self._context.write(lambda tx: IndexOutbox(tx, self._server).settle(waiting))
+        await self._context.write(partial(self._settle, waiting))
+
+    def _settle(self, waiting: Waiting, tx: Transaction) -> None:
+        PhaseProgress(tx, self._context.plan.attempt, JobPhase.INDEXING).check()
+        IndexOutbox(tx, self._server).settle(waiting)
 
     async def _call(self, call: Awaitable[T]) -> T:
         return await bounded(call, CALL_S)

@@ -122,11 +122,15 @@ class OrderedRelease:
             check_length(self.dimension, length)
             await self.store(result)
             return
-        plan = self._context.plan
-        async with self._context.single_flight.first_answer(plan.model):
-            await self._context.write(lambda tx: ModelVectors(tx, plan.model_id).check_dimension(length))
+        async with self._context.single_flight.first_answer(self._context.plan.model):
+            await self._context.write(partial(self._note_dimension, length))
             await self.store(result)
             self.dimension = length
+
+    def _note_dimension(self, length: int, tx: Transaction) -> None:
+        plan = self._context.plan
+        PhaseProgress(tx, plan.attempt, JobPhase.EMBEDDING).check()
+        ModelVectors(tx, plan.model_id).check_dimension(length)
 
     def still_wanted(self, chunks: Iterable[Chunk]) -> list[Chunk]:
         """Those of these chunks whose text is still waited for."""
