@@ -1,6 +1,7 @@
 """vacuum and backup, as a user types them."""
 
 import json
+import re
 import stat
 
 import pytest
@@ -54,3 +55,18 @@ def test_a_backup_never_replaces_a_file(library: Shell) -> None:
     done = library("backup", "copy.db")
     assert (done.returncode, "exists already" in done.stderr) == (1, True)
     assert (library.here / "copy.db").read_text() == "mine"
+
+
+def test_a_backup_of_a_damaged_file_fails_and_leaves_the_older_ones(library: Shell) -> None:
+    assert library("ingest", "docs", "--kb", "waf").returncode == 0
+    done = library("backup", "monday.db")
+    assert (done.returncode, "copied and checked" in done.stderr) == (0, True)
+    with (library.here / "phaseflow.db").open("r+b") as file:
+        file.seek(4096 * 7)
+        file.write(bytes(4096))
+    done = library("backup", "tuesday.db")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert re.search(r"phaseflow\.db is damaged.*restore", done.stderr)
+    assert sorted(path.name for path in library.here.glob("*day.db*")) == ["monday.db"]
+    done = library("backup", "tuesday.db", "--no-check")
+    assert (done.returncode, done.stderr.startswith("copied ")) == (0, True)

@@ -11,6 +11,7 @@ from phaseflow.client import Client, ServiceError, ServiceUnreachable
 from phaseflow.domain.errors import BackupFailed, Busy
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import backups
+from phaseflow.store import failpoints
 from tests.engine.components import CountingEmbedder
 from tests.http.service import Service, serving
 from tests.stopwatch import fail_soon
@@ -44,6 +45,27 @@ async def test_a_client_gets_it_whole_under_a_token(tmp_path: Path) -> None:
         assert (await reader.document_text("kb", "large.md")) == LARGE
 
 
+async def test_of_a_damaged_file_a_client_gets_none_unless_it_wants_one(tmp_path: Path) -> None:
+    async with serving(PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder(), slots=0)) as service:
+        await service.flow.add("kb", [{"uri": "a.md", "text": "A letter."}])
+        copy = tmp_path / "copy.db"
+        failpoints.install("backup.copied", lambda: _lose_a_page(next(tmp_path.glob("kb.db.uploads/**/*.partial"))))
+        try:
+            async with Client(service.url) as client:
+                with pytest.raises(ServiceError, match="damaged") as refused:
+                    await client.backup(copy)
+                assert (refused.value.code, copy.exists()) == ("not_a_database", False)
+                assert await client.backup(copy, check=False) == copy.stat().st_size
+        finally:
+            failpoints.clear()
+
+
+def _lose_a_page(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(4096 * 7)
+        file.write(bytes(4096))
+
+
 async def test_one_is_made_at_a_time_and_one_that_nobody_takes_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,8 +90,8 @@ async def test_one_that_is_broken_off_leaves_no_file(tmp_path: Path, monkeypatch
         copied = service.flow.copied
 
         class Broken:
-            def __init__(self) -> None:
-                self.inside = copied()
+            def __init__(self, *, check: bool) -> None:
+                self.inside = copied(check=check)
 
             async def __aenter__(self) -> object:
                 file, size = await self.inside.__aenter__()

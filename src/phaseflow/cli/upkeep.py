@@ -9,7 +9,7 @@ from phaseflow.cli import logs, options, server_options
 from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.parameters import FILE
 from phaseflow.cli.place import Place, anywhere, existing
-from phaseflow.cli.terminal import answer, answer_text, say
+from phaseflow.cli.terminal import answer, answer_text, console, say
 from phaseflow.domain.counting import size_of
 
 if TYPE_CHECKING:
@@ -60,29 +60,38 @@ def _show(done: "Vacuumed", as_json: bool) -> Exit:
 
 @click.command("backup")
 @click.argument("file", type=FILE)
+@click.option(
+    "--no-check", is_flag=True, help="Copy the database also when it is damaged, and sooner: the copy is not checked."
+)
 @anywhere
-def _backup_command(file: Path, place: Place, as_json: bool) -> None:
+def _backup_command(file: Path, no_check: bool, place: Place, as_json: bool) -> None:
     """Copy the database into FILE, also while a service uses it. Only you can read the copy.
 
-    With --server, the service makes the copy and sends it.
+    It is checked before it gets its name: of a damaged database there is no copy. With --server, the service makes the
+    copy and sends it.
     """
-    run(lambda: _copy(place, file, as_json))
+    run(lambda: _copy(place, file, as_json, check=not no_check))
 
 
-async def _copy(place: Place, file: Path, as_json: bool) -> Exit:
+async def _copy(place: Place, file: Path, as_json: bool, *, check: bool) -> Exit:
     import json
 
-    if place.server:
-        async with place.client() as service:
-            size = await service.backup(file)
-    else:
-        from phaseflow.flow.upkeep import backup as copy
+    with console().status("copying the database") as line:
 
-        size = await copy(existing(place.db), file)
+        def show(share: float | None) -> None:
+            line.update("checking the copy" if share is None else f"copying the database, {share:.0%}")
+
+        if place.server:
+            async with place.client() as service:
+                size = await service.backup(file, check=check)
+        else:
+            from phaseflow.flow.upkeep import backup as copy
+
+            size = await copy(existing(place.db), file, check=check, progress=show)
     if as_json:
         answer_text(json.dumps({"file": str(file), "size_bytes": size}))
     else:
-        say(f"copied {size_of(size)} to {file}")
+        say(f"{'copied and checked' if check else 'copied'} {size_of(size)} to {file}")
     return Exit.COMPLETED
 
 

@@ -71,12 +71,14 @@ class Calls(DocumentCalls):
         return await self._ask(Vacuumed, "POST", "api/ingestion/vacuum", timeout=None)
 
     @ServiceCall
-    async def backup(self, path: str | Path) -> int:
+    async def backup(self, path: str | Path, *, check: bool = True) -> int:
         """Copy the service's database as it is now into a new file of this machine, for its owner only; its size.
 
-        It gets its name once it is whole. Raises BackupFailed for a file that exists or cannot be written.
+        It gets its name once it is whole. The service checks it before, unless ``check`` is False. Raises BackupFailed
+        for a file that exists or cannot be written, ServiceError (``not_a_database``) for a damaged database.
         """
-        return await self._connection.download("POST", "api/ingestion/backup", Path(path))
+        asked = "api/ingestion/backup" if check else "api/ingestion/backup?check=false"
+        return await self._connection.download("POST", asked, Path(path))
 
     @ServiceCall
     async def pause(self, kb_id: str, phase: JobPhase | str | None = None) -> JobStatusResponse:

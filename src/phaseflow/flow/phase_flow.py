@@ -288,13 +288,13 @@ class PhaseFlow(Queries):
         """Raise StoreUnavailable when the database cannot be written now, WorkersDown when there is no worker."""
         await self._engine.check()
 
-    async def backup(self, path: str | Path) -> int:
-        """Copy the database as it is now into a new file, which only its owner can read; its size in bytes.
+    async def backup(self, path: str | Path, *, check: bool = True) -> int:
+        """Copy the database as it is now, with all that was pushed, into a new file for its owner; its size in bytes.
 
-        It holds all that was pushed; what jobs commit later is not in it. Cancelling leaves none. Raises BackupFailed.
+        ``check`` refuses a damaged one. Cancelling leaves none. Raises BackupFailed, NotADatabase.
         """
-        return await self._upkeep.backup(path)
+        return await self._upkeep.backup(path, check=check)
 
-    def copied(self) -> AbstractAsyncContextManager[tuple[BinaryIO, int]]:
+    def copied(self, *, check: bool = True) -> AbstractAsyncContextManager[tuple[BinaryIO, int]]:
         """A copy as ``backup`` makes it, open for reading, and its size; gone after the block. Busy beside another."""
-        return self._upkeep.copied()
+        return self._upkeep.copied(check=check)

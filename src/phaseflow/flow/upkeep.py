@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from threading import Event
 from typing import BinaryIO
 
 import anyio
@@ -14,7 +13,8 @@ from phaseflow.domain.errors import BackupFailed, Busy
 from phaseflow.domain.status import Vacuumed
 from phaseflow.flow import inputs
 from phaseflow.flow.engine import Engine
-from phaseflow.store.backup import copy_database
+from phaseflow.store.backup import Progress, copy_database
+from phaseflow.store.copy_check import CopyStop
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.leftovers import Leftovers
 from phaseflow.store.transaction import Transaction
@@ -66,13 +66,13 @@ class Upkeep:
         size, kept = await database.read(look)
         return Vacuumed(size_bytes=size, freed_bytes=max(0, before.total - size), waits_for=kept)
 
-    async def backup(self, path: str | Path) -> int:
+    async def backup(self, path: str | Path, *, check: bool) -> int:
         """Copy the database into a new file; its size in bytes."""
         _ = self._engine.hub  # raises EngineStopped outside the block, as every method does
-        return await backup(self._engine.path, path)
+        return await backup(self._engine.path, path, check=check)
 
     @asynccontextmanager
-    async def copied(self) -> AsyncIterator[tuple[BinaryIO, int]]:
+    async def copied(self, *, check: bool) -> AsyncIterator[tuple[BinaryIO, int]]:
         """A copy as ``backup`` makes it, open for reading, and its size; it has no name, and is gone after the block.
 
         Raises Busy while another one is made or read, BackupFailed, StoreUnavailable.
@@ -85,7 +85,7 @@ class Upkeep:
             with disk():
                 folder = await anyio.to_thread.run_sync(self._engine.uploads.stage)
             try:
-                size = await backup(self._engine.path, folder / "copy.db")
+                size = await backup(self._engine.path, folder / "copy.db", check=check)
                 file = await anyio.to_thread.run_sync((folder / "copy.db").open, "rb")
             finally:
                 with anyio.CancelScope(shield=True):
@@ -96,21 +96,21 @@ class Upkeep:
             self._is_copying = False
 
 
-async def backup(source: Path, target: str | Path) -> int:
+async def backup(source: Path, target: str | Path, *, check: bool = True, progress: Progress = lambda _: None) -> int:
     """Copy a database, which another process may have, into a new file; its size in bytes. Cancelling leaves none.
 
-    What was pushed and stands beside the database is in the copy. Raises what ``copy_database`` raises, and
-    BackupFailed for a name that the database has for what lies beside it.
+    What was pushed and stands beside the database is in the copy. ``progress`` is called in another thread. Raises
+    what ``copy_database`` raises, and BackupFailed for a name that the database has for what lies beside it.
     """
-    stop, files = Event(), Uploads(source, UploadLimits()).root
+    stop, files = CopyStop(), Uploads(source, UploadLimits()).root
 
     def copy() -> int:
         place = Path(target).absolute()
         if EngineFiles(source).claim(place):
             raise BackupFailed(f"{place} is a name that {source.name} has for itself; give the copy another")
-        return copy_database(source, place, lambda: not stop.is_set(), files)
+        return copy_database(source, place, stop, files, check=check, progress=progress)
 
     try:
         return await anyio.to_thread.run_sync(copy, abandon_on_cancel=True)
     finally:
-        stop.set()
+        stop.ask()

@@ -1,9 +1,11 @@
 """The endpoint that sends a copy of the database, from the disk to the socket, never in memory as a whole."""
 
 from functools import partial
+from typing import Annotated
 
 import anyio
 import anyio.to_thread
+from pydantic import Field
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -21,8 +23,9 @@ class _CopyOfDatabase(Response):
     """The copy is made when this is sent, and gone when it has been taken, when the client has left, or when the
     service stops. A client that takes nothing for as long as the limits say is dropped."""
 
-    def __init__(self, state: AppState) -> None:
+    def __init__(self, state: AppState, *, check: bool) -> None:
         self._state = state
+        self._check = check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Make it, then send it, while a task watches for the client to leave."""
@@ -35,7 +38,7 @@ class _CopyOfDatabase(Response):
 
         async def send_all() -> None:
             nonlocal has_begun
-            async with self._state.flow.copied() as (file, size):
+            async with self._state.flow.copied(check=self._check) as (file, size):
                 headers = [(b"content-type", DATABASE.encode()), (b"content-length", b"%d" % size)]
                 has_begun = True
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -59,14 +62,22 @@ class _CopyOfDatabase(Response):
             raise NotReady("the service is stopping; ask again when it is back")
 
 
-async def _backup(call: RequestContext[Parameters, None]) -> Response:
+class _BackupAsked(Parameters):
+    """How the copy is made."""
+
+    check: Annotated[
+        bool, Field(description="Whether the copy is checked first: 503 `not_a_database` when it is damaged.")
+    ] = True
+
+
+async def _backup(call: RequestContext[_BackupAsked, None]) -> Response:
     call.state.access.check_trusted(call.request.scope.get("client"))
-    return _CopyOfDatabase(call.state)
+    return _CopyOfDatabase(call.state, check=call.at.check)
 
 
 ENDPOINTS = [
     Endpoint(
         "POST", "/api/ingestion/backup", "A copy of the database as it is now, with all that was pushed", _backup,
-        {200: DATABASE}, problems=(LocalOnly, Busy, StoreUnavailable, NotReady),
+        {200: DATABASE}, _BackupAsked, problems=(LocalOnly, Busy, StoreUnavailable, NotReady),
     )
 ]  # fmt: skip

@@ -8,9 +8,10 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from phaseflow.domain.errors import BackupFailed
+from phaseflow.domain.errors import BackupFailed, NotADatabase
 from phaseflow.store import failpoints, schema
 from phaseflow.store.connection import BUSY_S, explained
+from phaseflow.store.copy_check import CopyStop, damage
 from phaseflow.store.private_files import made_whole, make_folder, open_private
 from phaseflow.store.read_pool import reading_mode
 
@@ -27,22 +28,38 @@ _KEPT: Final = (
 Kept = dict[int, Path]
 """The files of documents that were pushed, by the number of their row."""
 
+Progress = Callable[[float | None], None]
+"""Told the share that has been copied, from 0 to 1, and None once the copy is being checked."""
+
 
 def copy_database(
-    source: Path, target: Path, go_on: Callable[[], bool] = lambda: True, files: Path | None = None
+    source: Path,
+    target: Path,
+    stop: CopyStop | None = None,
+    files: Path | None = None,
+    *,
+    check: bool = True,
+    progress: Progress = lambda _: None,
 ) -> int:
     """Copy ``source`` as it is now into a new file for its owner only; its size in bytes. Blocking.
 
     What is committed later is not in it, and nobody waits for it. It is made under another name, and gets its own once
-    it is whole and on the disk; when ``go_on`` answers False between two steps, nothing is left. The larger documents
-    that were pushed, which stand in the folder ``files``, are put into the copy, so that it is whole by itself. Raises
-    BackupFailed for a target that exists or cannot be written and for a source that cannot be read, StoreUnavailable
-    for one in a read-only folder whose WAL would be missed, NotADatabase, NewerDatabase.
+    it is whole, found sound (unless ``check`` is False: then damage is copied as it is) and on the disk; when ``stop``
+    asks for it, nothing is left. The larger documents that were pushed, which stand in the folder ``files``, are put
+    into the copy, so that it is whole by itself. Raises BackupFailed for a target that exists or cannot be written and
+    for a source that cannot be read, NotADatabase for one that is damaged, StoreUnavailable for one in a read-only
+    folder whose WAL would be missed, NewerDatabase.
     """
+    stop = stop or CopyStop()
     try:
+        if check:
+            schema.check_file(source)  # where the end of a file is missing, SQLite copies zeros
         with made_whole(target) as partial, _beside(partial) as links:
-            _copy(source, partial, go_on, files, links)
+            _copy(source, partial, stop, files, links, progress)
             failpoints.hit("backup.copied")
+            if check:
+                progress(None)
+                _check(source, partial, stop)
         return target.stat().st_size
     except _Stopped:
         return 0
@@ -63,12 +80,28 @@ def _beside(partial: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _copy(source: Path, target: Path, go_on: Callable[[], bool], files: Path | None, links: Path) -> None:
+def _check(source: Path, copy: Path, stop: CopyStop) -> None:
+    """Raise NotADatabase when the copy is damaged: it has every page of its source as it is, whatever is in it."""
+    try:
+        found = damage(copy, stop)
+    except sqlite3.Error as error:
+        if stop.is_asked:
+            raise _Stopped from error
+        raise BackupFailed(f"cannot check the copy of {source}: {error}") from error
+    if found:
+        raise NotADatabase(
+            f"{source} is damaged, or the disk of its copy is ({found}); no copy was left. Keep the backups you have,"
+            " and restore one; --no-check (check=False) copies the file as it is"
+        )
+
+
+def _copy(source: Path, target: Path, stop: CopyStop, files: Path | None, links: Path, progress: Progress) -> None:
     uri = f"{source.as_uri()}?mode={reading_mode(source, may_write=os.access(source.parent, os.W_OK))}"
 
     def look(status: int, remaining: int, total: int) -> None:
         failpoints.hit("backup.step")
-        if remaining and not go_on():
+        progress(1 - remaining / total if total else 1)
+        if remaining and stop.is_asked:
             raise _Stopped
 
     try:
@@ -85,6 +118,8 @@ def _copy(source: Path, target: Path, go_on: Callable[[], bool], files: Path | N
                 _put(new, number, path)
     except sqlite3.Error as error:
         failure = explained(error, source)
+        if isinstance(failure, NotADatabase):
+            raise failure from error
         raise BackupFailed(f"cannot copy {source}: {failure}") from error
 
 

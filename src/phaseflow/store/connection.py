@@ -182,10 +182,10 @@ def begin_immediate(connection: sqlite3.Connection, is_over: Callable[[], bool])
 def concerns_the_file(error: Exception) -> bool:
     """It is about the file, not about the statement."""
     code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return isinstance(error, sqlite3.Error) and (code in _CAUSES or _is_damage(error))
+    return isinstance(error, sqlite3.Error) and (code in _CAUSES or is_damage(error))
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: sqlite3.Error) -> bool:
     """The file is not what it was when it was opened: overwritten in place, by something else or by rubbish."""
     code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in _DAMAGED or str(error).startswith(_FOREIGN)
@@ -216,7 +216,7 @@ def explained(error: BaseException, path: Path | None) -> BaseException:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if str(error).startswith(_OTHER_TABLES):
         return other_tables(name, error)
-    if _is_damage(error):
+    if is_damage(error):
         return NotADatabase(f"{name} is damaged ({error}); it was left as it is. Restore a copy of it")
     if code == sqlite3.SQLITE_IOERR and path is not None and path.exists() and not os.access(path, os.W_OK):
         return StoreUnavailable(f"{path} cannot be used: {_UNWRITABLE} ({error})", _UNWRITABLE)
