@@ -84,6 +84,7 @@ async def test_a_page_that_says_nofollow_is_kept_without_its_links(head: str, he
         ('<META NAME="ROBOTS" CONTENT="index, NOINDEX">', {}),
         ("", {"x-robots-tag": "noindex"}),
         ("", {"x-robots-tag": "unavailable_after: 2020-01-01, noindex"}),
+        ("", {"x-robots-tag": "otherbot: noarchive\nnoindex"}),
     ],
 )
 async def test_a_page_that_says_noindex_is_skipped_and_its_links_followed(head: str, headers: dict[str, str]) -> None:
@@ -99,12 +100,23 @@ async def test_a_page_that_says_noindex_is_skipped_and_its_links_followed(head: 
     [
         ('<meta name="otherbot" content="noindex, nofollow">', {}),
         ("", {"x-robots-tag": "otherbot: noindex, nofollow"}),
+        ("", {"x-robots-tag": "noarchive\notherbot: noindex, nofollow"}),
     ],
 )
 async def test_wishes_for_other_crawlers_do_not_count(head: str, headers: dict[str, str]) -> None:
     page = Reply(html("/next", head=head).body, headers=headers)
     async with WebSite({"/": page, "/next": html()}) as site:
         assert await documents(site) == ["/", "/next"]
+
+
+async def test_of_a_header_that_comes_twice_and_has_one_value_the_first_counts() -> None:
+    pages = {
+        "/": Reply(b"", 301, headers={"location": "/a\n/b"}),
+        "/a": Reply(html().body, type="text/html\ntext/plain", headers={"etag": '"1"\n"2"'}),
+        "/b": html(),
+    }
+    async with WebSite(pages) as site:
+        assert await documents(site) == ["/a"]
 
 
 async def test_none_means_neither_index_nor_follow() -> None:

@@ -29,7 +29,8 @@ Outcome = Document | Unchanged | Skipped | ComponentError
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. With an ``etag`` among the headers it is 304 for those who have that one."""
+    """An answer. With an ``etag`` among the headers it is 304 for those who have that one; a header of several lines
+    is sent once for each."""
 
     body: bytes = b""
     status: int = 200
@@ -265,4 +266,4 @@ def _raw(reply: Reply) -> list[tuple[bytes, bytes]]:
         headers.setdefault("content-type", reply.type)
     if reply.status != 304 and not reply.hang:
         headers.setdefault("content-length", str(len(reply.body)))
-    return [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return [(name.encode(), line.encode("latin-1")) for name, value in headers.items() for line in value.split("\n")]

@@ -15,7 +15,7 @@ LONGEST = 4096
 """Characters of a name with its value; a longer one is not kept."""
 _LONGEST_DATE = 60
 SEPARATOR = "\n"
-"""Between the values of several ``Set-Cookie`` headers, which may hold commas."""
+"""Between the values of several headers of one name that may hold commas, ``Set-Cookie`` among them."""
 
 
 class Cookies:

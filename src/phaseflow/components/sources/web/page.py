@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from phaseflow.components.extraction import html
 from phaseflow.components.extraction.types import Raw
 from phaseflow.components.sources.web.address import normalised
+from phaseflow.components.sources.web.cookies import SEPARATOR
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -81,15 +82,17 @@ def is_media(url: str) -> bool:
 
 
 def _tagged(value: str, agent: str) -> _Directives:
-    """A directive after ``bot:`` is for that bot, and so are those behind it, until another bot is named."""
-    addressee, directives = None, _Directives()
-    for part in value.split(","):
-        directive = part
-        match = _BOT.match(part)
-        if match and match[1].lower() not in _DIRECTIVES_WITH_VALUE:
-            addressee, directive = match[1].lower(), match[2]
-        if addressee in {None, agent}:
-            directives |= _named(directive)
+    """A directive after ``bot:`` is for that bot, as are those behind it in its line, until another bot is named."""
+    directives = _Directives()
+    for line in value.split(SEPARATOR):
+        addressee = None
+        for part in line.split(","):
+            directive = part
+            match = _BOT.match(part)
+            if match and match[1].lower() not in _DIRECTIVES_WITH_VALUE:
+                addressee, directive = match[1].lower(), match[2]
+            if addressee in {None, agent}:
+                directives |= _named(directive)
     return directives
 
 

@@ -24,6 +24,13 @@ _DRAINED = 64 * 1024
 """A body that nobody wants is read all the same when it is this short: cheaper than a new connection."""
 _DRAIN_S = 0.5
 
+_BY_LINE = frozenset(("set-cookie", "x-robots-tag"))
+"""Each line says something of its own, and may hold commas."""
+_SINGLE = frozenset(
+    ("content-length", "content-range", "content-type", "etag", "last-modified", "location", "retry-after")
+)
+"""Have one value (RFC 9110). Of several the first counts: joined, they would be none."""
+
 _SocketOption = httpcore2.SOCKET_OPTION
 
 
@@ -190,8 +197,10 @@ def _joined(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        between = SEPARATOR if name == "set-cookie" else ", "
-        joined[name] = f"{joined[name]}{between}{value}" if name in joined else value
+        if name not in joined:
+            joined[name] = value
+        elif name not in _SINGLE:
+            joined[name] += (SEPARATOR if name in _BY_LINE else ", ") + value
     return joined
 
 
