@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import anyio
 
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
+from phaseflow.components.sources.partial_answers import other_range
 from phaseflow.components.sources.remote.connections import NamedConnection
 from phaseflow.components.sources.remote.faults import as_ours
 from phaseflow.components.sources.web.ssrf import AddressPolicy
@@ -117,6 +118,7 @@ class RemoteFileSystem:
             ) from error
         if self.protocol in _S3:
             opened.retries = 1
+            opened._call_s3 = partial(_checked_call, opened._call_s3)
         return opened, _path(kind, url)
 
     def _options(self) -> dict[str, Any]:
@@ -159,6 +161,16 @@ def file_system(source: FsspecSource) -> Any:
         raise InvalidRequest("source.url", f"there is no file system for {protocol}:// addresses") from None
     except ImportError as error:
         raise InvalidRequest("source.url", f"{protocol}:// addresses need another package: {error}") from error
+
+
+async def _checked_call(call: Callable[..., Any], method: str, *arguments: Any, **options: Any) -> Any:
+    """A call of S3, whose client takes any part of an object for the one that it asked for. Raises TransientError."""
+    answer = await call(method, *arguments, **options)
+    asked = options.get("Range")
+    if method == "get_object" and asked and (wrong := other_range(asked, answer.get("ContentRange") or "")):
+        answer["Body"].close()
+        raise TransientError(f"{options.get('Bucket')}/{options.get('Key')}: the store sent {wrong}")
+    return answer
 
 
 def _path(kind: Any, url: str) -> str:

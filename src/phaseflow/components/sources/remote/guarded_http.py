@@ -1,5 +1,5 @@
-"""An HTTP client for fsspec that connects only where the policy lets it, and sends what a source was given of headers
-nowhere else: also after a redirect."""
+"""An HTTP client for fsspec that connects only where the policy lets it, sends what a source was given of headers
+nowhere else, also after a redirect, and takes no other part of a file than it asked for."""
 
 import ipaddress
 import socket
@@ -9,7 +9,9 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from phaseflow.components.sources.partial_answers import ACCEPTED, PARTIAL, WITHOUT_CONTENT, is_whole, other_range
 from phaseflow.components.sources.web.ssrf import AddressPolicy
+from phaseflow.domain.errors import DocumentError, TransientError
 
 _MOST_REMEMBERED = 1000
 _OURS = frozenset({"range", "accept", "accept-encoding", "accept-language", "user-agent"})
@@ -19,9 +21,10 @@ _OURS = frozenset({"range", "accept", "accept-encoding", "accept-language", "use
 async def guarded_client(policy: AddressPolicy | None, loop: Any = None, **options: Any) -> aiohttp.ClientSession:
     """Make a session whose every connection is checked, where there is a policy. No proxies of the environment, no
     cookies."""
-    redirects = aiohttp.TraceConfig()
-    redirects.on_request_redirect.append(_leave_headers_behind)
-    options["trace_configs"] = [*options.get("trace_configs", ()), redirects]
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_redirect.append(_leave_headers_behind)
+    tracing.on_request_end.append(_check_answer)
+    options["trace_configs"] = [*options.get("trace_configs", ()), tracing]
     if policy is None:
         return aiohttp.ClientSession(**options)
     resolver = _Resolver(policy)
@@ -40,6 +43,27 @@ async def _leave_headers_behind(_: Any, __: Any, redirect: aiohttp.TraceRequestR
     if not is_same:
         for name in [name for name in redirect.headers if name.lower() not in _OURS]:
             redirect.headers.popall(name, None)
+
+
+async def _check_answer(_: Any, __: Any, ended: aiohttp.TraceRequestEndParams) -> None:
+    """The file system takes any 206 for the part that it asked for, and any other good answer for a file."""
+    fault = None if ended.method != "GET" else _fault(ended.headers.get("Range"), ended.response)
+    if fault is not None:
+        ended.response.close()
+        raise fault
+
+
+def _fault(asked: str | None, answer: aiohttp.ClientResponse) -> TransientError | DocumentError | None:
+    status, said = answer.status, answer.headers.get("Content-Range", "")
+    if status in WITHOUT_CONTENT:
+        return DocumentError(f"{answer.url} answered {status}: {WITHOUT_CONTENT[status]}", code="unreadable")
+    if status == ACCEPTED:
+        return TransientError(f"{answer.url} answered 202: it is not there yet")
+    if status == PARTIAL and asked is None and not is_whole(said):
+        return TransientError(f"{answer.url} answered 206 ({said or 'a part'}), though all of it was asked for")
+    if asked is not None and (wrong := other_range(asked, said or ("none" if status == PARTIAL else ""))):
+        return TransientError(f"{answer.url} sent {wrong}")
+    return None
 
 
 class _Resolver(AbstractResolver):

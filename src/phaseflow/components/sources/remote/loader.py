@@ -17,7 +17,7 @@ from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.recognition import AnyPool
 from phaseflow.domain.counting import counted
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
 from phaseflow.domain.remote_sources import FsspecSource
 
 T = TypeVar("T")
@@ -143,7 +143,10 @@ class FsspecLoader:
                 count += len(piece)
                 self._check_size(entry, count)
                 if time.monotonic() > until:
-                    break  # nobody waits any more
+                    return b""  # nobody waits any more
+            said = getattr(file, "size", None)
+        if isinstance(said, int) and said != count:
+            raise TransientError(f"{entry.uri} has {said:,} bytes, and {count:,} came")
         return b"".join(pieces)
 
     def _check_size(self, entry: Entry, size: int | None) -> None:

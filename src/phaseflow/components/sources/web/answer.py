@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from phaseflow.components.embedders.retry_after import retry_after_s
+from phaseflow.components.sources.partial_answers import ACCEPTED, PARTIAL, WITHOUT_CONTENT, is_whole
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.domain.errors import ComponentError, DocumentError, RateLimited, TransientError
 
@@ -46,7 +47,10 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
-        return 200 <= self.status < 300
+        """Whether it brings what was asked for, and all of it: nobody here asks for a part."""
+        if self.status == PARTIAL:
+            return is_whole(self.header("content-range"))
+        return 200 <= self.status < 300 and self.status != ACCEPTED and self.status not in WITHOUT_CONTENT
 
     def address(self, name: str) -> str:
         """Return a header that holds an address. Bytes beyond ASCII are UTF-8, or escaped one by one."""
@@ -97,6 +101,11 @@ class Answer:
             return RateLimited(f"{url} answered 429: too many requests", retry_after_s=self.asked_wait_s())
         if status >= 500 or status in _PASSING:
             return TransientError(f"{url} answered {status}", retry_after_s=self.asked_wait_s())
+        if status == PARTIAL:
+            part = self.header("content-range")[:100] or "a part, and does not say which"
+            return TransientError(f"{url} answered 206 ({part}), though all of it was asked for")
+        if status == ACCEPTED:
+            return TransientError(f"{url} answered 202: it is not there yet", retry_after_s=self.asked_wait_s())
         return DocumentError(f"{url} answered {status}; {_advice(status)}", code=f"http_{status}")
 
     def asked_wait_s(self) -> float | None:
@@ -105,6 +114,8 @@ class Answer:
 
 
 def _advice(status: int) -> str:
+    if status in WITHOUT_CONTENT:
+        return f"{WITHOUT_CONTENT[status]}; exclude it, or fix the site"
     if status in {401, 403, 407}:
         return "the page is not public, and phaseflow does not log in"
     return "look at it in a browser, or fix the site"
