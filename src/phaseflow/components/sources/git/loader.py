@@ -1,7 +1,7 @@
 """The loader of Git repositories: lists the files of one commit, and reads those whose content is new."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -11,8 +11,9 @@ import anyio
 
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
+from phaseflow.components.sources.git.objects import Damaged, Objects, explained, missing
 from phaseflow.components.sources.git.places import CONNECT_S, Place
-from phaseflow.components.sources.git.refs import Tree, wanted
+from phaseflow.components.sources.git.refs import Tree, wanted_here
 from phaseflow.components.sources.git.repositories import FETCH_S, Fetch, Repositories
 from phaseflow.components.sources.names import path_of, uri_of
 from phaseflow.components.sources.patterns import Globs
@@ -21,7 +22,7 @@ from phaseflow.components.sources.remote.connections import NamedConnection
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.recognition import AnyPool
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
 from phaseflow.domain.remote_sources import GitSource
 
 T = TypeVar("T")
@@ -69,31 +70,45 @@ class GitLoader:
         self._held = ExitStack()
         self._opened: Tree | None = None
         self._opening = anyio.Lock()
+        self._copy: Path | None = None
+        self._has_discarded = False
 
     async def list(self) -> AsyncIterator[Sequence[Entry]]:
         """Yield the files of the commit in pages of at most 1,000.
 
         Raises ComponentUnavailable when the repository cannot be read: it is not there, access is denied, it has no
-        such ref; TransientError when it does not answer, RateLimited when it asks to be asked later. Cancelling ends
-        the fetch.
+        such ref, it is damaged or not whole; TransientError when it does not answer, or the engine's copy was damaged
+        and is fetched anew; RateLimited when it asks to be asked later. Cancelling ends the fetch.
         """
         tree = await self._open()
         found = tree.files(Globs(self._source.include, self._source.exclude))
-        while page := await _in_thread(partial(_page, found)):
+        while True:
+            try:
+                page = await _in_thread(partial(_page, found))
+            except Damaged as error:
+                await self._drop(tree, error)
+                raise
+            if not page:
+                return
             yield page
 
     async def load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
         """Read one file.
 
-        Raises DocumentError: ``not_found`` (and ``gone``), ``too_large``, ``unsupported_format`` for what Git LFS keeps
+        Raises DocumentError: ``not_found`` (and ``gone``), ``unreadable`` where the repository lacks it or is damaged,
+        ``too_large``, ``unsupported_format`` for what Git LFS keeps
         elsewhere, and what extraction raises; what ``list`` raises. Cancelling leaves nothing behind.
         """
         tree = await self._open()
-        blob = await _in_thread(partial(self._blob, tree, entry))
-        stamp = _BLOB + blob.decode()
-        if known is not None and known.stamp == stamp and entry.stamp is not None:
-            return Unchanged(entry, known.content_hash, stamp)
-        data = await _in_thread(partial(self._content, tree.store, blob, entry))
+        try:
+            blob = await _in_thread(partial(self._blob, tree, entry))
+            stamp = _BLOB + blob.decode()
+            if known is not None and known.stamp == stamp and entry.stamp is not None:
+                return Unchanged(entry, known.content_hash, stamp)
+            data = await _in_thread(partial(self._content, tree, blob, entry))
+        except Damaged as error:
+            await self._drop(tree, error)
+            raise DocumentError(f"{entry.uri} cannot be read: {error}", code="unreadable") from error
         return await Reading(data, stamp).document(self._workers, entry, known)
 
     async def aclose(self) -> None:
@@ -102,6 +117,22 @@ class GitLoader:
         await _in_thread(self._held.close)
         if self._owns_workers:
             await self._workers.aclose()
+
+    async def _drop(self, tree: Tree, error: Damaged) -> None:
+        async with self._opening:
+            await self._discard(tree, error)
+
+    async def _discard(self, tree: Tree | None, error: Damaged) -> None:
+        """Remove a copy of the engine's own that is damaged, once: raises TransientError, and the next try fetches
+        all of it."""
+        if self._copy is None:
+            return
+        if tree is self._opened:
+            if self._has_discarded:
+                return
+            self._has_discarded, self._opened = True, None
+            await _in_thread(partial(self._repositories.discard, self._copy))
+        raise TransientError(f"{error}. The engine's own copy is meant: it was removed, and is fetched anew") from error
 
     async def _open(self) -> Tree:
         async with self._opening:
@@ -114,6 +145,9 @@ class GitLoader:
             return await _in_thread(self._local)
         try:
             return await self._fetch()
+        except Damaged as error:
+            await self._discard(None, error)
+            raise
         except DocumentError as error:
             raise ComponentUnavailable(f"{error}; or name another repository") from error
 
@@ -121,6 +155,7 @@ class GitLoader:
         addresses_of = None if self._policy is None else self._policy.for_threads(CONNECT_S)
         client, path = await _in_thread(partial(self._place.client, self._connection, addresses_of))
         place = await _in_thread(partial(self._held.enter_context, self._repositories.using(self._source.url)))
+        self._copy = place
         fetch = Fetch(client, path, self._source.ref, self._source.url)
         try:
             with anyio.fail_after(FETCH_S + 5):
@@ -133,22 +168,28 @@ class GitLoader:
     def _into(self, fetch: Fetch, place: Path) -> Tree:
         with self._repositories.lock(place):
             commit = fetch.run(place)
-        repository = self._repositories.open(place)
-        self._held.callback(repository.close)
-        return Tree.of(repository.object_store, commit, self._source.url)
+        with explained(self._source.url):
+            repository = self._repositories.open(place)
+        return self._tree(repository, commit)
 
     def _local(self) -> Tree:
         repository = self._place.open_here(self._roots)
-        self._held.callback(repository.close)
-        commit = wanted(repository.get_refs(), self._source.ref, self._source.url)
-        if commit not in repository.object_store:
-            raise ComponentUnavailable(f"{self._source.url} has no commit {self._source.ref}; check its id")
-        return Tree.of(repository.object_store, commit, self._source.url)
+        commit = wanted_here(repository, self._source.ref, self._source.url)
+        return self._tree(repository, commit)
+
+    def _tree(self, repository: Any, commit: bytes) -> Tree:
+        self._held.callback(_close, repository)
+        objects, ref = Objects(repository.object_store, self._source.url), self._source.ref
+        if commit not in objects:
+            if ref is not None and ref.encode() == commit:
+                raise ComponentUnavailable(f"{self._source.url} has no commit {ref}; check its id")
+            raise Damaged(missing(self._source.url, commit))
+        return Tree.of(objects, commit, self._source.url)
 
     def _blob(self, tree: Tree, entry: Entry) -> bytes:
         if entry.stamp is not None and entry.stamp.startswith(_BLOB):
             blob = entry.stamp.removeprefix(_BLOB).encode()
-            if blob in tree.store:
+            if blob in tree.objects:
                 return blob
         # Listed before the engine was started anew, and changed since; or asked for by name.
         found = tree.blob_at(path_of(entry.uri))
@@ -156,10 +197,8 @@ class GitLoader:
             raise DocumentError(f"{entry.uri} is not there any more", code="not_found", counts=False, gone=True)
         return found
 
-    def _content(self, store: Any, blob: bytes, entry: Entry) -> bytes:
-        kind, data = store.get_raw(blob)
-        if kind != _BLOB_TYPE:
-            raise DocumentError(f"{entry.uri} is not a file", code="unreadable")
+    def _content(self, tree: Tree, blob: bytes, entry: Entry) -> bytes:
+        data = tree.objects.blob(blob)
         if len(data) > self._max_bytes:
             message = (
                 f"{entry.uri} has {len(data):,} bytes, more than the {self._max_bytes:,} that are read; exclude it"
@@ -168,10 +207,12 @@ class GitLoader:
         if data.startswith(_LFS):
             message = f"{entry.uri} is kept by Git LFS, which is not read; exclude it, or give a checkout as a folder"
             raise DocumentError(message, code="unsupported_format", counts=False)
-        return bytes(data)
+        return data
 
 
-_BLOB_TYPE = 3
+def _close(repository: Any) -> None:
+    with suppress(BufferError):  # an error that somebody still has refers to its pack; it is closed with that
+        repository.close()
 
 
 def _page(found: Iterator[tuple[str, bytes]]) -> list[Entry]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from phaseflow.components.sources.git.objects import explained
 from phaseflow.components.sources.remote.connections import NamedConnection
 from phaseflow.components.sources.web.ssrf import Addresses
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, MissingExtra, SourceNotAllowed
@@ -61,12 +62,15 @@ class Place:
         path = self.path
         assert path is not None
         _check_below(path, roots)
+        with explained(self.url):
+            try:
+                repository = Repo(str(path))
+            except (NotGitRepository, OSError, ValueError) as error:
+                raise ComponentUnavailable(f"there is no repository at {self.url}; check its path") from error
         try:
-            repository = Repo(str(path))
-        except (NotGitRepository, OSError, ValueError) as error:
-            raise ComponentUnavailable(f"there is no repository at {self.url}; check its path") from error
-        try:
-            for part in _parts(repository):
+            with explained(self.url):
+                parts = _parts(repository)
+            for part in parts:
                 _check_below(part, roots)
         except BaseException:
             repository.close()

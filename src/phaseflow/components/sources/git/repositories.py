@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
+from phaseflow.components.sources.git.objects import explained
 from phaseflow.components.sources.git.pack_check import check_pack
 from phaseflow.components.sources.git.refs import wanted
 from phaseflow.components.sources.remote.faults import as_ours, denied, passing_fault
@@ -55,6 +56,11 @@ class Repositories:
     def purge(self) -> None:
         """Remove all copies that no job uses just now."""
         self._remove(lambda _: True)
+
+    def discard(self, place: Path) -> None:
+        """Remove a copy that is damaged: the next fetch makes it anew."""
+        with self.lock(place):
+            shutil.rmtree(place, ignore_errors=True)
 
     def lock(self, place: Path) -> Lock:
         """Held while a copy is fetched into."""
@@ -109,7 +115,8 @@ class Fetch:
 
     def run(self, place: Path) -> bytes:
         """Fetch what is missing and return the id of the commit, or of the tag that leads to it."""
-        repository = Repositories.open(place)
+        with explained(self._shown):
+            repository = Repositories.open(place)
         try:
             return self._fetch(repository, place)
         except ComponentUnavailable:
@@ -131,7 +138,8 @@ class Fetch:
 
         def determine(refs: Any, depth: int | None = None) -> list[bytes]:
             chosen[:] = [wanted(refs, self._ref, self._shown)]
-            return [] if chosen[0] in repository.object_store else list(chosen)
+            with explained(self._shown):
+                return [] if chosen[0] in repository.object_store else list(chosen)
 
         with tempfile.TemporaryFile(dir=place) as pack:
             count = 0
