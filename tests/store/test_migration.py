@@ -12,7 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.domain.identifiers import document_id
+from phaseflow.flow.reader import Reader
 from phaseflow.store import failpoints, migration, schema
 from phaseflow.store.documents import StagedDocument, StagedDocuments, text_hash
 from phaseflow.store.knowledge_bases import KnowledgeBases
@@ -31,6 +33,7 @@ PARTS = [[0, "page 1"], [70_000, "page 2"], [140_000, "page 3"]]
 TEXTS = {1: ("loaded", 1, "one whale"), 2: ("chunked", 2, "two whales"), 3: ("embedded", 3, "three whales"),
          4: ("long", 4, LONG), 5: ("failed", 9, "four whales"), 6: ("empty", 4, "")}  # fmt: skip
 SIZE = 1000
+COMPLETED = "2026-01-01T00:00:07.000Z"
 
 
 @pytest.fixture
@@ -43,8 +46,8 @@ def old(path: Path) -> Path:
             f"PRAGMA application_id = {schema.APPLICATION_ID}; PRAGMA user_version = 1;"
             "INSERT INTO knowledge_bases (id, settings, model, created_at, updated_at)"
             " VALUES ('kb', '{}', 'm', '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z');"
-            "INSERT INTO ingestion_jobs (id, kb_id, managed, settings, created_at)"
-            " VALUES ('job', 'kb', 1, '{}', '2026-01-01T00:00:00.000Z');"
+            "INSERT INTO ingestion_jobs (id, kb_id, managed, settings, created_at, completed_at)"
+            f" VALUES ('job', 'kb', 1, '{{}}', '2026-01-01T00:00:00.000Z', '{COMPLETED}');"
             "INSERT INTO models (fingerprint, dimension) VALUES ('m', 2);"
         )
         for document, (uri, state, text) in TEXTS.items():
@@ -152,6 +155,9 @@ async def test_each_document_of_version_1_is_there_in_its_state(old: Path, broke
         with pytest.raises(KeyboardInterrupt):
             await _break_off(old, broken_off_at)
         assert select(old, "PRAGMA user_version") == [(schema.VERSION,)]
+        with pytest.raises(StoreUnavailable, match="is not up to date yet; if no ingest or serve is doing that now"):
+            async with Reader(old):
+                pass
     async with open_session(old) as database:
         for state in (DocumentState.LOADED, DocumentState.CHUNKED, DocumentState.EMBEDDED, DocumentState.FAILED):
             (found,) = await database.read(partial(_first_of, state=state))
@@ -165,6 +171,9 @@ async def test_each_document_of_version_1_is_there_in_its_state(old: Path, broke
         assert select(old, "SELECT id, characters FROM documents") == [
             (n, len(text)) for n, (_, _, text) in TEXTS.items()
         ]
+        times = select(old, "SELECT uri, indexed_at FROM documents WHERE indexed_at IS NOT NULL ORDER BY uri")
+        assert [uri for uri, _ in times] == ["empty", "long"]
+        assert times[0][1] == COMPLETED
         assert select(old, "SELECT uri, document_id FROM catalogue ORDER BY uri") == [
             (uri, document_id("kb", uri)) for uri in sorted(uri for uri, *_ in TEXTS.values())
         ]

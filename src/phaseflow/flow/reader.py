@@ -57,13 +57,7 @@ class Reader(Queries):
         await anyio.to_thread.run_sync(self._check)
         async with AsyncExitStack() as stack:
             self._file.pool = await stack.enter_async_context(open_readers(self._path))
-            application_id, version, tables = await self._file.read(schema.identity_in)
-            if not schema.check_version(self._path, application_id, version, tables):
-                raise StoreUnavailable(f"{self._path} is an empty database; ingest something first")
-            if version < schema.VERSION:
-                raise StoreUnavailable(
-                    f"{self._path} was written by an older phaseflow; ingest or serve brings it up to date"
-                )
+            await self._file.read(lambda tx: schema.check_for_reading(self._path, tx))
             stack.push_async_callback(self._components.aclose)
             self._stack = stack.pop_all()
         return self

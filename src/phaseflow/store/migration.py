@@ -19,13 +19,10 @@ from phaseflow.store.version_2 import TO_VERSION_2
 MIGRATIONS: dict[int, str] = {1: TO_VERSION_2}
 """SQL that brings a file of the version named to the next one."""
 
-_OLD_TEXTS = "SELECT count(*) FROM sqlite_schema WHERE name = 'texts_of_version_1'"
-
 
 def move_rows(connection: sqlite3.Connection) -> None:
-    """Bring the rows of an older version over, one document a transaction; nothing to do in a file that has none."""
-    if not connection.execute(_OLD_TEXTS).fetchone()[0]:
-        return
+    """Bring the rows of an older version over, one document a transaction. The old texts' table goes last: while it is
+    there, rows are left to be moved."""
     left = connection.execute("SELECT count(*) FROM texts_of_version_1").fetchone()[0]
     get_logger().info("bringing the database to the new version; this is done once and may take a while", texts=left)
     _drop_old_index(connection)
@@ -128,6 +125,14 @@ def _note_unused_vectors(connection: sqlite3.Connection) -> None:
         )
 
 
+_NOTE_MOVED: Final = (
+    "UPDATE documents SET characters = ?1, indexed_at = CASE WHEN state = 4 THEN coalesce("
+    " (SELECT completed_at FROM ingestion_jobs WHERE seq = job_seq), strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) END"
+    " WHERE id = ?2"
+)
+"""Version 1 did not keep when a document became searchable: no later than its job was over."""
+
+
 def _move_text(connection: sqlite3.Connection, document_id: int, text: str, parts: str) -> None:
     segments = segmented(text, json.loads(parts))
     connection.execute("BEGIN IMMEDIATE")
@@ -136,7 +141,7 @@ def _move_text(connection: sqlite3.Connection, document_id: int, text: str, part
             "INSERT INTO texts (id, text, parts) VALUES (?, ?, ?)",
             ((piece_id(document_id, n), part.text, part.parts) for n, part in enumerate(segments)),
         )
-        connection.execute("UPDATE documents SET characters = ? WHERE id = ?", (len(text), document_id))
+        connection.execute(_NOTE_MOVED, (len(text), document_id))
         connection.execute("DELETE FROM texts_of_version_1 WHERE document_id = ?", (document_id,))
         connection.execute("COMMIT")
     except sqlite3.Error:

@@ -114,6 +114,24 @@ def check_version(path: Path, application_id: int, version: int, tables: int) ->
     return True
 
 
+_OF_VERSION_1 = "SELECT count(*) FROM sqlite_schema WHERE name = 'texts_of_version_1'"
+
+
+def check_for_reading(path: Path, tx: Transaction) -> None:
+    """Raise StoreUnavailable for a file in which there is nothing, or that is not brought to this version yet, also
+    where that has begun: what its rows say is only true once all of them are moved. NotADatabase, NewerDatabase."""
+    application_id, version, tables = tx.rows(_IDENTITY)[0]
+    if not check_version(path, application_id, version, tables):
+        raise StoreUnavailable(f"{path} is an empty database; ingest something first")
+    if version < VERSION:
+        raise StoreUnavailable(f"{path} was written by an older phaseflow; ingest or serve brings it up to date")
+    if tx.value(_OF_VERSION_1):
+        raise StoreUnavailable(
+            f"{path} was written by an older phaseflow and is not up to date yet; if no ingest or serve is doing that"
+            " now, start one: it goes on where the last one stopped"
+        )
+
+
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     from phaseflow.store import migration  # a reader brings nothing to a new version
 
@@ -126,7 +144,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise _damaged(path, damage)
     for step in range(version, VERSION):
         _in_one_step(connection, migration.MIGRATIONS[step], step + 1)
-    migration.move_rows(connection)
+    if connection.execute(_OF_VERSION_1).fetchone()[0]:
+        migration.move_rows(connection)
     if not upkeep.is_rebuilt(connection):
         _rebuild(connection, path)
 
@@ -149,12 +168,6 @@ _IDENTITY = (
     "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),"
     " (SELECT count(*) FROM sqlite_schema)"
 )
-
-
-def identity_in(tx: Transaction) -> tuple[int, int, int]:
-    """(application id, version, number of tables) of an open file."""
-    application_id, version, tables = tx.rows(_IDENTITY)[0]
-    return application_id, version, tables
 
 
 def identity(connection: sqlite3.Connection) -> tuple[int, int, int]:
