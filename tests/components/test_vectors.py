@@ -32,7 +32,7 @@ MATRIX = clustered()
 def compact(matrix: npt.NDArray[np.float32], mean: npt.NDArray[np.float32] | None = None) -> CompactRows:
     builder = CompactBuilder(len(matrix), matrix.mean(axis=0) if mean is None else mean)
     for first in range(0, len(matrix), 1000):
-        builder.add(matrix[first : first + 1000])
+        builder.put(first, matrix[first : first + 1000])
     return builder.built()
 
 
@@ -81,6 +81,6 @@ def test_bits_are_counted_the_same_by_every_numpy() -> None:
 
 def test_many_numbers_are_read_some_at_a_time() -> None:
     many = [n * 1_000_003 for n in range(40_000)]
-    text = " ".join(map(str, many))
+    text = ",".join(map(str, many))
     assert len(text) > 3 * arrays._PIECE
     assert arrays.numbers(text).tolist() == many

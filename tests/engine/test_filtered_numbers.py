@@ -43,7 +43,7 @@ def _uris(tx: Transaction, kind: str, value: Any) -> set[str]:
     kb = KnowledgeBases(tx).get("kb")
     wanted = as_filter({"type": kind, "key": "n", "value": value})
     assert wanted is not None
-    found = {int(each) for each in fields.matching(tx, Scope(kb.key, kb.index_version), wanted).split()}
+    found = {int(each) for each in fields.matching(tx, Scope(kb.key, kb.index_version), wanted).split(",") if each}
     return {uri for number, uri in tx.rows("SELECT id, uri FROM documents") if number in found}
 
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier, current_thread
 from typing import TypeVar
 
 import numpy as np
@@ -11,12 +12,13 @@ import numpy.typing as npt
 import pytest
 
 from phaseflow import PhaseFlow, Reader
-from phaseflow.components import common_words, resident, word_places, word_ranking
+from phaseflow.components import common_words, index, resident, vector_reading, word_places, word_ranking
 from phaseflow.components.resident import Passages, Vectors
 from phaseflow.components.stored_vectors import MOST_OFF, stored
 from phaseflow.components.vectors import CompactRows
 from phaseflow.components.word_places import Tokenizer, WordCounts
 from phaseflow.store.knowledge_bases import KnowledgeBases
+from phaseflow.store.passage_vectors import PackedVectors, PassageVectors
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.read_pool import open_readers
 from phaseflow.store.transaction import Transaction
@@ -52,8 +54,8 @@ def as_stored(tx: Transaction, scope: Scope) -> dict[int, npt.NDArray[np.float32
 async def test_vectors_follow_what_is_searchable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_exact: int
 ) -> None:
-    monkeypatch.setattr(resident, "MOST_EXACT", most_exact)
-    monkeypatch.setattr(resident, "BATCH", 7)
+    monkeypatch.setattr(vector_reading, "MOST_EXACT", most_exact)
+    monkeypatch.setattr(vector_reading, "BATCH", 7)
     folder, kept = tmp_path / "docs", list[Vectors]()
 
     def look(tx: Transaction) -> None:
@@ -101,8 +103,10 @@ async def test_vectors_are_read_as_they_are_stored_whatever_bytes_they_have(tmp_
         def look(tx: Transaction) -> None:
             scope = Scope(KnowledgeBases(tx).get("kb").key, 1)
             stored = as_stored(tx, scope)
-            text, packed, *_ = SearchablePassages(tx, scope).vectors_since(-1, min(stored), max(stored))
-            assert packed == b"".join(stored[int(each)].tobytes() for each in text.split())
+            found = PassageVectors(tx, scope)
+            packed = found.since(-1, min(stored), max(stored)).packed
+            ids = found.ids_since(-1, min(stored), max(stored)).split(",")
+            assert packed == b"".join(stored[int(each)].tobytes() for each in ids)
             assert len(stored) == 20
 
         await read(tmp_path, look)
@@ -111,7 +115,7 @@ async def test_vectors_are_read_as_they_are_stored_whatever_bytes_they_have(tmp_
 async def test_small_and_exact_vectors_of_a_model_are_read_side_by_side(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resident, "BATCH", 7)
+    monkeypatch.setattr(vector_reading, "BATCH", 7)
     write(tmp_path / "docs", range(20), 1)
     async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
         await finished(await flow.start("kb", tmp_path / "docs"))
@@ -222,6 +226,7 @@ async def test_the_first_search_reads_the_common_words_for_the_next_ones(
     monkeypatch.setattr(WordTable, "places", noted)
     monkeypatch.setattr(word_ranking, "LEAST_REMEMBERED", 20)
     monkeypatch.setattr(common_words, "LEAST", 80)
+    monkeypatch.setattr(index, "LEAST", 80)
     write(tmp_path / "docs", range(100), 1)
     async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
         await finished(await flow.start("kb", tmp_path / "docs"))
@@ -233,3 +238,32 @@ async def test_the_first_search_reads_the_common_words_for_the_next_ones(
         hits = await flow.search("kb", "its version v1x33", mode="words", limit=1)
         assert hits[0].uri == "33.md"
         assert read_words.count("version") == 1
+
+
+async def test_the_first_search_finds_the_same_by_two_connections_as_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resident, "DOCUMENTS", 3)
+    monkeypatch.setattr(vector_reading, "BATCH", 7)
+    first_two, by, since = [1, 2], set[str](), PassageVectors.since
+    at_once = Barrier(2)
+
+    def noted(self: PassageVectors, *span: int) -> PackedVectors:
+        by.add(current_thread().name)
+        if first_two:
+            first_two.pop()
+            at_once.wait(60)
+        return since(self, *span)
+
+    write(tmp_path / "docs", range(50), 1)
+    async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
+        await finished(await flow.start("kb", tmp_path / "docs"))
+        alone = await flow.search("kb", "its version v1x33", limit=50)
+    monkeypatch.setattr(PassageVectors, "since", noted)
+    monkeypatch.setattr(index, "LEAST", 50)
+    monkeypatch.setattr(common_words, "LEAST", 50)
+    async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
+        both = await flow.search("kb", "its version v1x33", limit=50)
+    assert [(hit.uri, hit.score) for hit in both] == [(hit.uri, hit.score) for hit in alone]
+    assert (len(both), both[0].uri) == (50, "33.md")
+    assert by == {"phaseflow-sqlite", "phaseflow-read-beside"}

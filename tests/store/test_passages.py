@@ -4,7 +4,8 @@ import pytest
 
 from phaseflow.domain.errors import StaleRun
 from phaseflow.store.database import Database
-from phaseflow.store.passages import SearchablePassages, names, vectors_of, withdraw_live
+from phaseflow.store.passage_vectors import PackedVectors, PassageVectors, vectors_of
+from phaseflow.store.passages import SearchablePassages, names, sizes_of, withdraw_live
 from phaseflow.store.pieces import piece_id
 from phaseflow.store.states import EntryState
 from phaseflow.store.transaction import Transaction
@@ -79,25 +80,35 @@ async def test_what_search_sees_is_told_since_a_revision_in_one_row(database: Da
     a, b = [first.chunk_id(n) for n in range(3)], [second.chunk_id(n) for n in range(2)]
 
     def sizes(tx: Transaction, since: int) -> list[list[int]]:
-        return [list(map(int, each.split())) for each in SearchablePassages(tx, made.scope).sizes_since(since)]
+        return [
+            [int(each) for each in text.split(",") if each]
+            for text in SearchablePassages(tx, made.scope).sizes_since(since)
+        ]
 
+    assert await database.read(lambda tx: sizes_of(tx, [second.id, first.id])) == (
+        ",".join(map(str, [*b, *a])), f"{SIZE},1,{SIZE},{SIZE},3",
+    )  # fmt: skip
     assert await database.read(lambda tx: sizes(tx, 0)) == [[*a, *b], [SIZE, SIZE, 3, SIZE, 1]]
     assert await database.read(lambda tx: sizes(tx, seen)) == [b, [SIZE, 1]]
     assert await database.read(lambda tx: sizes(tx, seen + 1)) == [[], []]
     await database.write(
         lambda tx: tx.run("UPDATE vectors SET vector = zeroblob(12) WHERE text_hash = ?", second.hashes[1])
     )
-    for since, first_id, last_id, ids, least, most in (
-        (0, a[0], b[1], [*a, *b], 8, 12),
-        (0, a[1], b[0], [a[1], a[2], b[0]], 8, 8),
-        (seen, a[0], b[1], b, 8, 12),
-        (seen + 1, a[0], b[1], [], 0, 0),
+    for since, first_id, last_id, ids, size in (
+        (0, a[0], b[1], [*a, *b], 0),
+        (0, a[1], b[0], [a[1], a[2], b[0]], 8),
+        (seen, a[0], b[1], b, 0),
+        (seen + 1, a[0], b[1], [], 0),
     ):
-        found = await database.read(
-            lambda tx, of=(since, first_id, last_id): SearchablePassages(tx, made.scope).vectors_since(*of)  # type: ignore[misc]  # bound in the loop
-        )
-        assert (list(map(int, found.ids.split())), found.least, found.most) == (ids, least, most)
-        assert len(found.packed) == 8 * len(ids) + (4 if most == 12 else 0)
+
+        def vectors(tx: Transaction, *of: int) -> tuple[PackedVectors, str]:
+            found = PassageVectors(tx, made.scope)
+            return found.since(*of), found.ids_since(*of)
+
+        found, texts = await database.read(lambda tx, of=(since, first_id, last_id): vectors(tx, *of))  # type: ignore[misc]  # bound in the loop
+        assert ([int(each) for each in texts.split(",") if each], found.count) == (ids, len(ids))
+        assert found.size == size
+        assert len(found.packed) == 8 * len(ids) + (4 if ids and not size else 0)
 
 
 async def test_passages_are_counted_as_indexed_from_where_they_were_or_not_at_all(database: Database) -> None:

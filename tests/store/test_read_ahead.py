@@ -12,7 +12,8 @@ import pytest
 
 from phaseflow.store import read_ahead
 from phaseflow.store.open_file import connected
-from phaseflow.store.passages import Scope, SearchablePassages
+from phaseflow.store.passage_vectors import PassageVectors
+from phaseflow.store.passages import Scope, SearchablePassages, sizes_of
 from phaseflow.store.schema import schema_sql
 from phaseflow.store.transaction import Transaction
 
@@ -140,7 +141,8 @@ def test_what_is_read_first_is_what_the_statements_of_a_first_search_go_through(
         passages = SearchablePassages(Explained(connection), Scope("kb~1", 1))
         passages.live_documents()
         passages.sizes_since(-1)
-        passages.vectors_since(-1, 0, 1 << 30)
+        sizes_of(passages.tx, [1])
+        PassageVectors(passages.tx, passages.scope).since(-1, 0, 1 << 30)
         connection.set_authorizer(None)
         known = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
     indexes = re.findall(r"USING (?:COVERING )?INDEX (\w+)", " ".join(plans))

@@ -4,6 +4,8 @@ The first search of a knowledge base after a start reads where they stand, so th
 """
 
 from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from phaseflow.components.resident import Passages
@@ -11,6 +13,7 @@ from phaseflow.components.word_places import Tokenizer
 from phaseflow.components.word_ranking import MOST_PLACES, Terms
 from phaseflow.domain.words import indexed_words
 from phaseflow.store.passages import Scope, SearchablePassages
+from phaseflow.store.shared_reading import Task
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.word_table import Table
 
@@ -27,20 +30,40 @@ _MOST_READ: Final = 200_000
 """Places read: some 40 ms."""
 
 
-def read_common(
-    tx: Transaction, scope: Scope, table: Table, known: Passages, terms: Terms, tokenizer: Tokenizer
-) -> list[str]:
-    """Look up the words that are common in passages taken evenly from all; which."""
-    if not LEAST <= len(known.ids) <= _MOST:
-        return []
-    sample = known.ids[:: len(known.ids) // _SAMPLED][:_SAMPLED].tolist()
-    holding: Counter[str] = Counter()
-    for found in SearchablePassages(tx, scope).fetch(sample).values():
-        holding.update(set(tokenizer.words(indexed_words(found.text))))
-    common = [word for word, having in holding.most_common(_MOST_WORDS) if having * _ONE_OF >= len(sample)]
-    counts = terms.counts.of(tx, table, common, known)
-    room = _MOST_READ
-    for word in common:
-        if 0 < counts[word] <= room and terms.has_room(tx, table, known, word, counts[word], MOST_PLACES):
-            room -= len(terms.look_up(tx, table, known, word, MOST_PLACES).places)
-    return common
+@dataclass(slots=True)
+class CommonWords:
+    """Reads the common words of a knowledge base for the questions that come."""
+
+    scope: Scope
+    table: Table
+    known: Passages
+    terms: Terms
+    tokenizer: Tokenizer
+    _room: int = _MOST_READ
+
+    def task(self, give: Callable[[Iterable[Task]], None]) -> Task:
+        """Look which words are common, and ``give`` one task for each."""
+
+        def look(tx: Transaction) -> None:
+            if LEAST <= len(self.known.ids) <= _MOST:
+                give(self._task_of(word) for word in self._common(tx))
+
+        return look
+
+    def _common(self, tx: Transaction) -> list[str]:
+        """Those that are common in passages taken evenly from all, most common first."""
+        sample = self.known.ids[:: len(self.known.ids) // _SAMPLED][:_SAMPLED].tolist()
+        texts = [indexed_words(found.text) for found in SearchablePassages(tx, self.scope).fetch(sample).values()]
+        self.tokenizer.words(" ".join(texts))  # all at once, of which each then finds its own
+        holding = Counter(word for text in texts for word in set(self.tokenizer.words(text)))
+        common = [word for word, having in holding.most_common(_MOST_WORDS) if having * _ONE_OF >= len(sample)]
+        self.tokenizer.kept(common)  # likewise
+        return common
+
+    def _task_of(self, word: str) -> Task:
+        def read(tx: Transaction) -> None:
+            count = self.terms.counts.of(tx, self.table, [word], self.known)[word]
+            if 0 < count <= self._room and self.terms.has_room(tx, self.table, self.known, word, count, MOST_PLACES):
+                self._room -= len(self.terms.look_up(tx, self.table, self.known, word, MOST_PLACES).places)
+
+        return read

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from phaseflow.components import exact_things, word_ranking
 from phaseflow.components.arrays import numbers
-from phaseflow.components.common_words import read_common
+from phaseflow.components.common_words import CommonWords
 from phaseflow.components.exact_things import MOST_HOLDING
 from phaseflow.components.fusion import CANDIDATES, Fused, Share, fused, only
 from phaseflow.components.hit_list import HitList
@@ -28,6 +28,7 @@ from phaseflow.domain.words import indexed_words
 from phaseflow.store import fields, passages, read_ahead
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.postings import WordIndex
+from phaseflow.store.shared_reading import LEAST, Run, SharedReading, shared_reading
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.word_table import Table, WordTable
 
@@ -85,18 +86,30 @@ class EmbeddedIndex:
         self._terms = Terms(WordCounts(self._tokenizer))
         self._proposals = Proposals()
         self._reads_ahead = reads_ahead
-        self._read_ahead = set[str]()
 
     def search(self, tx: Transaction, scope: Scope, search_revision: int, request: Request) -> list[SearchHit]:
         """The best passages in the snapshot ``tx`` sees, best first, each text once."""
         if self._passages.has(scope.kb_key):
             return self._search(tx, scope, search_revision, request)
-        needed = [*read_ahead.PASSAGES, *(read_ahead.VECTORS if request.needs_vectors else ())]
-        with read_ahead.reading_ahead(tx, scope.kb_key, needed):
+        if WordIndex(tx, scope.kb_key, scope.index_version).passages() < LEAST:
             return self._search(tx, scope, search_revision, request)
+        needed = [*read_ahead.PASSAGES, *(read_ahead.VECTORS if request.needs_vectors else ())]
+        with (
+            read_ahead.reading_ahead(tx, scope.kb_key, needed),
+            shared_reading(tx, lambda other: SearchablePassages(other, scope).revision() == search_revision) as sharing,
+        ):
+            return self._search(tx, scope, search_revision, request, sharing)
 
-    def _search(self, tx: Transaction, scope: Scope, search_revision: int, request: Request) -> list[SearchHit]:
-        known = self._passages.get(tx, scope, search_revision, lambda old: Passages.updated(tx, scope, old))
+    def _search(
+        self,
+        tx: Transaction,
+        scope: Scope,
+        search_revision: int,
+        request: Request,
+        sharing: SharedReading | None = None,
+    ) -> list[SearchHit]:
+        run = sharing.run if sharing else None
+        known = self._passages.get(tx, scope, search_revision, lambda old: Passages.updated(tx, scope, old, run))
         if not len(known.ids):
             return []
         is_let_through = None
@@ -104,12 +117,12 @@ class EmbeddedIndex:
             is_let_through = known.of_documents(numbers(fields.matching(tx, scope, request.filter)))
             if not is_let_through.any():
                 return []
-        # First: it reads more than all else, and what the words need is read ahead meanwhile.
-        near = self._near(tx, scope, known, request, is_let_through) if request.needs_vectors else None
         table = WordIndex(tx, scope.kb_key, scope.index_version).table()
-        if table is not None and self._reads_ahead and scope.kb_key not in self._read_ahead:
-            self._read_ahead.add(scope.kb_key)
-            read_common(tx, scope, table, known, self._terms, self._tokenizer)
+        if sharing is not None and table is not None and self._reads_ahead:
+            sharing.give([CommonWords(scope, table, known, self._terms, self._tokenizer).task(sharing.give)])
+        near = self._near(tx, scope, known, request, is_let_through, run) if request.needs_vectors else None
+        if sharing is not None:
+            sharing.finish()
         query = parsed(request.query)
         words = self._words(tx, known, table, request, query, is_let_through)
         if request.proposed is not None and request.vector is not None:
@@ -134,7 +147,6 @@ class EmbeddedIndex:
         """Drop what is kept of a knowledge base that was deleted."""
         self._passages.forget(kb_key)
         self._vectors.forget(kb_key)
-        self._read_ahead.discard(kb_key)
 
     def _having(self, tx: Transaction, table: Table, known: Passages) -> Callable[[str], int]:
         """About how many passages have the words of a text, added up over these."""
@@ -191,9 +203,10 @@ class EmbeddedIndex:
         known: Passages,
         request: Request,
         is_let_through: "npt.NDArray[np.bool_] | None",
+        run: Run | None,
     ) -> Nearness | None:
         revision = known.search_revision
-        vectors = self._vectors.get(tx, scope, revision, lambda old: Vectors.updated(tx, scope, old, known))
+        vectors = self._vectors.get(tx, scope, revision, lambda old: Vectors.updated(tx, scope, old, known, run))
         return None if request.vector is None else Nearness.measured(known, vectors, request.vector, is_let_through)
 
     def _words(

@@ -11,7 +11,7 @@ from phaseflow.components.resident import Passages, Vectors
 from phaseflow.components.stored_vectors import read_all
 from phaseflow.components.vectors import ExactRows
 from phaseflow.components.word_ranking import WordScores
-from phaseflow.store import passages
+from phaseflow.store.passage_vectors import vectors_of
 from phaseflow.store.passages import Scope
 from phaseflow.store.transaction import Transaction
 
@@ -93,5 +93,5 @@ def _read(tx: Transaction, known: Passages, places: "Places") -> Vectors:
 def _matrix(tx: Transaction, known: Passages, places: "Places") -> "tuple[Ids, Numbers]":
     import numpy as np
 
-    rows = passages.vectors_of(tx, known.ids[places].tolist())
+    rows = vectors_of(tx, known.ids[places].tolist())
     return np.array([row[0] for row in rows], np.int64), read_all([row[1] for row in rows])

@@ -1,22 +1,20 @@
 """What search keeps in memory of a knowledge base: its passages, their lengths, their vectors."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from phaseflow.components import stored_vectors
 from phaseflow.components.arrays import numbers, runs
-from phaseflow.components.vectors import CompactBuilder, CompactRows, ExactRows, Rows
-from phaseflow.store import passages
-from phaseflow.store.passages import Scope, SearchablePassages
+from phaseflow.components.vector_reading import read_vectors
+from phaseflow.components.vectors import Rows
+from phaseflow.store.passages import Scope, SearchablePassages, sizes_of
 from phaseflow.store.pieces import PIECE_BITS
+from phaseflow.store.shared_reading import Run, Task, one_by_one
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     import numpy as np
     import numpy.typing as npt
 
@@ -25,12 +23,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 30
 """Of all knowledge bases together: those that were not searched for longest go. The one that is searched is kept."""
-BATCH = 1024
-"""Vectors read in one statement."""
-MOST_EXACT = 50_000
-"""Vectors that are kept as they are; more are kept in a smaller form."""
-SAMPLES = 64
-"""Places from which vectors are taken to tell their mean, and how many from each."""
+DOCUMENTS = 1000
+"""Whose passages are read in one statement."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -72,15 +66,19 @@ class Passages:
         return found
 
     @classmethod
-    def updated(cls, tx: Transaction, scope: Scope, old: "Passages | None") -> "Passages":
+    def updated(cls, tx: Transaction, scope: Scope, old: "Passages | None", run: Run | None = None) -> "Passages":
         """What was read before, without the documents that are gone, and with those that came since."""
         import numpy as np
 
         revision, live = SearchablePassages(tx, scope).live_documents()
-        new_ids, new_lengths = SearchablePassages(tx, scope).sizes_since(old.search_revision if old else -1)
-        ids, lengths = numbers(new_ids), numbers(new_lengths).astype(np.float32)
+        documents = numbers(live)
+        if old is None:
+            ids, sizes = _sizes_of(documents, run or one_by_one(tx))
+        else:
+            ids, sizes = map(numbers, SearchablePassages(tx, scope).sizes_since(old.search_revision))
+        lengths = sizes.astype(np.float32)
         if old is not None:
-            keep = old.of_documents(numbers(live))
+            keep = old.of_documents(documents)
             ids, lengths = np.concatenate([old.ids[keep], ids]), np.concatenate([old.lengths[keep], lengths])
         if not (ids[1:] > ids[:-1]).all():
             order = np.argsort(ids, kind="stable")
@@ -121,19 +119,22 @@ class Vectors:
         return _places(self.ids, ids)
 
     @classmethod
-    def updated(cls, tx: Transaction, scope: Scope, old: "Vectors | None", known: Passages) -> "Vectors":
+    def updated(
+        cls, tx: Transaction, scope: Scope, old: "Vectors | None", known: Passages, run: Run | None = None
+    ) -> "Vectors":
         """Those of ``known``: without those of passages that are gone, and with those that came since."""
         import numpy as np
 
+        run = run or one_by_one(tx)
         after = old.search_revision if old else -1
         wanted = known.ids if old is None else known.ids[~_places(old.of, known.ids)[1]]
         if old is None or not len(old.ids):
-            return cls(known.search_revision, *_read(tx, scope, after, wanted, None), known.ids)
+            return cls(known.search_revision, *read_vectors(tx, scope, after, wanted, None, run), known.ids)
         keep = known.places(old.ids)[1]
         kept_ids, kept = (old.ids, old.rows) if keep.all() else (old.ids[keep], old.rows.taken(keep))
         if not len(wanted):
             return cls(known.search_revision, kept_ids, kept, known.ids)
-        ids, rows = _read(tx, scope, after, wanted, kept)
+        ids, rows = read_vectors(tx, scope, after, wanted, kept, run)
         ids = np.concatenate([kept_ids, ids])
         if not (ids[1:] > ids[:-1]).all():
             order = np.argsort(ids)
@@ -193,82 +194,23 @@ class Resident(Generic[T]):
             self._kept.pop(kb_key, None)
 
 
-def _read(tx: Transaction, scope: Scope, after: int, wanted: "Ids", old: Rows | None) -> "tuple[Ids, Rows]":
-    """The ids of passages that have a vector, and the old rows with their vectors behind."""
+def _sizes_of(documents: "Ids", run: Run) -> "tuple[Ids, Ids]":
+    """The passages of documents, and their characters."""
     import numpy as np
 
-    found: list[Ids] = []
+    found: dict[int, tuple[str, str]] = {}
 
-    def matrices() -> "Iterator[Numbers]":
-        for first in range(0, len(wanted), BATCH):
-            some = wanted[first : first + BATCH]
-            ids, matrix = _vectors_since(tx, scope, after, int(some[0]), int(some[-1]))
-            if len(ids):
-                found.append(ids)
-                yield matrix
+    def task(first: int) -> Task:
+        def read(tx: Transaction) -> None:
+            found[first] = sizes_of(tx, documents[first : first + DOCUMENTS].tolist())
 
-    rows = _with_more(old, matrices(), len(wanted), lambda: _sample(tx, scope, after, wanted))
-    return np.concatenate(found) if found else np.empty(0, np.int64), rows
+        return read
 
-
-def _vectors_since(tx: Transaction, scope: Scope, after: int, first: int, last: int) -> "tuple[Ids, Numbers]":
-    text, packed, least, most = SearchablePassages(tx, scope).vectors_since(after, first, last)
-    ids = numbers(text)
-    if least == most > 0:
-        return ids, stored_vectors.read(packed, most)
-    return ids, stored_vectors.read_all([row[1] for row in passages.vectors_of(tx, ids.tolist())])
-
-
-def _with_more(
-    old: Rows | None, matrices: "Iterator[Numbers]", most: int, sample: "Callable[[], Numbers | None]"
-) -> Rows:
-    import numpy as np
-
-    # Once compact, always compact: to and fro at the limit would read all vectors each time. And all rows are packed
-    # around one mean, whatever comes later, for those of two packings could not be compared.
-    if (len(old) if old is not None else 0) + most <= MOST_EXACT and not isinstance(old, CompactRows):
-        read = list(matrices)
-        exact = ExactRows(np.concatenate(read) if read else np.empty((0, 0), np.float32))
-        return exact if old is None else old.with_more(exact.matrix) if len(exact) else old
-    compact = old if isinstance(old, CompactRows) else None
-    if compact is not None:
-        mean: Numbers | None = compact.mean
-    else:
-        mean = old.matrix.mean(axis=0) if isinstance(old, ExactRows) and len(old) else sample()
-    if mean is None:
-        return old if old is not None else ExactRows(np.empty((0, 0), np.float32))
-    builder = CompactBuilder(most + (len(old) if isinstance(old, ExactRows) else 0), mean)
-    if isinstance(old, ExactRows):
-        builder.add(old.matrix)
-    _add_beside(builder, matrices)
-    return builder.built() if compact is None else compact.joined(builder.built())
-
-
-def _add_beside(builder: CompactBuilder, matrices: "Iterator[Numbers]") -> None:
-    """Make the smaller form of vectors in a thread, while this one reads the next from the database: both let go of the
-    GIL, and each takes its share of the first search."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1, "phaseflow-vectors") as beside:
-        adding: Future[None] | None = None
-        for matrix in matrices:
-            if adding is not None:
-                adding.result()  # never more than two of them in memory
-            adding = beside.submit(builder.add, matrix)
-        if adding is not None:
-            adding.result()
-
-
-def _sample(tx: Transaction, scope: Scope, after: int, wanted: "Ids") -> "Numbers | None":
-    """About the mean of vectors; None where there are none."""
-    import numpy as np
-
-    read = []
-    for at in range(0, len(wanted), len(wanted) // SAMPLES + 1):
-        ids, matrix = _vectors_since(tx, scope, after, int(wanted[at]), int(wanted[at]) + SAMPLES)
-        if len(ids):
-            read.append(matrix)
-    return np.concatenate(read).mean(axis=0) if read else None
+    run(task(first) for first in range(0, len(documents), DOCUMENTS))
+    texts = [found[first] for first in sorted(found)]
+    nothing = np.empty(0, np.int64)
+    ids, sizes = ([numbers(text[column]) for text in texts] for column in (0, 1))
+    return np.concatenate([nothing, *ids]), np.concatenate([nothing, *sizes])
 
 
 def _places(known: "Ids", ids: "Ids") -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]":

@@ -25,7 +25,8 @@ ONE_OF: Final = 16
 _COUNTED: Final = 1 << 16
 _MOST_BITS: Final = 1 << 16
 _ROWS: Final = 4096
-"""Computed at once: what fits into the processor's cache."""
+_PACKED: Final = 256
+"""Computed at once: what fits into the processor's cache, with what it is made of and into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class CompactRows:
     def with_more(self, matrix: "Numbers") -> "CompactRows":
         """Followed by others."""
         builder = CompactBuilder(len(matrix), self.mean)
-        builder.add(matrix)
+        builder.put(0, matrix)
         return self.joined(builder.built())
 
     def joined(self, other: "CompactRows") -> "CompactRows":
@@ -145,7 +146,8 @@ class CompactRows:
 
 
 class CompactBuilder:
-    """Makes the smaller form of vectors, some at a time: never are all of them there as they are."""
+    """Makes the smaller form of vectors, some at a time: never are all of them there as they are. From several threads,
+    each with other places."""
 
     def __init__(self, most: int, mean: "Numbers") -> None:
         import numpy as np
@@ -154,25 +156,25 @@ class CompactBuilder:
         self._small = np.empty((most, len(mean)), np.int8)
         self._scales = np.empty(most, np.float32)
         self._bits = np.empty(((len(mean) + 63) // 64, most), np.uint64)
-        self._count = 0
 
-    def add(self, matrix: "Numbers") -> None:
-        """Add vectors, at most as many in all as was said."""
+    def put(self, place: int, matrix: "Numbers") -> None:
+        """Vectors for the places from this one on."""
         import numpy as np
 
-        for first in range(0, len(matrix), _ROWS):
-            rows = matrix[first : first + _ROWS]
-            begin, end = self._count, self._count + len(rows)
-            largest = np.maximum(np.abs(rows).max(axis=1), 1e-12)
+        scratch = np.empty((_PACKED, len(self._mean)), np.float32)
+        for first in range(0, len(matrix), _PACKED):
+            rows = matrix[first : first + _PACKED]
+            begin, end, room = place + first, place + first + len(rows), scratch[: len(rows)]
+            largest = np.maximum(np.abs(rows, out=room).max(axis=1), 1e-12)
             self._scales[begin:end] = largest / 127
-            self._small[begin:end] = np.rint(rows * (127 / largest)[:, None])
+            np.multiply(rows, (127 / largest)[:, None], out=room)
+            self._small[begin:end] = np.rint(room, out=room)
             self._bits[:, begin:end] = _packed(rows > self._mean)
-            self._count = end
 
-    def built(self) -> CompactRows:
-        """What was added."""
-        end = self._count
-        return CompactRows(self._small[:end], self._scales[:end], self._bits[:, :end], self._mean)
+    def built(self, is_there: "npt.NDArray[np.bool_] | None" = None) -> CompactRows:
+        """What was put there; of all places, those that have a vector."""
+        made = CompactRows(self._small, self._scales, self._bits, self._mean)
+        return made if is_there is None else made.taken(is_there)
 
 
 Rows = ExactRows | CompactRows

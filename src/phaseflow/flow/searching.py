@@ -120,7 +120,7 @@ class Searching:
 
         def look(tx: Transaction) -> tuple[int, list[int] | None]:
             found = None if request.filter is None else fields.matching(tx, scope, request.filter)
-            ids = None if found is None else [int(number) for number in found.split()]
+            ids = None if found is None else [int(number) for number in found.split(",") if number]
             return IndexOutbox(tx, space.server).passages_waiting(space.name, MOST_WAITING), ids
 
         def read(tx: Transaction) -> list[SearchHit] | None:

@@ -30,7 +30,7 @@ _IS_TEXT: Final = f"{{}} NOT IN ('{TRUE}', '{FALSE}')"
 
 
 def matching(tx: Transaction, scope: Scope, wanted: Filter) -> str:
-    """The ids of the searchable documents that a filter lets through, with blanks between them."""
+    """The ids of the searchable documents that a filter lets through, with commas between them."""
     sql, values = _statement(scope, wanted)
     return tx.value(sql, *values) or ""
 
@@ -40,7 +40,7 @@ def _statement(scope: Scope, wanted: Filter) -> tuple[str, list[Scalar]]:
     values: list[Scalar] = [scope.kb_key, scope.index_version]
     condition = _condition(wanted, scope, values)
     return (
-        "SELECT group_concat(d.id, ' ') FROM documents AS d WHERE d.kb_id = ? AND d.index_version = ?"
+        "SELECT group_concat(d.id) FROM documents AS d WHERE d.kb_id = ? AND d.index_version = ?"
         f" AND d.{IS_SEARCHABLE} AND {condition}",
         values,
     )

@@ -13,7 +13,7 @@ from phaseflow.store.catalogue import EFFECTIVE_METADATA
 from phaseflow.store.documents import StagedDocument, StagedDocuments
 from phaseflow.store.job_sources import was_found_gone
 from phaseflow.store.knowledge_bases import KnowledgeBases
-from phaseflow.store.pieces import PIECE_BITS, document_of, pieces_of
+from phaseflow.store.pieces import document_of, pieces_of
 from phaseflow.store.postings import Packed, Passage, WordIndex
 from phaseflow.store.states import IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.taken_out import UNWANTED
@@ -31,6 +31,8 @@ _STAYS: Final = (
     f"  WHERE e.job_seq = ?3 AND e.uri = d.uri AND {was_found_gone('e', _SOURCE)}))"
 )
 """SQL: nothing says that the source of a searchable document does not have it any more. ?6: ``uncertain`` ones."""
+
+_SIZES: Final = "group_concat(c.id), group_concat(c.stop - c.start)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +59,6 @@ def packed_rest(documents: Iterable[StagedDocument]) -> Packed:
 def _passages(document: StagedDocument, first: int, last: int | None) -> Iterator[Passage]:
     for n, (start, end) in enumerate(document.spans[first:last], first):
         yield Passage(document.chunk_id(n), document.text[start:end], document.context(n), document.title, document.uri)
-
-
-class _PackedVectors(NamedTuple):
-    """Vectors one behind the other, the ids of their chunks with blanks between them, and the sizes of the smallest and
-    the largest, in bytes."""
-
-    ids: str
-    packed: bytes
-    least: int
-    most: int
 
 
 class Found(NamedTuple):
@@ -189,47 +181,27 @@ class SearchablePassages:
         return self.tx.row(sql, self.scope.kb_key, self.scope.index_version) is not None
 
     def live_documents(self) -> tuple[int, str]:
-        """The search revision of a knowledge base, and the ids of the documents that search sees then, with blanks
+        """The search revision of a knowledge base, and the ids of the documents that search sees then, with commas
         between them."""
         found = self.tx.value(
-            f"SELECT group_concat(id, ' ') FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}",
+            f"SELECT group_concat(id) FROM documents WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE}",
             self.scope.kb_key, self.scope.index_version,
         )  # fmt: skip
-        revision = self.tx.value("SELECT search_revision FROM knowledge_bases WHERE id = ?", self.scope.kb_key)
-        return int(revision or 0), found or ""
+        return self.revision(), found or ""
+
+    def revision(self) -> int:
+        """The search revision of a knowledge base: while it is the same, search sees the same passages."""
+        return int(self.tx.value("SELECT search_revision FROM knowledge_bases WHERE id = ?", self.scope.kb_key) or 0)
 
     def sizes_since(self, search_revision: int) -> tuple[str, str]:
         """The chunks of the documents that became searchable after ``search_revision``, and their characters: numbers
-        with blanks between them. One row, so that the GIL is taken once."""
+        with commas between them. One row, so that the GIL is taken once."""
         ids, sizes = self.tx.rows(
-            "SELECT group_concat(c.id, ' '), group_concat(c.stop - c.start, ' ')"
-            f" FROM documents AS d JOIN chunks AS c ON {pieces_of('c.id', 'd.id')}"
+            f"SELECT {_SIZES} FROM documents AS d JOIN chunks AS c ON {pieces_of('c.id', 'd.id')}"
             f" WHERE d.kb_id = ? AND d.index_version = ? AND d.{IS_SEARCHABLE} AND d.search_revision > ?",
             self.scope.kb_key, self.scope.index_version, search_revision,
         )[0]  # fmt: skip
         return ids or "", sizes or ""
-
-    def vectors_since(self, search_revision: int, first: int, last: int) -> _PackedVectors:
-        """Of the chunks from ``first`` to ``last`` whose documents became searchable after ``search_revision``, those
-        that have a vector.
-
-        One row, so that the GIL is taken once: row by row a million vectors take three times as long, and far longer
-        beside other threads. As SQLite keeps texts in UTF-8, to put blobs together as texts changes no byte of them.
-        """
-        ids, packed, least, most = self.tx.rows(
-            # The length from inside, where it is read from the head of the row: a fifth less in all.
-            "SELECT group_concat(id, ' '), CAST(group_concat(vector, '') AS BLOB), min(size), max(size)"
-            " FROM (SELECT c.id, length(v.vector) AS size, v.vector"
-            # One bound each: with two, SQLite may begin at the one that is further away.
-            f" FROM documents AS d CROSS JOIN chunks AS c ON c.id >= max(?4, d.id << {PIECE_BITS})"
-            f" AND c.id < min(?5 + 1, d.id + 1 << {PIECE_BITS})"
-            f" CROSS JOIN vectors AS v ON v.id = c.vector_id WHERE d.id BETWEEN {document_of('?4')} AND"
-            # By their ids (+: by no index), which is their order: no sorting, and no document outside the two.
-            f" {document_of('?5')} AND +d.kb_id = ?1 AND d.index_version = ?2 AND +d.{IS_SEARCHABLE}"
-            " AND +d.search_revision > ?3 ORDER BY d.id, c.id)",
-            self.scope.kb_key, self.scope.index_version, search_revision, first, last,
-        )[0]  # fmt: skip
-        return _PackedVectors(ids or "", packed or b"", least or 0, most or 0)
 
     def fetch(self, chunk_ids: Sequence[int]) -> dict[int, Found]:
         """Those of these chunks that search still sees."""
@@ -269,14 +241,13 @@ def withdraw_live(tx: Transaction, kb_key: str, uri: str) -> bool:
     return bool(rows)
 
 
-def vectors_of(tx: Transaction, chunk_ids: Sequence[int]) -> list[tuple[int, bytes]]:
-    """(chunk id, vector) of those of these chunks that have one, by id."""
-    rows = tx.rows(
-        "SELECT c.id, v.vector FROM chunks AS c JOIN vectors AS v ON v.id = c.vector_id"
-        " WHERE c.id IN (SELECT value FROM json_each(?)) ORDER BY c.id",
-        json_array(chunk_ids),
-    )
-    return [(row[0], row[1]) for row in rows]
+def sizes_of(tx: Transaction, document_ids: Sequence[int]) -> tuple[str, str]:
+    """The chunks of documents, and their characters: numbers with commas between them."""
+    ids, sizes = tx.rows(
+        f"SELECT {_SIZES} FROM json_each(?) AS p CROSS JOIN chunks AS c ON {pieces_of('c.id', 'p.value')}",
+        json_array(document_ids),
+    )[0]
+    return ids or "", sizes or ""
 
 
 def names(tx: Transaction, chunk_ids: Sequence[int]) -> list[tuple[int, str, str]]:

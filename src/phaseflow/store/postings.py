@@ -125,6 +125,13 @@ class WordIndex:
         number, is_shared = found
         return Table(int(number), (self.kb_key, self.index_version) if is_shared else None)
 
+    def passages(self) -> int:
+        """How many are indexed, those included that search does not see yet."""
+        found = self.tx.value(
+            "SELECT passages FROM index_shards WHERE kb_id = ? AND index_version = ?", self.kb_key, self.index_version
+        )
+        return int(found or 0)
+
     def _number(self) -> int | None:
         found = self.tx.value(
             "SELECT shard FROM index_shards WHERE kb_id = ? AND index_version = ?", self.kb_key, self.index_version
