@@ -60,6 +60,25 @@ def test_a_line_is_tried_with_the_tests_that_run_it_or_read_what_it_names(
     assert Reached(measured.with_name("data")).tests_of(measured, line) == tests
 
 
+def test_one_that_nothing_notices_is_tried_with_the_other_tests_of_its_function(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text("async def wait():\n    await over()\n    return 1\ndef other():\n    return 2\n")
+    data = CoverageData(str(tmp_path / "data"))
+    for context, lines in {
+        "": [1, 4],
+        "test_waits|run": [2],
+        "test_goes_on|run": [2, 3],
+        "test_other|run": [5],
+    }.items():
+        data.set_context(context)
+        data.add_lines({str(path): lines})
+    data.write()
+    reached = Reached(tmp_path / "data")
+    assert reached.tests_of(path, 3) == ["test_goes_on"]
+    assert reached.tests_around(path, 3) == ["test_waits"]
+    assert reached.tests_around(path, 5) == []
+
+
 def test_those_that_fail_without_a_change_are_left_out(measured: Path) -> None:
     found = Reached(measured.with_name("data"), frozenset({"test_both"}))
     assert found.tests_of(measured, 7) == ["test_other"]

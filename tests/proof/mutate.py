@@ -206,6 +206,14 @@ def _place_in(near: Sequence[str], test: str) -> int:
     return next((place for place, path in enumerate(near) if test.startswith(path)), len(near))
 
 
+def _batches(reached: Reached, module: Path, line: int, near: Sequence[str]) -> list[list[str]]:
+    """The tests that have to notice a mutant of a line: those of its function where those of the line do not."""
+    tests = reached.tests_of(module, line)
+    if tests is None:
+        return [reached.of_all(near)]
+    return [sorted(some, key=partial(_place_in, near)) for some in (tests, reached.tests_around(module, line))]
+
+
 def _mutated(spec: Any, base: Path) -> tuple[Mutant, Path, str] | None:
     operator = _cosmic_ray("plugins").get_operator(spec.operator_name)(**spec.operator_args)
     path = Path(spec.module_path)
@@ -302,13 +310,11 @@ def main() -> int:
         for mutant, path, text in islice(mutants(modules, chance), options.sample):
             room = room_of(mutant.where)
             original = path.read_text("utf-8")
-            tests, took_s = reached[room][0].tests_of(path, mutant.line), reached[room][1]
-            (tests or []).sort(key=partial(_place_in, NEAR[room]))
+            batches, took_s = _batches(reached[room][0], path, mutant.line, NEAR[room]), reached[room][1]
             path.write_text(text, "utf-8")
             try:
-                by = laboratory.noticed_by(
-                    reached[room][0].of_all(NEAR[room]) if tests is None else tests, took_s * SLOWER + 10
-                )
+                found = (laboratory.noticed_by(tests, took_s * SLOWER + 10) for tests in batches)
+                by = next(filter(None, found), None)
             finally:
                 path.write_text(original, "utf-8")
             fate = "killed" if by else "excused" if mutant.identity in excused else "SURVIVES"

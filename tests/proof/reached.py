@@ -35,6 +35,17 @@ class Reached:
             return None
         return sorted({context.rpartition("|")[0] for context in found} - self._failed)
 
+    def tests_around(self, module: Path, line: int) -> list[str]:
+        """The tests that run any line of the innermost function on a line, but not its statement as far as is known.
+
+        Python 3.11 traces a coroutine no further into which an exception was thrown: that of a wait that is over, for
+        example. So what comes after it may be run by tests that ``tests_of`` does not name.
+        """
+        function = _function(module.read_text("utf-8"), line)
+        found = self._contexts_at(module, function) - {""}
+        known = self.tests_of(module, line) or ()
+        return sorted({context.rpartition("|")[0] for context in found} - self._failed - {*known})
+
     def of_all(self, tests: Sequence[str]) -> list[str]:
         """Arguments of pytest for all of some files and folders."""
         return [*tests, *(f"--deselect={test}" for test in sorted(self._failed))]
@@ -75,6 +86,18 @@ def _statement(source: str, line: int) -> Iterable[int]:
         if first <= line <= last and last - first < shortest:
             inmost, shortest = range(first, last + 1), last - first
     return inmost
+
+
+def _function(source: str, line: int) -> Iterable[int]:
+    """The lines in the innermost function on a line, its ``def`` excluded, which runs as the module is imported."""
+    functions = [
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    around = [node for node in functions if node.lineno <= line <= (node.end_lineno or line)]
+    if not around:
+        return ()
+    inmost = max(around, key=lambda node: node.lineno)
+    return range(inmost.body[0].lineno, (inmost.end_lineno or line) + 1)
 
 
 def _spans(tree: ast.AST) -> Iterator[tuple[int, int]]:
