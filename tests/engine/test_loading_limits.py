@@ -158,6 +158,33 @@ async def test_a_pause_says_nothing_about_how_long_a_list_was_refused(
     assert loading(again) == refused
 
 
+class Hesitating(Pages):
+    """Its list is refused once, and then takes until ``goes_on``."""
+
+    def __init__(self) -> None:
+        super().__init__(1, lambda _: None)
+        self.asked = 0
+        self.goes_on = anyio.Event()
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        self.asked += 1
+        if self.asked == 1:
+            raise RateLimited("slow down", retry_after_s=0.01)
+        await self.goes_on.wait()
+        async for page in super().list():
+            yield page
+
+
+async def test_a_list_that_is_asked_for_again_is_not_waited_for_any_more(database: Path) -> None:
+    loader = Hesitating()
+    async with PhaseFlow(database, loader=loader, embedder=CountingEmbedder()) as flow:
+        job = await flow.start("kb")
+        with fail_soon(10):
+            await until(flow, lambda s: loader.asked == 2 and s.phase_details[0].waiting_on is None)
+        loader.goes_on.set()
+        assert (await finished(job)).status is JobStatus.COMPLETED
+
+
 class Faltering(Listing):
     """The same, for a fault that may pass."""
 

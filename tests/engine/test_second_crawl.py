@@ -15,7 +15,8 @@ from phaseflow.domain.settings import WebSource
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.flow.job import Job
 from tests.components.web_site import QUICK, Reply, WebSite
-from tests.engine.components import CountingEmbedder
+from tests.engine.components import CountingEmbedder, note_waits
+from tests.engine.test_control import until
 from tests.stopwatch import fail_soon
 
 PAGES = [f"/p{number:02}" for number in range(24)]
@@ -137,7 +138,19 @@ async def test_a_pause_comes_between_and_a_page_that_hangs_does_not_hold_it_up(
         await job.flow.resume("kb")
         with fail_soon(20):
             await job.site.until_asked("/list")
+            await until(job.flow, lambda s: "looking once more at what the site has, 1 page so far" in s.message)
             await job.flow.pause("kb")
             assert (await job.job.wait_until_idle()).status == "paused"
         job.site.pages["/list"] = page("list", *PAGES)
         assert (await job.answered()).metrics.documents_deleted == 0
+
+
+@pytest.mark.parametrize(("retry_after", "waits"), [({}, [1.0, 4.0, 16.0]), ({"Retry-After": "90"}, [60.0] * 3)])
+async def test_a_page_that_fails_for_a_moment_is_tried_again_after_a_while(
+    database: Path, monkeypatch: pytest.MonkeyPatch, retry_after: dict[str, str], waits: list[float]
+) -> None:
+    async with asking(database, loses_its_list) as job:
+        job.site.pages["/list"] = Reply(b"busy", status=503, headers=retry_after)
+        waited = note_waits(monkeypatch)
+        assert (await job.answered()).metrics.documents_deleted == 0
+    assert waited == waits

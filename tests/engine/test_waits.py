@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from phaseflow import GuardPolicy, JobStatus, PhaseFlow, Policies, RateLimited, RetryPolicy
+from phaseflow import GuardPolicy, JobPhase, JobStatus, PhaseFlow, Policies, RateLimited, RetryPolicy
 from phaseflow.domain.errors import WorkersDown
 from phaseflow.domain.status import JobStatusResponse
 from tests.engine.components import CountingEmbedder, note_waits
 from tests.engine.test_control import finished, until
 from tests.engine.test_loading_limits import Pages
+from tests.stopwatch import fail_soon
 
 
 @pytest.mark.parametrize("phase", ["loading", "embedding"])
@@ -33,6 +34,26 @@ async def test_workers_that_are_gone_are_asked_for_after_longer_each_time(
     async with PhaseFlow(database, loader=loader, embedder=embedder) as flow:
         assert (await finished(await flow.start("kb"))).status is JobStatus.COMPLETED
     assert waits == [0.1, 9.0, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+
+
+@pytest.mark.parametrize("phase", [JobPhase.LOADING, JobPhase.EMBEDDING])
+async def test_the_status_says_that_workers_are_waited_for(database: Path, phase: JobPhase) -> None:
+    are_gone = True
+
+    def fail(what: object) -> None:
+        if are_gone:
+            raise WorkersDown("no worker")
+
+    loader = Pages(1, fail if phase is JobPhase.LOADING else lambda _: None)
+    embedder = CountingEmbedder(fail if phase is JobPhase.EMBEDDING else None)
+    async with PhaseFlow(database, loader=loader, embedder=embedder) as flow:
+        job = await flow.start("kb")
+        with fail_soon(20):
+            await until(flow, lambda s: s.phase_details[phase.position].waiting_on == "workers")
+            are_gone = False
+            final = await finished(job)
+    assert (final.status, final.metrics.documents_failed) == (JobStatus.COMPLETED, 0)
+    assert {each.waiting_on for each in final.phase_details} == {None}
 
 
 async def test_a_budget_that_no_call_fits_in_lets_one_pass_at_each_resume(database: Path) -> None:

@@ -348,7 +348,57 @@ async def test_a_document_that_the_index_refuses_fails_alone(tmp_path: Path) -> 
         failed = {each.uri: (each.phase, each.code) for each in (await flow.failures("kb")).items}
         assert failed == {"b.md": ("indexing", "not_wanted"), "d.md": ("indexing", "index_error")}
         assert await all_found(flow) == {f"{name}.md" for name in "acefgh"}
+        counts = (await flow.kb("kb")).counts
+        assert (counts.indexed, counts.failed, counts.processing) == (6, 2, 0)
         assert index.calls["put"] < 12, "documents go out together"
+
+
+async def test_an_index_that_refuses_every_document_fails_the_phase_and_says_why(tmp_path: Path) -> None:
+    async def refuse(call: str, documents: Sequence[IndexDocument]) -> None:
+        if documents:
+            raise DocumentError("not of my kind")
+
+    place = Place("file", tmp_path, {"index": FileIndex(tmp_path / "index.db", refuse)}, {}, CountingEmbedder())
+    place.write(*(f"n{n:02}" for n in range(12)))
+    async with place.flow() as flow:
+        with fail_soon(20):
+            done = await (await flow.start("kb", FolderSource(str(place.docs)))).wait()
+        assert done.status == "failed"
+        assert done.error == "error budget spent: 10 documents in a row failed; the last one: n09.md: not of my kind"
+
+
+async def test_copies_that_an_index_refuses_keep_none_back_and_are_said_to_have_failed(tmp_path: Path) -> None:
+    refused: set[str] = set()
+
+    async def refuse(call: str, documents: Sequence[IndexDocument]) -> None:
+        if any(document.uri in refused for document in documents):
+            raise DocumentError("no", code="not_wanted")
+
+    place = Place("file", tmp_path, {"index": FileIndex(tmp_path / "index.db", refuse)}, {}, CountingEmbedder())
+    place.write("a")
+    wiki = tmp_path / "wiki"
+    wiki.mkdir()
+    for name in "bcd":
+        (wiki / f"{name}.md").write_text(f"# {name}\n\nall about {name}\n")
+    two = {"default": FolderSource(str(place.docs)), "wiki": FolderSource(str(wiki))}
+    async with place.flow() as flow:
+        await (await flow.start("kb", sources=two)).wait()
+    wiki.rename(tmp_path / "elsewhere")
+    refused.add("wiki/b.md")
+
+    def fault(texts: Sequence[str]) -> None:
+        if any("about c" in text for text in texts):
+            raise ValueError("a text like this cannot be embedded")
+
+    place.embedder = CountingEmbedder(fault)
+    place.embedder.fingerprint = "other"
+    async with place.flow() as flow:
+        with fail_soon(20):
+            done = await (await flow.start("kb")).wait()
+        assert done.status == "completed"
+        assert await all_found(flow) == {"a.md", "wiki/d.md"}
+        failed = {each.uri: (each.phase, each.code) for each in (await flow.failures("kb")).items}
+        assert failed == {"wiki/b.md": ("indexing", "not_wanted"), "wiki/c.md": ("embedding", "embed_error")}
 
 
 async def test_documents_go_out_in_few_calls(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from phaseflow import NewDocument
 from phaseflow.actors import index_audit, index_delivery
 from phaseflow.components.indexes import Candidate, IndexDocument, Query, Space, losses
-from phaseflow.domain.errors import IndexUnavailable
+from phaseflow.domain.errors import DocumentError, IndexUnavailable
 from phaseflow.flow import outside_index, searching
 from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder
@@ -96,6 +96,40 @@ async def test_a_search_of_an_index_that_was_emptied_says_so_at_once_also_while_
         await flow.resume("kb")
         await job.wait()
         await until(lambda: len(rows_of(postgres, space)) == len(NAMES))
+
+
+async def test_a_document_that_an_index_does_not_take_again_is_failed_and_known_as_it_was(tmp_path: Path) -> None:
+    has_changed = False
+
+    async def refuse(call: str, documents: Sequence[IndexDocument]) -> None:
+        if has_changed and any(document.uri == "b.md" for document in documents):
+            raise DocumentError("no", code="not_wanted")
+
+    index = FileIndex(tmp_path / "index.db", refuse)
+    place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
+    place.write(*"abc")
+    async with place.flow() as flow:
+        await run(flow, place)
+        before = await flow.document("kb", "b.md")
+        [(space,)] = place.rows("SELECT name FROM index_spaces")
+        whole = index.documents(space)
+    with closing(sqlite3.connect(index.path)) as connection, connection:
+        connection.execute("DELETE FROM passages")
+    has_changed = True
+    [(revision,)] = place.rows("SELECT search_revision FROM knowledge_bases")
+    async with place.flow() as flow:
+        await until(lambda: len(index.documents(space)) == len(whole) - 1)
+        with fail_soon(10):
+            while (after := await flow.document("kb", "b.md")).searchable:  # noqa: ASYNC110  # nobody tells
+                await anyio.sleep(0.01)
+        assert (after.status, after.code, after.title, after.size) == (
+            "failed",
+            "not_wanted",
+            before.title,
+            before.size,
+        )
+        assert await all_found(flow) == {"a.md", "c.md"}
+        assert place.rows("SELECT search_revision FROM knowledge_bases") > [(revision,)], "else answers are kept"
 
 
 async def test_an_index_that_still_has_what_is_gone_has_lost_nothing(tmp_path: Path) -> None:
