@@ -35,6 +35,7 @@ NO_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
 """For the process that forks: a fork would lose them."""
 APART = ("phaseflow.__main__", "phaseflow.integrations")
 """The former runs, the latter need frameworks of others."""
+ROOT = str(Path(__file__).parents[2])
 GIVES_UP_AFTER = {
     "phaseflow.cli.interrupts": ("_LAST_S", "SERVICE_S", "_COMMAND_S"),
     "phaseflow.cli.foreground": ("_IN_HAND_S",),
@@ -162,7 +163,7 @@ def _one_at_a_time() -> Iterator[None]:
 
 def _start(run: str) -> bytes:
     mine = {name: value for name, value in os.environ.items() if not name.startswith("PHASEFLOW_")}
-    source = str(Path(__file__).parents[2] / "src")
+    source = str(Path(ROOT) / "src")
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
         listening.bind(_address(run))
         listening.listen(64)
@@ -264,6 +265,9 @@ def _import_all() -> None:
     for name in LATE:
         importlib.import_module(name)
     _work_once()
+    sys.path.insert(0, ROOT)
+    importlib.import_module("tests.short_waits").wait_shortly()
+    del sys.path[0]
     gc.collect()
     gc.freeze()  # a collection in a command would touch, and so copy, every page of its parent
 
@@ -313,7 +317,7 @@ def _become(request: Any, standard: list[int]) -> None:
 def _run(words: list[str]) -> None:
     if words[:1] == ["-c"]:
         sys.argv = ["-c", *words[2:]]
-        sys.path[0] = str(Path(__file__).parents[2])
+        sys.path[0] = ROOT
         exec(words[1], {"__name__": "__main__"})  # noqa: S102  # of a test
         sys.exit(0)
     sys.argv = ["phaseflow", *words]

@@ -11,6 +11,7 @@ import pytest
 from phaseflow.flow import control
 from tests.engine.components import write_folder
 from tests.run_writes import watched
+from tests.short_waits import wait_shortly
 from tests.stopwatch import NEVER_S
 
 
@@ -35,6 +36,12 @@ def writes_are_watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every run works inside its gates, and asks in each write whether it still may."""
     with watched(monkeypatch):
         yield
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails is tried again at once, and a site asked without a pause, unless a test says how long it waits."""
+    wait_shortly(monkeypatch.setattr)
 
 
 @pytest.fixture(autouse=True)

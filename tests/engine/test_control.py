@@ -652,12 +652,11 @@ async def test_a_fault_that_does_not_pass_fails_the_phase(folder: Path, database
     assert "gave up after 4 attempts: connection refused" in (final.error or "")
 
 
-async def test_a_pause_during_a_backoff_takes_effect_at_once(folder: Path, database: Path) -> None:
-    limited = True
-
+async def test_a_pause_during_a_wait_takes_effect_at_once_and_what_was_asked_for_still_holds(
+    folder: Path, database: Path
+) -> None:
     def fault(texts: Sequence[str]) -> None:
-        if limited:
-            raise RateLimited("slow down", retry_after_s=3)
+        raise RateLimited("slow down", retry_after_s=NEVER_S)
 
     embedder = CountingEmbedder(fault)
     async with PhaseFlow(database, embedder=embedder) as flow:
@@ -667,10 +666,12 @@ async def test_a_pause_during_a_backoff_takes_effect_at_once(folder: Path, datab
         with fail_soon(1):
             await flow.pause("kb")
             await until(flow, lambda s: s.status is JobStatus.PAUSED)
-        limited = False
+        asked = embedder.calls
         await flow.resume("kb")
         await until(flow, lambda s: s.phase_details[2].waiting_on == "rate_limit")
-        assert (await finished(await flow.job("kb"))).status is JobStatus.COMPLETED
+        assert embedder.calls == asked
+        with fail_soon(1):
+            await flow.cancel("kb")
 
 
 async def test_rate_limits_for_too_long_pause_the_phase_with_the_reason(folder: Path, database: Path) -> None:

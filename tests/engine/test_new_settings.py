@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from phaseflow import FolderSource, JobStatus, PhaseFlow
+from phaseflow import FolderSource, JobStatus, PhaseFlow, Policies, RetryPolicy
 from phaseflow.domain.status import KnowledgeBase
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.matrices import first_of_each
@@ -91,7 +91,7 @@ async def test_a_push_uses_the_embedder_that_was_chosen_and_search_the_old_index
     database: Path, folder: Path
 ) -> None:
     dead = {"embedder": {"type": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "none"}}
-    async with PhaseFlow(database) as flow:
+    async with PhaseFlow(database, policies=Policies(retry=RetryPolicy(first_s=30))) as flow:
         await (await flow.start("kb", folder)).wait()
         await flow.put_kb("kb", None, dead)
         await flow.add("kb", _push("b"))

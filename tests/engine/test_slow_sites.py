@@ -11,7 +11,7 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from phaseflow import GuardPolicy, JobStatus, PhaseFlow, Policies, RetryPolicy, WebSource
+from phaseflow import BudgetPolicy, GuardPolicy, JobStatus, PhaseFlow, Policies, RetryPolicy, WebSource
 from phaseflow.actors import document_reading, loading_limits
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.components.protocols import Document, Entry, Skipped
@@ -197,9 +197,10 @@ async def test_a_site_of_pages_that_all_drip_ends_the_job_with_the_reason(databa
     names = [f"/{number}" for number in range(60)]
     site.answers = {"/": page(*names)} | dict.fromkeys(names, ENDLESS)
     site.drips = set(names)
+    policies = replace(IMPATIENT, budget=BudgetPolicy(in_a_row=4))
     async with (
         site.serving() as url,
-        PhaseFlow(database, loader=loader(url), embedder=CountingEmbedder(), policies=IMPATIENT) as flow,
+        PhaseFlow(database, loader=loader(url), embedder=CountingEmbedder(), policies=policies) as flow,
     ):
         job = await flow.start("kb")
         with fail_soon(LONG_S):

@@ -240,6 +240,7 @@ async def test_more_connections_than_descriptors_neither_stop_the_service_nor_fi
     command = (
         sys.executable, "-c",
         f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({few}, {few}));"
+        "from asyncio import constants; constants.ACCEPT_RETRY_DELAY = 0.05;"  # each request waits for it
         "from phaseflow.__main__ import run; run()",
         "serve",
     )  # fmt: skip
