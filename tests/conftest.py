@@ -15,6 +15,7 @@ import pytest
 from tests import matrices
 from tests.hanging import tasks_of_the_loop
 from tests.stopwatch import Stopwatch
+from tests.waiting import LONG, LONG_S, Waiting, long_ones_first
 
 LONGEST_S = 120
 """No test may take longer, its fixtures included: one that hangs fails, says where it stood, and the others run.
@@ -72,7 +73,8 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # collecting makes objects that stay, and to look at them again and again takes a third of its time
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Begin with the tests that take longest: last, one of them would keep the others' processors waiting."""
     items.sort(key=lambda item: not item.nodeid.startswith("tests/proof/"))
     if matrices.is_thorough and "hypothesis" in sys.modules:
@@ -81,6 +83,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
                 item.add_marker("thorough")
+    yield
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = long_ones_first(items, lambda item: item.get_closest_marker("longest") is not None, processes)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -132,6 +137,32 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A default test that waits for long fails: it waits for what it is not about. Of processes, it is named."""
+    waiting = Waiting()
+    yield
+    if matrices.is_thorough or item.get_closest_marker("longest") or not waiting.is_long():
+        return
+    said = f"waited for {waiting.seconds:.1f} s"
+    if waiting.is_for_processes:
+        item.user_properties.append((LONG, said))
+        return
+    pytest.fail(
+        f"{said}: a default test may for {LONG_S:g} s of a quick machine. Make the wait shorter (tests/short_waits.py),"
+        " or mark the test with longest(seconds) and the reason",
+        pytrace=False,
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that waited for long for processes they started: on a busy machine that is not their fault."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, said in report.user_properties:
+            if name == LONG:
+                terminalreporter.write_line(f"{report.nodeid} {said}")
 
 
 _reporting: list[pytest.Item] = []

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.stopwatch import patience
+from tests.waiting import long_ones_first
 
 HANGING = """
 import signal
@@ -59,10 +62,42 @@ async def test_comes_after_them():
 def test_ignores_no_signal(number):
     assert signal.getsignal(number) is not signal.SIG_IGN
 """
+WAITING = """
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.stopwatch import Stopwatch
+
+
+def test_waits_for_long():
+    time.sleep(0.5)
+
+
+def test_works_as_long():
+    watch = Stopwatch(time.process_time)
+    while watch.seconds < 0.5:
+        pass
+
+
+@pytest.mark.longest(60)
+def test_says_that_it_waits():
+    time.sleep(0.5)
+
+
+def test_waits_for_a_process():
+    subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)"], check=True)
+"""
 SLOW_REPORT = """
 import time
 
+from tests import waiting
 from tests.stopwatch import slowness
+
+waiting.LONG_S = 0.2
+waiting.slowness = lambda: 1.0
 
 
 def pytest_runtest_makereport(item, call):
@@ -73,15 +108,18 @@ IN_THE_BACKGROUND = ["sh", "-c", 'trap "" INT HUP; exec "$@"', "-"]
 """A script's shell has what it starts with ``&`` ignore Ctrl-C, and ``nohup`` has it ignore the end of the terminal."""
 
 
+@pytest.mark.longest(120)  # for as long as those that hang may
 def test_a_test_that_hangs_fails_and_the_others_run(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(Path(__file__).with_name("conftest.py").read_text())
     (tmp_path / "test_hanging.py").write_text(HANGING)
+    (tmp_path / "test_waiting.py").write_text(WAITING)
     (tmp_path / "slow_report.py").write_text(SLOW_REPORT)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = longest(seconds)\n")
-    words = ["-q", "-rA", "-s", "--tb=line", "-p", "no:cacheprovider", "-p", "slow_report", str(tmp_path)]
+    words = ["-q", "-rA", "-s", "--tb=line", "-p", "no:cacheprovider", "-p", "slow_report", "-m", "not thorough"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     run = subprocess.run(
-        [*IN_THE_BACKGROUND, sys.executable, "-m", "pytest", *words],
-        env=os.environ | {"PYTHONPATH": str(tmp_path)}, timeout=patience(60), capture_output=True, text=True,
+        [*IN_THE_BACKGROUND, sys.executable, "-m", "pytest", *words, str(tmp_path)],
+        env=environment | {"PYTHONPATH": str(tmp_path)}, timeout=patience(60), capture_output=True, text=True,
         check=False,
     )  # fmt: skip
     told = [line.split() for line in run.stdout.splitlines() if "::test_" in line]
@@ -90,6 +128,25 @@ def test_a_test_that_hangs_fails_and_the_others_run(tmp_path: Path) -> None:
         "FAILED waits_for_ever", "FAILED is_reported_slowly", "FAILED cannot_be_cancelled", "FAILED holds_the_loop",
         "FAILED hangs_in_a_property", "ERROR hangs_in_a_fixture",
         "PASSED comes_after_them", "PASSED ignores_no_signal[2]", "PASSED ignores_no_signal[1]",
+        "FAILED waits_for_long", "PASSED works_as_long", "PASSED says_that_it_waits",
+        "PASSED waits_for_a_process",
     }  # fmt: skip
     assert "TookTooLong" in run.stdout
+    assert ": a default test may for 0.2 s" in run.stdout
+    assert "test_waits_for_a_process waited for 0." in run.stdout
     assert " test_waits_for_ever > " in run.stderr
+
+
+@pytest.mark.parametrize("processes", [1, 3, 4])
+def test_each_process_begins_with_tests_that_take_long_and_the_others_stay_together(processes: int) -> None:
+    items = [f"long{n}" if n % 17 == 5 else f"{n}" for n in range(103)]  # the last of them near the end
+    found = long_ones_first(items, lambda item: item.startswith("long"), processes)
+    assert sorted(found) == sorted(items)
+    assert [item for item in found if item.isdigit()] == [item for item in items if item.isdigit()]
+    part = len(items) // processes
+    long = [at for at, item in enumerate(found) if item.startswith("long")]
+    assert all(min(abs(at - part * process) for process in range(processes)) < 6 for at in long), long
+
+
+def test_of_many_tests_that_take_long_none_is_lost() -> None:
+    assert sorted(long_ones_first(range(10), lambda item: item > 1, 4)) == list(range(10))

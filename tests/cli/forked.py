@@ -60,8 +60,10 @@ class Forked:
         self, words: Sequence[str], cwd: Path, env: Mapping[str, str],
         *, stdin: int | None = None, stdout: int | None = None, stderr: int | None = None,
     ) -> None:  # fmt: skip
-        from tests.stopwatch import pace  # not known to the process that forks
+        from tests.stopwatch import pace  # these are not known to the process that forks
+        from tests.waiting import note_process
 
+        note_process()
         self.args = list(words)
         self.returncode: int | None = None
         request = json.dumps([self.args, str(cwd), dict(env), pace()]).encode()

@@ -1,0 +1,90 @@
+"""How long a test may wait, and when those begin that take longest: so the default tests end soon.
+
+A test waits when it neither works nor lacks a processor: on a busy machine that is not much longer. One that waits out
+in earnest what the engine comes back to by itself takes up to a minute, which nobody notices beside thousands of
+others, until the last processor stands still for it.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from typing import TypeVar
+
+from tests.stopwatch import slowness
+
+LONG_S = 3.0
+"""A default test may wait for so long, in seconds of a quick machine, unless ``longest`` says that it takes long."""
+LONG = "waited for long"
+"""Under which a report says so."""
+_LOOKS = 8
+"""A short look at a busy machine may come between two others, so there are several."""
+_THREADS = Path("/proc/self/task")
+T = TypeVar("T")
+
+
+class Waiting:
+    """Waits of the code that runs since it was made."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._before_s = _busy_s()
+        self._processes = _processes()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of this machine."""
+        return max(0.0, time.monotonic() - self._began - (_busy_s() - self._before_s))
+
+    @property
+    def is_for_processes(self) -> bool:
+        """Whether others were started and have ended: how long those lacked a processor is not known."""
+        return _processes() != self._processes
+
+    def is_long(self) -> bool:
+        """Whether it was longer than a default test may wait, however slow or busy this machine is."""
+        seconds = self.seconds
+        return seconds > LONG_S and seconds > LONG_S * max(slowness() for _ in range(_LOOKS))
+
+
+_forked = [0]
+
+
+def note_process() -> None:
+    """One was started that is not a child of this one."""
+    _forked[0] += 1
+
+
+def _processes() -> tuple[int, float]:
+    ended = getrusage(RUSAGE_CHILDREN)
+    return _forked[0], ended.ru_utime + ended.ru_stime
+
+
+def _busy_s() -> float:
+    """Seconds in which this process has worked, or its threads could not though they were ready."""
+    return time.process_time() + _delayed_s()
+
+
+def _delayed_s() -> float:
+    nanoseconds = 0
+    for thread in _THREADS.iterdir() if _THREADS.exists() else ():
+        try:
+            nanoseconds += int((thread / "schedstat").read_text().split()[1])
+        except (OSError, IndexError):  # it has ended, or the kernel does not count
+            continue
+    return nanoseconds / 1e9
+
+
+def long_ones_first(items: Sequence[T], is_long: Callable[[T], bool], processes: int) -> list[T]:
+    """The items in an order in which each process, which gets an equal part of them as they stand, begins with long
+    ones. The others keep their order, so that what a module makes once is not made by several processes."""
+    long = [item for item in items if is_long(item)]
+    others = [item for item in items if not is_long(item)]
+    found: list[T] = []
+    for process in range(processes):
+        part = (len(items) - len(found)) // (processes - process)
+        first = long[process::processes]
+        rest = max(0, part - len(first))
+        found += [*first, *others[:rest]]
+        del others[:rest]
+    return found + others
