@@ -132,7 +132,10 @@ async def test_a_document_that_an_index_does_not_take_again_is_failed_and_known_
         assert place.rows("SELECT search_revision FROM knowledge_bases") > [(revision,)], "else answers are kept"
 
 
-async def test_an_index_that_still_has_what_is_gone_has_lost_nothing(tmp_path: Path) -> None:
+async def test_an_index_that_still_has_what_is_gone_has_lost_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_keeper, "LOOK_S", 0.05)
     index = CountingFileIndex(tmp_path / "index.db")
     place = Place("file", tmp_path, {"index": index}, {}, CountingEmbedder())
     place.write(*NAMES)
