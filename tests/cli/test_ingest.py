@@ -4,8 +4,10 @@ import json
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 import zipfile
+from contextlib import closing
 
 import anyio
 import anyio.to_thread
@@ -262,6 +264,16 @@ def test_an_index_of_a_program_of_its_own_is_not_embedded_again_without_a_word(l
     assert done.returncode == 0
     assert "waf was indexed with another embedder: every passage is embedded again" in done.stderr
     assert "every passage is embedded again: the embedder has changed" in done.stderr
+
+
+def test_what_another_version_of_phaseflow_has_indexed_is_not_made_again_without_a_word(library: Shell) -> None:
+    assert library("ingest", "docs", "--kb", "waf").returncode == 0
+    with closing(sqlite3.connect(library.here / "phaseflow.db")) as connection, connection:
+        connection.execute("UPDATE knowledge_bases SET live_settings = json_set(live_settings, '$.rules', 'older')")
+    done = library("ingest", "docs", "--kb", "waf")
+    assert (done.returncode, "waf was indexed with another version of phaseflow" in done.stderr) == (0, True)
+    done = library("ingest", "docs", "--kb", "waf")
+    assert (done.returncode, "was indexed with another" in done.stderr) == (0, False)
 
 
 def test_the_status_says_that_the_index_is_older_than_the_settings(library: Shell) -> None:

@@ -1,15 +1,17 @@
 """What a knowledge base says about the settings that made its index, and about those of the next job."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from phaseflow import JobStatus, PhaseFlow, Reader
+from phaseflow import FolderSource, JobStatus, PhaseFlow, Reader
+from phaseflow.components import context, recipe
 from phaseflow.domain.counting import counted
-from phaseflow.domain.indexed_with import CUT_AGAIN
+from phaseflow.domain.indexed_with import CUT_AGAIN, READ_AGAIN
 from phaseflow.domain.status import KnowledgeBase
+from phaseflow.flow.starting import Starting
 from tests.engine.components import CountingEmbedder
 from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
@@ -75,6 +77,7 @@ async def test_components_of_a_program_are_shown_in_place_of_settings_that_had_n
             "chunker": {"type": "custom", "fingerprint": "own-chunker"},
             "embedder": {"type": "custom", "fingerprint": "counting"},
             "index": {"type": "embedded"},
+            "rules": recipe.rules(own_chunker=True),
         }
         assert await flow.search("kb", "word1x7")
     async with Reader(database) as reader:
@@ -138,3 +141,53 @@ async def test_a_job_says_from_its_first_moment_what_it_makes_again_and_how_much
         with fail_soon(20):
             last = await (await flow.start("kb", full=True, hold=["loading"])).wait_until_idle()
         assert "again" not in last.message
+
+
+@pytest.fixture
+def older(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """The rules of an older phaseflow, until they are undone."""
+    with monkeypatch.context() as patch:
+        patch.setattr(context, "RULES", context.RULES - 1)
+        yield patch
+
+
+async def test_what_another_version_of_phaseflow_has_made_is_told_until_a_run_has_read_all_of_it(
+    folder: Path, database: Path, older: pytest.MonkeyPatch
+) -> None:
+    sources = {"default": FolderSource(str(folder)), "other": FolderSource(str(folder), exclude=("none",))}
+    async with PhaseFlow(database) as flow:
+        await _run(flow, sources=sources)
+        assert (await flow.kb("kb")).stale == []
+    older.undo()
+    async with PhaseFlow(database) as flow:
+        told = {"phaseflow_version": READ_AGAIN}
+        assert _stale(await flow.kb("kb")) == told
+        await _push(flow)
+        with fail_soon(20):
+            pushed = await (await flow.job("kb")).wait()
+        assert (pushed.status, pushed.metrics.documents_found) == (JobStatus.COMPLETED, 1)
+        assert _stale(await flow.kb("kb")) == told, "a push reads what was pushed"
+        with fail_soon(20):
+            some = await (await Starting(flow._engine).start_in_step("kb", {"other"})).wait()
+        assert some.metrics.documents_unchanged == 1  # what was pushed
+        assert _stale(await flow.kb("kb")) == told, "half of it was read"
+        with fail_soon(20):
+            held = await (await flow.start("kb", hold=["embedding"])).wait_until_idle()
+            assert f"kb was indexed with another version of phaseflow: {READ_AGAIN}" in held.message
+            await flow.resume("kb")
+            final = await (await flow.job("kb")).wait()
+        kb = await flow.kb("kb")
+        assert (final.metrics.documents_unchanged, kb.stale) == (kb.documents // 2 + 1, [])
+
+
+async def test_how_phaseflow_cuts_is_none_of_the_rules_where_a_program_cuts(
+    folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with PhaseFlow(database, chunker=OwnChunker()) as flow:
+        await _run(flow, folder)
+    monkeypatch.setattr(recipe, "cutting_rules", lambda: "others")
+    async with PhaseFlow(database, chunker=OwnChunker()) as flow:
+        assert (await flow.kb("kb")).stale == []
+        await _run(flow)
+        status = await flow.status("kb")
+        assert status.metrics.documents_unchanged == status.metrics.documents_found

@@ -44,8 +44,8 @@ def old(path: Path) -> Path:
         connection.executescript(VERSION_1.read_text(encoding="utf-8"))
         connection.executescript(
             f"PRAGMA application_id = {schema.APPLICATION_ID}; PRAGMA user_version = 1;"
-            "INSERT INTO knowledge_bases (id, settings, model, created_at, updated_at)"
-            " VALUES ('kb', '{}', 'm', '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z');"
+            "INSERT INTO knowledge_bases (id, settings, model, live_settings, created_at, updated_at)"
+            " VALUES ('kb', '{}', 'm', '{}', '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z');"
             "INSERT INTO ingestion_jobs (id, kb_id, managed, settings, created_at, completed_at)"
             f" VALUES ('job', 'kb', 1, '{{}}', '2026-01-01T00:00:00.000Z', '{COMPLETED}');"
             "INSERT INTO models (fingerprint, dimension) VALUES ('m', 2);"
@@ -178,6 +178,7 @@ async def test_each_document_of_version_1_is_there_in_its_state(old: Path, broke
             (uri, document_id("kb", uri)) for uri in sorted(uri for uri, *_ in TEXTS.values())
         ]
     assert select(old, "SELECT name FROM sqlite_schema WHERE name LIKE '%version_1'") == []
+    assert select(old, "SELECT live_settings ->> '$.rules' FROM knowledge_bases") == [("1",)]  # not those of today
 
 
 @pytest.mark.parametrize("broken_off_at", [None, 2])

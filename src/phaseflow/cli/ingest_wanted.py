@@ -93,9 +93,10 @@ class Wanted:
         """Say what a job with these settings has to make again, of what was indexed with others."""
         if kb is None or kb.indexed_with is None:
             return
-        from phaseflow.domain.indexed_with import IndexedWith, made_again
+        from phaseflow.domain.indexed_with import PHASEFLOW, IndexedWith, made_again
 
         found = kb.indexed_with.stale(IndexedWith.of(settings or kb.settings))
+        found += [each for each in kb.stale if each.setting == PHASEFLOW]
         if again := made_again(found, kb.documents, kb.chunks):
             say(f"{kb.kb_id} {again}")
 

@@ -55,7 +55,7 @@ async def _one_kb(place: Place, as_json: bool, kb_id: str) -> Exit:
         begins = next_command("start", kb_id)
         say(f"{counted(kb.counts.queued, 'document')} {_waits(kb.counts.queued)} for a start: {begins}")
     for each in kb.stale:
-        say(f"the index was made with another {each.setting}; in the next run {each.cost}")
+        say(f"the index was made with another {each.called}; in the next run {each.cost}")
     return Exit.COMPLETED
 
 

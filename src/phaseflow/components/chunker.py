@@ -44,7 +44,7 @@ class MarkdownChunker:
 
         self.chunk_size = chunk_size
         self.chunk_overlap = chunk_overlap
-        self.fingerprint = f"markdown:{chunk_size}:{chunk_overlap}:windows{_WINDOW_RULES}:{_splitter_release()}"
+        self.fingerprint = f"markdown:{chunk_size}:{chunk_overlap}:{cutting_rules()}"
         self._markdown = MarkdownSplitter(chunk_size, overlap=chunk_overlap)
         self._plain = PlainSplitter(chunk_size, overlap=chunk_overlap)
 
@@ -238,10 +238,11 @@ def _adjoining(text: str, piece: str, end: int) -> Span | None:
 
 
 @cache
-def _splitter_release() -> str:
-    """The release whose boundaries a fingerprint stands for; patch releases are taken to keep them."""
+def cutting_rules() -> str:
+    """What decides where ``MarkdownChunker`` cuts, beside its sizes: its rules, and the release of the splitter. Patch
+    releases are taken to keep their boundaries."""
     major, minor = version("semantic-text-splitter").split(".")[:2]
-    return f"sts{major}.{minor}"
+    return f"windows{_WINDOW_RULES}:sts{major}.{minor}"
 
 
 def _splitter_fingerprint(splitter: Any) -> str:

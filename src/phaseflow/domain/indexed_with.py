@@ -17,10 +17,13 @@ from phaseflow.domain.settings import (
 
 _VALUE = ConfigDict(frozen=True, extra="forbid")
 CUT_AGAIN = "every document is cut again, and passages whose text changes are embedded again"
+READ_AGAIN = "every document that it reads is cut again, and passages whose text changes are embedded again"
 EMBEDDED_AGAIN = "every passage is embedded again"
 _MOVED = "its vectors are copied there; nothing is read or embedded again"
 OWN_INDEX = "own"
 """The fingerprint of an index that the program has given: there is one."""
+PHASEFLOW = "phaseflow_version"
+"""In place of a setting: what phaseflow itself decides about passages has changed since the index was made."""
 _WHAT_CUTS = ("chunker", "chunk_size", "chunk_overlap")
 _WHAT_MAKES_VECTORS = ("base_url", "model", "dimensions", "query_prefix", "document_prefix")
 
@@ -34,15 +37,22 @@ class CustomComponent(BaseModel):
 
 
 class StaleSetting(BaseModel):
-    """A setting that is not the one that made the index, and what the next job does about it, in words."""
+    """A setting that is not the one that made the index (or ``phaseflow_version``), and what the next job does about
+    it, in words."""
 
     model_config = _VALUE
     setting: str
     cost: str
 
+    @property
+    def called(self) -> str:
+        """The setting as it stands in a sentence."""
+        return "version of phaseflow" if self.setting == PHASEFLOW else self.setting
+
 
 class IndexedWith(BaseModel):
-    """What an index was made with. With a chunker of a program's own the sizes are null: they had no say."""
+    """What an index was made with. With a chunker of a program's own the sizes are null: they had no say. ``rules`` is
+    what phaseflow itself decides, by its versions; null where that is not known."""
 
     model_config = _VALUE
     chunk_size: int | None
@@ -50,10 +60,17 @@ class IndexedWith(BaseModel):
     chunker: CustomComponent | None = None
     embedder: EmbedderSettings | CustomComponent
     index: IndexSettings | CustomComponent = EmbeddedIndexSettings()
+    rules: str | None = None
 
     @classmethod
     def of(
-        cls, settings: Settings, *, chunker: str | None = None, embedder: str | None = None, index: str | None = None
+        cls,
+        settings: Settings,
+        *,
+        chunker: str | None = None,
+        embedder: str | None = None,
+        index: str | None = None,
+        rules: str | None = None,
     ) -> Self:
         """What these settings make, with the fingerprints of a program's own components in place of theirs."""
         own = chunker is not None
@@ -63,6 +80,7 @@ class IndexedWith(BaseModel):
             chunker=None if chunker is None else CustomComponent(fingerprint=chunker),
             embedder=settings.embedder if embedder is None else CustomComponent(fingerprint=embedder),
             index=settings.index if index is None else CustomComponent(fingerprint=index),
+            rules=rules,
         )
 
     @property
@@ -88,11 +106,18 @@ class IndexedWith(BaseModel):
             found.append(StaleSetting(setting="embedder", cost=EMBEDDED_AGAIN))
         if self.index != following.index:
             found.append(StaleSetting(setting="index", cost=_MOVED))
+        if self._is_by_other_rules(following):
+            found.append(StaleSetting(setting=PHASEFLOW, cost=READ_AGAIN))
         return found
 
     def cuts_otherwise(self, following: "IndexedWith") -> bool:
         """Whether the next job cuts documents in another way than those of the index are cut."""
         return any(self._differs(following, name) for name in _WHAT_CUTS)
+
+    def _is_by_other_rules(self, following: "IndexedWith") -> bool:
+        if self.rules is None or following.rules is None or (self.chunker is None) != (following.chunker is None):
+            return False
+        return self.rules != following.rules
 
     def _differs(self, following: "IndexedWith", name: str) -> bool:
         return bool(getattr(self, name) != getattr(following, name))
@@ -109,7 +134,7 @@ def made_again(found: Sequence[StaleSetting], documents: int, passages: int) -> 
 def why_made_again(found: Sequence[StaleSetting]) -> str:
     """The same without the size. At least one setting is ``found``."""
     costs = list(dict.fromkeys(each.cost for each in found))
-    settings = " and ".join(each.setting for each in found)
+    settings = " and ".join(each.called for each in found)
     return f"was indexed with another {settings}: {'; '.join(costs)}"
 
 

@@ -101,6 +101,12 @@ class ComponentFactory:
             self._embedder.run_in(pool)
         return pool
 
+    @cached_property
+    def _rules(self) -> str:
+        from phaseflow.components.recipe import rules
+
+        return rules(own_chunker=self._chunker is not None)
+
     async def open(self) -> None:
         """Get workers elsewhere ready, without waiting for them; processes of this machine come with the first job."""
         if not isinstance(self._chosen_workers, int | None):
@@ -206,8 +212,11 @@ class ComponentFactory:
         async with await self._make_embedder(settings) as embedder:
             yield embedder
 
-    def next_with(self, settings: Settings, model: str | None) -> IndexedWith:
-        """What a job with these settings would index with; ``model`` is the fingerprint of the vectors there are."""
+    def next_with(self, settings: Settings, model: str | None, *, by_rules: bool = True) -> IndexedWith:
+        """What a job with these settings would index with; ``model`` is the fingerprint of the vectors there are.
+
+        ``by_rules``: with what phaseflow itself decides, which takes an import that a reader does without.
+        """
         own = None
         if self._embedder is not None:
             known = {self._embedder.fingerprint, self._embedder.identity.former}
@@ -217,6 +226,7 @@ class ComponentFactory:
             chunker=None if self._chunker is None else self._chunker.fingerprint,
             embedder=own,
             index=OWN_INDEX if self.indexes.has_own else None,
+            rules=self._rules if by_rules else None,
         )
 
     def older_settings(self, kb: KnowledgeBaseRecord) -> list[StaleSetting]:

@@ -19,7 +19,7 @@ class KbView:
     """Composes knowledge bases, each in the transaction that has read it.
 
     ``sees_components``: ``components`` are those of the process that runs the jobs. A reader does not know the
-    components that the engine's program may have given: settings that they may replace are not judged.
+    components that the engine's program may have given, nor its version: what they may replace is not judged.
     """
 
     def __init__(self, readings: Readings, components: ComponentFactory, *, sees_components: bool) -> None:
@@ -52,7 +52,7 @@ class KbView:
         )
 
     def _stale(self, live: IndexedWith, settings: Settings, record: KnowledgeBaseRecord) -> list[StaleSetting]:
-        found = live.stale(self._components.next_with(settings, record.model))
+        found = live.stale(self._components.next_with(settings, record.model, by_rules=self._sees_components))
         if self._sees_components:
             return found
         own = {"chunker", "chunk_size", "chunk_overlap"} if live.chunker is not None else set()

@@ -10,6 +10,7 @@ from phaseflow.components.sources.prefixed import source_uris
 from phaseflow.domain import tracing
 from phaseflow.domain.etags import Precondition
 from phaseflow.domain.identifiers import check_kb_id
+from phaseflow.domain.indexed_with import PHASEFLOW
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_USER
 from phaseflow.domain.settings import SOURCES, Settings
@@ -157,7 +158,8 @@ class Starting:
         """Whether a job reads, cuts or embeds in another way than the index was made: then it needs all sources."""
         if kb.live_settings is None:
             return False
-        is_older = bool(self._engine.components.older_settings(kb))
+        # By other rules only what a job reads is made again: it can read some of the sources.
+        is_older = any(each.setting != PHASEFLOW for each in self._engine.components.older_settings(kb))
         return is_older or reads_otherwise(tx, kb.key, kb.settings)
 
     async def _find(self, kb_id: str) -> KnowledgeBaseRecord | None:

@@ -19,6 +19,7 @@ UPDATE knowledge_bases SET name = id;
 ALTER TABLE knowledge_bases RENAME COLUMN source TO sources;
 ALTER TABLE ingestion_jobs RENAME COLUMN source TO sources;
 UPDATE knowledge_bases SET sources = json_object('default', json(sources)) WHERE sources IS NOT NULL;
+UPDATE knowledge_bases SET live_settings = json_set(live_settings, '$.rules', '1') WHERE live_settings IS NOT NULL;
 UPDATE ingestion_jobs SET sources = json_object('default', json(sources)) WHERE sources IS NOT NULL;
 CREATE UNIQUE INDEX knowledge_bases_by_name ON knowledge_bases (name);
 ALTER TABLE ingestion_jobs ADD COLUMN lists INTEGER NOT NULL DEFAULT 1;

@@ -3,10 +3,9 @@
 from typing import Literal
 
 from phaseflow.actors.context import Components, Plan, Policies
-from phaseflow.components import context
 from phaseflow.components.embedders import EmbedderAdapter
-from phaseflow.components.protocols import Chunker
-from phaseflow.domain import verbs, words
+from phaseflow.components.recipe import recipe, rules
+from phaseflow.domain import verbs
 from phaseflow.domain.errors import ComponentUnavailable, DimensionMismatch
 from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith, StaleSetting, made_again
@@ -39,8 +38,6 @@ from phaseflow.store.turns import Turns
 from phaseflow.store.vectors import Model
 from phaseflow.tracker import Changed
 
-_EXTRACTION = "3"
-"""Grows when the same bytes are extracted as another text: documents are then made again."""
 DISCARD = 500
 """Documents of older jobs given to the janitor in one transaction, and documents given back on a retry."""
 
@@ -77,7 +74,7 @@ def start_run(
     logged = Jobs(tx).save(before, after, reason=_REASONS.get(before.intent), at=at)
     plan = Plan(
         attempt=Attempt(job_id, record.seq, before.kb_id, attempt),
-        target=Target(record.seq, kb.key, index_version, _recipe(components.chunker, model), mark(settings.ocr)),
+        target=Target(record.seq, kb.key, index_version, recipe(components.chunker, model), mark(settings.ocr)),
         components=components,
         policies=policies,
         full=record.full,
@@ -87,7 +84,7 @@ def start_run(
         model=model,
         model_id=Model(tx, model).number(),
         max_deleted_share=settings.max_deleted_share,
-        live_settings=made_with.model_dump_json(),
+        live_settings=_live(made_with, kb, reads_all=lists and record.sources == kb.sources).model_dump_json(),
         space=space,
         moves=moves,
         has_leftovers=StagedDocuments(tx).are_left_by_older(kb.key, record.seq),
@@ -139,7 +136,15 @@ def _made_with(record: JobRecord, components: Components, made_by: str) -> Index
         chunker=components.chunker.fingerprint if components.has_own_chunker else None,
         embedder=made_by if components.has_own_embedder else None,
         index=OWN_INDEX if components.index_server == index_spaces.OWN else None,
+        rules=rules(own_chunker=components.has_own_chunker),
     )
+
+
+def _live(made_with: IndexedWith, kb: KnowledgeBaseRecord, *, reads_all: bool) -> IndexedWith:
+    """What the index is made with when the job is over: what it has not read is as phaseflow made it before."""
+    if reads_all or kb.live_settings is None:
+        return made_with
+    return made_with.model_copy(update={"rules": IndexedWith.model_validate_json(kb.live_settings).rules})
 
 
 def _makes_all_again(tx: Transaction, kb: KnowledgeBaseRecord, record: JobRecord, made_with: IndexedWith) -> bool:
@@ -149,11 +154,6 @@ def _makes_all_again(tx: Transaction, kb: KnowledgeBaseRecord, record: JobRecord
     if IndexedWith.model_validate_json(kb.live_settings).cuts_otherwise(made_with):
         return True
     return reads_otherwise(tx, kb.key, record.settings, before=record.seq)
-
-
-def _recipe(chunker: Chunker, model: str) -> str:
-    """How a document becomes passages, with all that can change: what was made in another way is made again."""
-    return f"{_EXTRACTION} {chunker.fingerprint} context{context.RULES} words{words.VERSION} {model}"
 
 
 def _model_of(tx: Transaction, embedder: EmbedderAdapter) -> str:
