@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import anyio
 import pytest
 
-from phaseflow.components.abandonable_thread import call_in_abandonable_thread
+from phaseflow.components.abandonable_thread import begin_beside, call_in_abandonable_thread
 
 AFTER_A_FORK = """
 import asyncio, os
@@ -55,3 +55,17 @@ async def test_a_call_after_a_moment_without_any_is_served() -> None:
 def test_a_forked_child_has_threads_of_its_own() -> None:
     words = [sys.executable, "-c", AFTER_A_FORK]
     assert subprocess.run(words, capture_output=True, text=True, timeout=100, check=True).stdout == "7\n"
+
+
+def test_what_is_begun_beside_runs_meanwhile_and_its_result_or_error_is_had_in_the_end() -> None:
+    meet = threading.Barrier(2, timeout=60)
+    result = begin_beside(lambda: (meet.wait(), threading.current_thread()))
+    meet.wait()
+    assert result()[1] is not threading.current_thread()
+
+    def fails() -> None:
+        raise KeyboardInterrupt
+
+    result_of_none = begin_beside(fails)
+    with pytest.raises(KeyboardInterrupt):
+        result_of_none()

@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from threading import Barrier, current_thread
 from typing import TypeVar
 
 import numpy as np
@@ -12,13 +11,13 @@ import numpy.typing as npt
 import pytest
 
 from phaseflow import PhaseFlow, Reader
-from phaseflow.components import common_words, index, resident, vector_reading, word_places, word_ranking
+from phaseflow.components import common_words, index, vector_reading, word_places, word_ranking
 from phaseflow.components.resident import Passages, Vectors
 from phaseflow.components.stored_vectors import MOST_OFF, stored
 from phaseflow.components.vectors import CompactRows
 from phaseflow.components.word_places import Tokenizer, WordCounts
 from phaseflow.store.knowledge_bases import KnowledgeBases
-from phaseflow.store.passage_vectors import PackedVectors, PassageVectors
+from phaseflow.store.passage_vectors import PassageVectors
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.read_pool import open_readers
 from phaseflow.store.transaction import Transaction
@@ -238,32 +237,3 @@ async def test_the_first_search_reads_the_common_words_for_the_next_ones(
         hits = await flow.search("kb", "its version v1x33", mode="words", limit=1)
         assert hits[0].uri == "33.md"
         assert read_words.count("version") == 1
-
-
-async def test_the_first_search_finds_the_same_by_two_connections_as_by_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resident, "DOCUMENTS", 3)
-    monkeypatch.setattr(vector_reading, "BATCH", 7)
-    first_two, by, since = [1, 2], set[str](), PassageVectors.since
-    at_once = Barrier(2)
-
-    def noted(self: PassageVectors, *span: int) -> PackedVectors:
-        by.add(current_thread().name)
-        if first_two:
-            first_two.pop()
-            at_once.wait(60)
-        return since(self, *span)
-
-    write(tmp_path / "docs", range(50), 1)
-    async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
-        await finished(await flow.start("kb", tmp_path / "docs"))
-        alone = await flow.search("kb", "its version v1x33", limit=50)
-    monkeypatch.setattr(PassageVectors, "since", noted)
-    monkeypatch.setattr(index, "LEAST", 50)
-    monkeypatch.setattr(common_words, "LEAST", 50)
-    async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
-        both = await flow.search("kb", "its version v1x33", limit=50)
-    assert [(hit.uri, hit.score) for hit in both] == [(hit.uri, hit.score) for hit in alone]
-    assert (len(both), both[0].uri) == (50, "33.md")
-    assert by == {"phaseflow-sqlite", "phaseflow-read-beside"}

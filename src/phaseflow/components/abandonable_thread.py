@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from phaseflow.loop_answer import LoopAnswer
 
@@ -28,6 +28,31 @@ async def call_in_abandonable_thread(call: Callable[[], T], ended: Callable[[], 
     context = _outside_the_loop()
     _taken().calls.put(lambda: answer.of(lambda: context.run(call)))
     return await answer.future
+
+
+def begin_beside(call: Callable[[], T]) -> Callable[[], T]:
+    """Begin a plain call in such a thread. What is returned waits for its end, and returns its result or raises its
+    exception: for what computes outside the interpreter lock, while the caller does something else."""
+    answer = SimpleQueue[Callable[[], T]]()
+
+    def run() -> Callable[[], None]:
+        try:
+            result = call()
+        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+            raised = error
+            return lambda: answer.put(lambda: _raise(raised))
+        return lambda: answer.put(lambda: result)
+
+    _taken().calls.put(run)
+
+    def result() -> T:
+        return answer.get()()
+
+    return result
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
 
 
 def _outside_the_loop() -> Context:

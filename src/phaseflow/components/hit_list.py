@@ -73,7 +73,7 @@ class HitList:
     def _hit(self, shown: _Shown) -> SearchHit:
         found = shown.found
         where = None if found.parts == "[]" else place(json.loads(found.parts), found.start)
-        hit = SearchHit(
+        return SearchHit(
             document_id=document_id(self._kb_id, found.uri),
             uri=found.uri,
             title=f"{found.title} · {where}" if where else found.title,
@@ -82,11 +82,9 @@ class HitList:
             start=found.start,
             end=found.end,
             metadata=json.loads(found.metadata),
+            # Also where there are none: pydantic would make a deep copy of what it has for that.
+            also_in=[Place(uri=each.uri, start=each.start, end=each.end) for each in shown.also_in],
         )
-        if not shown.also_in:
-            return hit
-        places = [Place(uri=each.uri, start=each.start, end=each.end) for each in shown.also_in]
-        return hit.model_copy(update={"also_in": places})
 
 
 def _words(found: Found) -> str:

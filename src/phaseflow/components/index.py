@@ -5,11 +5,14 @@ A convex combination of scores (Bruch, Gai and Ingber, "An Analysis of Fusion Fu
 """
 
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from phaseflow.components import exact_things, word_ranking
+from phaseflow.components.abandonable_thread import begin_beside
 from phaseflow.components.arrays import numbers
 from phaseflow.components.common_words import CommonWords
 from phaseflow.components.exact_things import MOST_HOLDING
@@ -43,6 +46,9 @@ LONGEST_NAME: Final = 200
 _MOST_COMPARED: Final = 200_000
 """Passages that have the words of a title or a name all of which are common, so that it is looked for: some 5 ms.
 Beyond, its words rank it, which count more there than in a text."""
+_LEAST_BESIDE: Final = 5_000
+"""Vectors that are compared beside the words: half a millisecond."""
+_HAS_CORES: Final = (os.cpu_count() or 1) > 1
 _MOST_CANDIDATES: Final = 32_000
 """Passages of each ranking that are looked at where most of them are copies or have too low a score."""
 
@@ -86,9 +92,20 @@ class EmbeddedIndex:
         self._terms = Terms(WordCounts(self._tokenizer))
         self._proposals = Proposals()
         self._reads_ahead = reads_ahead
+        self._lock = Lock()
+        self._at_once = 0
 
     def search(self, tx: Transaction, scope: Scope, search_revision: int, request: Request) -> list[SearchHit]:
         """The best passages in the snapshot ``tx`` sees, best first, each text once."""
+        with self._lock:
+            self._at_once += 1
+        try:
+            return self._found(tx, scope, search_revision, request)
+        finally:
+            with self._lock:
+                self._at_once -= 1
+
+    def _found(self, tx: Transaction, scope: Scope, search_revision: int, request: Request) -> list[SearchHit]:
         if self._passages.has(scope.kb_key):
             return self._search(tx, scope, search_revision, request)
         if WordIndex(tx, scope.kb_key, scope.index_version).passages() < LEAST:
@@ -120,16 +137,18 @@ class EmbeddedIndex:
         table = WordIndex(tx, scope.kb_key, scope.index_version).table()
         if sharing is not None and table is not None and self._reads_ahead:
             sharing.give([CommonWords(scope, table, known, self._terms, self._tokenizer).task(sharing.give)])
-        near = self._near(tx, scope, known, request, is_let_through, run) if request.needs_vectors else None
+        vectors = self._vectors_of(tx, scope, known, run) if request.needs_vectors else None
         if sharing is not None:
             sharing.finish()
+        measured = self._measuring(known, vectors, request.vector, is_let_through)
         query = parsed(request.query)
         words = self._words(tx, known, table, request, query, is_let_through)
+        named = self._named(tx, known, table, words, request, is_let_through)
+        near = measured()
         if request.proposed is not None and request.vector is not None:
             self._vectors.forget(scope.kb_key)  # since they are searched elsewhere
             near = self._proposals.nearness(tx, scope, known, request.proposed, words, request.vector, is_let_through)
         shares = Share(words, near)
-        named = self._named(tx, known, table, shares.words, request, is_let_through)
         most, hits = CANDIDATES, list[SearchHit]()
         while True:
             ranking = fused(known, shares, most)
@@ -196,18 +215,28 @@ class EmbeddedIndex:
         titled = [chunk for chunk, title, uri in named if is_name_of(request.query, title, uri)]
         return [at for at in known.seen(titled) if is_let_through is None or is_let_through[at]]
 
-    def _near(
+    def _measuring(
         self,
-        tx: Transaction,
-        scope: Scope,
         known: Passages,
-        request: Request,
+        vectors: Vectors | None,
+        vector: "Numbers | None",
         is_let_through: "npt.NDArray[np.bool_] | None",
-        run: Run | None,
-    ) -> Nearness | None:
-        revision = known.search_revision
-        vectors = self._vectors.get(tx, scope, revision, lambda old: Vectors.updated(tx, scope, old, known, run))
-        return None if request.vector is None else Nearness.measured(known, vectors, request.vector, is_let_through)
+    ) -> "Callable[[], Nearness | None]":
+        """Begin to compare many vectors on another core, which needs no interpreter lock, while this thread looks for
+        the words. Not where another search has use for that core. What is returned says how near passages are."""
+
+        def measured() -> Nearness | None:
+            if vectors is None or vector is None:
+                return None
+            return Nearness.measured(known, vectors, vector, is_let_through, CANDIDATES)
+
+        is_long = vectors is not None and len(vectors.ids) >= _LEAST_BESIDE
+        return begin_beside(measured) if is_long and _HAS_CORES and self._at_once == 1 else measured
+
+    def _vectors_of(self, tx: Transaction, scope: Scope, known: Passages, run: Run | None) -> Vectors:
+        return self._vectors.get(
+            tx, scope, known.search_revision, lambda old: Vectors.updated(tx, scope, old, known, run)
+        )
 
     def _words(
         self,

@@ -1,6 +1,7 @@
 """How near passages are to a query by their vectors."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from phaseflow.components.resident import Passages, Vectors
@@ -31,6 +32,8 @@ class Nearness:
     """The vector of passage n is row n."""
     every: "Numbers | None" = None
     """The cosines of all passages by their places, where all were computed from the stored vectors."""
+    found: "Mapping[int, Places]" = field(default_factory=dict)
+    """Of how many of the nearest the places are known, and these."""
 
     @property
     def nearest(self) -> float:
@@ -39,12 +42,8 @@ class Nearness:
 
     def highest(self, most: int) -> "Places":
         """The places of the nearest passages, in no order."""
-        import numpy as np
-
-        if most >= len(self.places):
-            return self.places
-        found: Places = self.places[np.argpartition(-self.cosines, most - 1)[:most]]
-        return found
+        known = self.found.get(most)
+        return _highest(self.places, self.cosines, most) if known is None else known
 
     def of(self, places: "Places") -> "Numbers":
         """The cosines of some passages; 0 where there is no vector."""
@@ -57,8 +56,10 @@ class Nearness:
         vectors: Vectors,
         vector: "Numbers",
         is_let_through: "npt.NDArray[np.bool_] | None" = None,
+        most: int = 0,
     ) -> "Nearness | None":
-        """How near passages are to a vector, of length 1 or not; None when there is nothing to compare."""
+        """How near passages are to a vector, of length 1 or not; None when there is nothing to compare. ``most``: of
+        how many of the nearest the places will be asked for."""
         import numpy as np
 
         length = float(np.linalg.norm(vector))
@@ -77,7 +78,9 @@ class Nearness:
             return None
         rows, cosines, mean = vectors.rows.nearest(query, among)
         every = cosines if is_same and among is None and isinstance(vectors.rows, ExactRows) else None
-        return cls(rows if at is None else at[rows], cosines, mean, known, vectors, query, is_same, every)
+        places = rows if at is None else at[rows]
+        found = {most: _highest(places, cosines, most)} if most else {}
+        return cls(places, cosines, mean, known, vectors, query, is_same, every, found)
 
     def moved(self, towards: "_Few", weight: float) -> "Numbers":
         """The query moved towards the mean of some passages, by so much of its own length; of length 1."""
@@ -94,6 +97,12 @@ class Nearness:
         matrix = self.vectors.rows.at(at)
         matrix[~is_there] = 0
         return _Few(matrix)
+
+
+def _highest(places: "Places", cosines: "Numbers", most: int) -> "Places":
+    import numpy as np
+
+    return places if most >= len(places) else places[np.argpartition(-cosines, most - 1)[:most]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,9 @@ def _without_ends(words: list[str]) -> list[str]:
 
 def _opened() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    connection.execute(f"CREATE VIRTUAL TABLE query USING fts5 (text, {postings.TOKENIZE})")
+    connection.execute(
+        f"CREATE VIRTUAL TABLE query USING fts5 (text, content = '', columnsize = 0, {postings.TOKENIZE})"
+    )
     connection.execute("CREATE VIRTUAL TABLE places USING fts5vocab (query, instance)")
     return connection
 
