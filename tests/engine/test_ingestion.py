@@ -1,5 +1,6 @@
 """The main job, end to end, on real files."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import anyio
 import pytest
 
 from phaseflow import FolderSource, PhaseFlow, PhaseStatus, Reader
+from phaseflow.actors import loading
 from phaseflow.domain.errors import InvalidRequest, JobConflict, JobNotFound, KnowledgeBaseNotFound
 from phaseflow.domain.vocabulary import PHASES, JobStatus
+from phaseflow.store import failpoints
+from phaseflow.store.texts import SEGMENT
 from phaseflow.store.transaction import Transaction
 from tests.engine.components import CountingEmbedder, SpinningChunker, write_folder
 from tests.stopwatch import fail_soon
@@ -33,6 +37,27 @@ async def test_a_folder_becomes_searchable_through_four_completed_phases(folder:
     assert final.metrics.chunks_created == final.metrics.chunks_indexed == final.metrics.embeddings_computed > 12
     assert hits[0].uri == "doc007.md"
     assert hits[0].text == (folder / "doc007.md").read_text()[hits[0].start : hits[0].end]
+
+
+async def test_a_large_text_is_stored_in_steps_and_is_whole(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "STORE_CHARACTERS", 2 * SEGMENT)
+    write_folder(tmp_path / "docs", 2, words=10)
+    text = "\n\n".join(f"The paragraph {n} is about word{n}of{n}." for n in range(8000))
+    (tmp_path / "docs" / "doc000large.txt").write_text(text)
+    steps = Counter[str]()
+    failpoints.install("loading.stored_some", lambda: steps.update(["some"]))
+    try:
+        async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+            final = await ingest(flow, tmp_path / "docs")
+            (hit,) = await flow.search("kb", "word7999of7999", limit=1, mode="words")
+            assert await flow.document_text("kb", "doc000large.txt") == text
+    finally:
+        failpoints.clear()
+    assert steps["some"] == -(-len(text) // (2 * SEGMENT)) > 2
+    assert (final.metrics.documents_loaded, final.metrics.documents_failed) == (3, 0)
+    assert hit.text == text[hit.start : hit.end]
 
 
 async def test_watching_ends_with_the_final_status_and_never_goes_back(folder: Path, database: Path) -> None:

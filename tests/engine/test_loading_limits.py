@@ -71,6 +71,8 @@ class Limiting:
 class Listing(Pages):
     """Its list is refused so many times, from its second page on."""
 
+    drops_reads = False
+
     def __init__(self, refusals: int) -> None:
         super().__init__(3, lambda _: None)
         self.refusals = refusals
@@ -209,8 +211,10 @@ async def test_a_list_that_fails_for_a_moment_is_begun_anew_and_the_status_says_
     assert (final.status, final.metrics.documents_loaded, loader.refusals) == ("completed", 3, 0)
 
 
-async def test_a_list_that_goes_on_failing_fails_the_job_after_the_last_attempt(database: Path) -> None:
+@pytest.mark.parametrize("drops", [False, True])
+async def test_a_list_that_goes_on_failing_fails_the_job_after_the_last_attempt(database: Path, drops: bool) -> None:
     loader = Faltering(refusals=9)
+    loader.drops_reads = drops
     async with PhaseFlow(
         database, loader=loader, embedder=CountingEmbedder(), policies=Policies(retry=IMPATIENT)
     ) as flow:

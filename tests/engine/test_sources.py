@@ -27,6 +27,7 @@ from phaseflow.domain.errors import SourceDown
 from phaseflow.flow.inputs import Source
 from phaseflow.flow.source_loaders import LoaderFor
 from tests.engine.components import CountingEmbedder, write_folder
+from tests.engine.test_control import until
 from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 from tests.store.probes import select
@@ -192,6 +193,32 @@ async def test_what_a_source_that_breaks_off_has_listed_is_failed_not_gone(
         assert final.metrics.documents_failed == 4
         assert {failure.code for failure in (await flow.failures("kb")).items} == {"source_down"}
         assert await uris(flow) == before
+
+
+async def test_a_document_that_is_asked_for_once_its_source_is_given_up_fails_and_does_not_keep_the_job_open(
+    database: Path, two: dict[str, FolderSource], tmp_path: Path
+) -> None:
+    hangs = anyio.Event()
+
+    def loader(source: Source) -> FolderLoader:
+        assert isinstance(source, FolderSource)
+        is_wiki = Path(source.path).name == "wiki"
+        return FolderLoader(source) if is_wiki else StubbornLoader(source, hangs=hangs)
+
+    embedder = CountingEmbedder()
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        await (await flow.start("kb", sources=two)).wait()
+    (tmp_path / "wiki").rename(tmp_path / "elsewhere")
+    async with PhaseFlow(database, embedder=embedder, loader=loader) as flow:
+        job = await flow.start("kb")
+        await until(flow, lambda status: status.error is not None)
+        await flow.retry_document("kb", "wiki/doc002.md")
+        with fail_soon(20):
+            await until(flow, lambda status: status.metrics.documents_failed == 1)
+            hangs.set()
+            assert (await job.wait()).status == "completed"
+        assert [(each.uri, each.phase) for each in (await flow.failures("kb")).items] == [("wiki/doc002.md", "loading")]
+        assert await uris(flow) == BOTH
 
 
 @pytest.mark.parametrize("name", first_of_each(["default", "wiki"]))

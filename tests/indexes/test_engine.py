@@ -261,6 +261,55 @@ async def test_a_move_that_is_paused_cancelled_and_called_off_leaves_search_and_
     assert place.embedder.paid.total() == 9
 
 
+class Partly(CountingEmbedder):
+    """Keeps a call with what is about z inside until ``goes_on``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = anyio.Event()
+
+    async def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        if any("about z" in text for text in texts):
+            await self.goes_on.wait()
+        return await super().embed_documents(texts)
+
+
+async def test_a_pause_of_indexing_breaks_off_what_makes_a_search_fast_and_it_is_done_before_the_switch(
+    tmp_path: Path,
+) -> None:
+    place = Place("embedded", tmp_path, {}, {}, embedder := Partly())
+    hangs, was_hidden = True, list[bool]()
+
+    async def build(call: str, documents: Sequence[IndexDocument]) -> None:
+        if call == "ready":
+            was_hidden.append(bool(place.rows("SELECT 1 FROM index_spaces WHERE is_next")))
+            if hangs:
+                await anyio.sleep_forever()
+
+    place.write(*"ab")
+    async with place.flow() as flow:
+        await run(flow, place)
+    index = FileIndex(tmp_path / "index.db", build)
+    place.write(*"cz")
+    embedder.batch_size = 1
+    async with place.flow(index=index) as flow:
+        job = await flow.start("kb")
+        await until(lambda: was_hidden == [True])
+        with fail_soon(10):
+            await flow.pause("kb", "indexing")
+            while (await job.status()).phase_details[3].status != "paused":
+                await flow.tracker.feed.hint().wait()
+        assert (index.inside, (await job.status()).phase_details[2].status) == (0, "running")
+        hangs = False
+        await flow.resume("kb", "indexing")
+        await until(lambda: len(was_hidden) > 1)
+        embedder.goes_on.set()
+        with fail_soon(10):
+            assert (await job.wait()).status == "completed"
+        assert was_hidden[:2] == [True, True], "made ready anew, and only then seen"
+        assert await all_found(flow) == {"a.md", "b.md", "c.md", "z.md"}
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("refused", first_of_each([{"n3.md"}, {f"n{n}.md" for n in range(9)}]))
 async def test_documents_that_the_other_index_refuses_fail_alone_and_all_of_them_stay_where_they_are(
