@@ -1,7 +1,8 @@
 """What holds of each write and each call of a component that a run makes, watched in all tests of the engine.
 
 A phase works inside its gate, or its pause would not be quiet. And each write asks whether the attempt may still write:
-one that is over could write into the next.
+one that is over could write into the next. Each call is counted among those in hand, or a status could not say that it
+hangs.
 """
 
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from phaseflow.actors import document_reading, index_delivery, listing, second_crawl
+from phaseflow.actors.calls_in_hand import CallsInHand
 from phaseflow.actors.context import RunContext
 from phaseflow.actors.gate import Gate
 from phaseflow.components.embedders.adapter import EmbedderAdapter
@@ -27,7 +29,7 @@ _CALLS = (
     (EmbedderAdapter, "embed"),
 )
 """How phases call their components, but for chunkers: those are called in threads, which know no gate."""
-_ASKING = ("advance", "check", "wait_on", "note")
+_ASKING = ("advance", "check", "wait_on", "wait_on_component", "note")
 """What refuses the write of an attempt that is over."""
 
 
@@ -38,6 +40,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     wrong: list[str] = []
     inside: ContextVar[int] = ContextVar("inside", default=0)
     asking = threading.local()
+    counting: ContextVar[int] = ContextVar("counting", default=0)
+    count = CallsInHand.on
     enter, leave, write = Gate.__aenter__, Gate.__aexit__, RunContext.write
 
     async def entered(gate: Gate) -> Gate:
@@ -49,9 +53,20 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         inside.set(inside.get() - 1)
         await leave(gate, *error)
 
+    @contextmanager
+    def counted(calls: CallsInHand) -> Iterator[None]:
+        counting.set(counting.get() + 1)
+        try:
+            with count(calls):
+                yield
+        finally:
+            counting.set(counting.get() - 1)
+
     def called(call: Callable[..., Any], name: str, *values: Any, **named: Any) -> Any:
         if not inside.get():
             wrong.append(f"{name} was called outside the gate")
+        if not counting.get():
+            wrong.append(f"{name} was called without being counted among the calls in hand")
         return call(*values, **named)
 
     async def written(context: RunContext, step: Callable[[Any], Any], *then: Any) -> Any:
@@ -78,6 +93,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(Gate, "__aenter__", entered)
     monkeypatch.setattr(Gate, "__aexit__", left)
     monkeypatch.setattr(RunContext, "write", written)
+    monkeypatch.setattr(CallsInHand, "on", counted)
     for name in _ASKING:
         monkeypatch.setattr(PhaseProgress, name, asked(getattr(PhaseProgress, name)))
     for place, name in _CALLS:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar
 
 from phaseflow.actors.context import PhaseFailed, RunContext
@@ -62,6 +63,28 @@ class Actor(ABC):
             if not isinstance(cause, StaleRun):  # else the run is over, and somebody has said why
                 self.failure = cause
                 tracing.failed(cause)
+
+    async def tell_what_hangs(self) -> None:
+        """While nothing moves because a component does not answer, have the status say so; until cancelled."""
+        calls = self.gate.calls
+        with suppress(StaleRun):
+            while True:
+                await calls.until_still()
+                if not self.gate.is_open:  # not entered where it is closed: who waits there has work to do
+                    await self.gate.until_opened()
+                    continue
+                async with self.gate:
+                    if not calls.are_still():
+                        continue
+                    await self._write_hangs(is_so=True)
+                await calls.until_changed()
+                if self.gate.is_open:  # what closes it takes that away, as soon as the call ends
+                    async with self.gate:
+                        await self._write_hangs(is_so=False)
+
+    async def _write_hangs(self, *, is_so: bool) -> None:
+        attempt = self.context.plan.attempt
+        await self.context.write(lambda tx: PhaseProgress(tx, attempt, self.phase).wait_on_component(is_so))
 
     def close(self) -> None:
         """Let go of its ends of the channels: one that was cancelled before its first step has not done so itself."""

@@ -66,7 +66,8 @@ class ChunkingActor(Actor):
         outcomes, cutting, is_done = list[Outcome](), self._cutting(batch), False
         while not is_done:
             async with self.gate:
-                is_done = await call_in_abandonable_thread(lambda: self._cut_in_thread(cutting, outcomes))
+                with self.gate.calls.on():
+                    is_done = await call_in_abandonable_thread(lambda: self._cut_in_thread(cutting, outcomes))
         return list(zip(batch, outcomes, strict=False))
 
     async def _store_all(self, done: Sequence[_Cut]) -> None:

@@ -137,7 +137,8 @@ class DocumentReader:
         known = None if entry.known_hash is None else Known(bytes.fromhex(entry.known_hash), entry.known_stamp)
         listed = Entry(entry.uri, entry.size, entry.stamp, entry.depth)
         try:
-            answer = await contained(self._loader.load(listed, known), "the loader")
+            with self._gate.calls.on():
+                answer = await contained(self._loader.load(listed, known), "the loader")
             found = checked_document(self._loader, answer, known)
         except (TransientError, ComponentUnavailable):
             raise

@@ -237,7 +237,8 @@ class EmbeddingCalls:
 
     async def _ask(self, texts: list[str]) -> "Vectors":
         try:
-            answer = await self._embedder.embed(texts, self._release.dimension)
+            with self._gate.calls.on():
+                answer = await self._embedder.embed(texts, self._release.dimension)
             failpoints.hit("embedding.answered")
         except (TransientError, ComponentUnavailable):
             raise

@@ -6,6 +6,7 @@ from typing import Self
 
 import anyio
 
+from phaseflow.actors.calls_in_hand import CallsInHand
 from phaseflow.domain import tracing
 
 
@@ -13,7 +14,7 @@ class Gate:
     """Closed at first. Every component call and every write of a phase is made inside ``async with gate``.
 
     Closing lets those inside finish and nobody in. ``report`` is called whenever someone begins to wait before a closed
-    gate, and when the last one has left it. A gate belongs to one run of one job.
+    gate, and when the last one has left it. A gate belongs to one run of one job. ``calls``: those of components.
     """
 
     def __init__(self, report: Callable[[], None], phase: str = "") -> None:
@@ -25,6 +26,7 @@ class Gate:
         self._left = anyio.Event()
         self._inside = 0
         self._waiting = 0
+        self.calls = CallsInHand()
         self.openings = 0
         """How often it was opened: what was looked up before the last time may have changed while it was closed."""
 
@@ -69,6 +71,10 @@ class Gate:
                 await self._opened.wait()
             if waiting.cancelled_caught:
                 return
+
+    async def until_opened(self) -> None:
+        """Wait for that, as somebody who has no work."""
+        await self._opened.wait()
 
     async def until_drained(self) -> None:
         """Wait until nobody is inside a gate that stays closed."""

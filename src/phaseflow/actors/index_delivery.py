@@ -13,7 +13,7 @@ from phaseflow.actors.gate import Gate
 from phaseflow.actors.index_audit import IndexAudit, RefusedDocument, withdraw_refused
 from phaseflow.background_task import only_error
 from phaseflow.components.contained import not_cancelled_by
-from phaseflow.components.indexes import IndexDocument, Space
+from phaseflow.components.indexes import Index, IndexDocument, Space
 from phaseflow.components.indexes.registry import bounded
 from phaseflow.components.stored_vectors import read_all
 from phaseflow.domain.counting import counted
@@ -119,7 +119,7 @@ class IndexDelivery:
         found = [_index_document(d, first, vectors) for (d, first), vectors in zip(parts, packed, strict=True)]
         space = Space(self._name, found[0].vectors.shape[1])
         failpoints.hit("indexing.putting")
-        index = await self._open_index()
+        index = await self._opened()
         if not self._created:
             await self._call(index.create(space))
             self._created = True
@@ -131,7 +131,7 @@ class IndexDelivery:
         space = await self._space()
         if space is None or space.dimension is None:
             return
-        losses, index = self._context.plan.components.index_losses, await self._open_index()
+        losses, index = self._context.plan.components.index_losses, await self._opened()
         audit = IndexAudit(self._context.database, index, space, lambda: self._telling(audit), self._spend)
         await audit.run()
         if audit.refused and not audit.put:
@@ -156,7 +156,8 @@ class IndexDelivery:
                 note = f"bringing the vectors to the index, {counted(audit.put, 'passage')} so far"
                 attempt = self._context.plan.attempt
                 await self._context.write(lambda tx: PhaseProgress(tx, attempt, JobPhase.INDEXING).note(note))
-            yield
+            with self._gate.calls.on():
+                yield
 
     async def make_ready(self) -> None:
         """Have built what makes search fast, before search sees the space; a gate that closes breaks it off, and it is
@@ -166,7 +167,7 @@ class IndexDelivery:
             return
         space = Space(found.name, found.dimension)
         async with self._gate:
-            index = await self._open_index()
+            index = await self._opened()
             is_ready = await self._until_closed(lambda: index.ready(space))
         if not is_ready:
             await self.make_ready()
@@ -178,7 +179,7 @@ class IndexDelivery:
         async def make() -> None:
             nonlocal is_done
             failpoints.hit("indexing.ready")
-            with not_cancelled_by("the index"):
+            with not_cancelled_by("the index"), self._gate.calls.on():
                 await bounded(call(), READY_S)
             is_done = True
             tasks.cancel_scope.cancel()
@@ -201,7 +202,7 @@ class IndexDelivery:
             return
         failpoints.hit("index.removing")
         try:
-            await self._call((await self._open_index()).remove(Space(self._name, 0), waiting.document_ids))
+            await self._call((await self._opened()).remove(Space(self._name, 0), waiting.document_ids))
         except ComponentError as error:
             get_logger().warning("the index cannot remove documents", index=self._server, error=text_of(error))
             self._rests_until = anyio.current_time() + REST_S
@@ -212,8 +213,13 @@ class IndexDelivery:
         PhaseProgress(tx, self._context.plan.attempt, JobPhase.INDEXING).check()
         IndexOutbox(tx, self._server).settle(waiting)
 
+    async def _opened(self) -> Index:
+        with self._gate.calls.on():
+            return await self._open_index()
+
     async def _call(self, call: Awaitable[T]) -> T:
-        return await bounded(call, CALL_S)
+        with self._gate.calls.on():
+            return await bounded(call, CALL_S)
 
 
 def _in_calls(batch: Sequence[StagedDocument]) -> list[Sequence[StagedDocument]]:

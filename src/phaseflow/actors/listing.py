@@ -33,7 +33,8 @@ async def next_page(loader: Loader, pages: Any, gate: Gate) -> Sequence[Entry] |
     """The next page of a list, None at the end. Inside the gate. Raises CannotList for what the loader raises, and
     ListDropped where it lets itself be dropped and the gate is closed for long: the list is then begun anew."""
     try:
-        given = await _asked(pages, gate, may_drop=bool(getattr(loader, "drops_reads", False)))
+        with gate.calls.on():
+            given = await _asked(pages, gate, may_drop=bool(getattr(loader, "drops_reads", False)))
         return None if given is _END else checked_page(loader, given)
     except ListDropped:
         raise

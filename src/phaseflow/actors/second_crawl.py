@@ -149,7 +149,7 @@ class SecondCrawl:
 
     async def _outcome(self, entry: Entry, known: Known | None) -> _Answer:
         try:
-            with not_cancelled_by("the loader"):
+            with not_cancelled_by("the loader"), self._gate.calls.on():
                 answer: Any = await contained(self._loader.load(entry, known), "the loader")
             return checked_document(self._loader, answer, known)
         except Exception as error:  # noqa: BLE001  # judged by whoever has asked

@@ -20,6 +20,7 @@ WAITING = {
     WaitingOn.QUEUE: "waiting for a free slot",
     WaitingOn.WORKERS: "the workers cannot be reached, trying again",
     WaitingOn.INDEX: "the index cannot be reached, trying again",
+    WaitingOn.COMPONENT: "waiting for a component to answer",
     WaitingOn.INTERRUPTED: "its process has ended",
 }
 """The only place for these words: those of the dashboard and of the docs are compared with them by a test."""
@@ -180,7 +181,8 @@ def _running(state: IngestionState) -> str:
         return _stopped_by(paused[0])
     if reason:
         cause = next((p for p in running if phase_waiting_on(state, p) is reason), phase)
-        doing = f"{_DOING[cause.name]} {_counted(cause)}: {waiting_words(cause.name, reason)}"
+        named = cause.note if reason is WaitingOn.COMPONENT else None  # which document, say
+        doing = f"{_DOING[cause.name]} {_counted(cause)}: {named or waiting_words(cause.name, reason)}"
     return doing + _also_paused(state)
 
 

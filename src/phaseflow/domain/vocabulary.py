@@ -91,6 +91,8 @@ class WaitingOn(StrEnum):
     """No worker of the cluster can be reached; the job continues when one is back."""
     INDEX = "index"
     """The index outside the database cannot be reached; it is tried again until it can."""
+    COMPONENT = "component"
+    """A call of a component has taken more than 5 seconds, and nothing else of the phase moves."""
     INTERRUPTED = "interrupted"
     """The process that ran it has ended, and no other has taken it up."""
 

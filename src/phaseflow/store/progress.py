@@ -93,6 +93,18 @@ class PhaseProgress:
         if row is None:
             raise self._lost()
 
+    def wait_on_component(self, is_so: bool) -> None:
+        """Say that a component does not answer, or that it does again; any other reason stays. Raises StaleRun when
+        this attempt is over."""
+        is_other = "waiting_on IS NOT NULL" if is_so else "waiting_on IS NOT 'component'"
+        row = self.tx.row(
+            f"UPDATE ingestion_phase_status SET waiting_on = iif({is_other}, waiting_on, ?4)"
+            f" WHERE {_RUNNING} RETURNING 1",
+            self.attempt.job_id, self.phase, self.attempt.number, WaitingOn.COMPONENT if is_so else None,
+        )  # fmt: skip
+        if row is None:
+            raise self._lost()
+
     def note(self, words: str | None) -> None:
         """Say what takes long in a running phase; None: nothing. Raises StaleRun when this attempt is over."""
         row = self.tx.row(

@@ -81,6 +81,7 @@ class Supervisor:
         async with anyio.create_task_group() as tasks:
             for actor in self._actors:
                 tasks.start_soon(actor.perform)
+                tasks.start_soon(actor.tell_what_hangs)
             await self._oversee(mail)
             tasks.cancel_scope.cancel()
 
@@ -162,8 +163,7 @@ class Supervisor:
             self._set_gates(state)
             if not self._stopping and await self._draining.beside_failure():
                 continue
-            move = self._next_move(state)
-            if move is None:
+            if (move := self._next_move(state)) is None:
                 return self._is_settled(state)
             after = await self._make(move, state)
             left = after if self._verbs == verbs_before and after.blocked is None else None  # blocked: counts decide

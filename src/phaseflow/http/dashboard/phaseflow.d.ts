@@ -4,7 +4,7 @@ export type JobPhase = "loading" | "chunking" | "embedding" | "indexing";
 export type PhaseStatus = "not_started" | "running" | "paused" | "completed" | "failed";
 export type JobStatus = "pending" | "running" | "paused" | "completed" | "failed" | "cancelled";
 export type Verb = "start" | "pause" | "resume" | "cancel" | "retry";
-export type WaitingOn = "upstream" | "rate_limit" | "retry" | "pause" | "queue" | "interrupted" | "index" | "workers";
+export type WaitingOn = "upstream" | "rate_limit" | "retry" | "pause" | "queue" | "component" | "interrupted" | "index" | "workers";
 /** `lost`: coming back by itself. `locked`: the server asks for its token. */
 export type Connection = "connecting" | "live" | "lost" | "locked";
 

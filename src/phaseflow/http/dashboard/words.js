@@ -32,6 +32,7 @@ const WAITING = {
   queue: "waiting for a free slot",
   workers: "the workers cannot be reached, trying again",
   index: "the index cannot be reached, trying again",
+  component: "waiting for a component to answer",
   interrupted: "its process has ended",
 };
 
