@@ -203,6 +203,41 @@ async def test_a_head_with_a_copy_waits_in_words_and_each_brings_the_server_in_l
         assert await all_found(first) == {"a.md", "b.md", "c.md", "e.md", "f.md"}
 
 
+async def test_two_copies_that_have_the_server_in_turn_each_find_what_they_have_added(
+    tmp_path: Path, postgres: Postgres, request: pytest.FixtureRequest
+) -> None:
+    first = place_of("postgres", tmp_path / "first", request)
+    first.folder.mkdir()
+    first.write("a")
+    async with first.flow() as flow:
+        await run(flow, first)
+    shutil.copytree(first.folder, tmp_path / "second")
+    second = replace(first, folder=tmp_path / "second")
+
+    async def add(place: Place, name: str) -> list[Any]:
+        async with place.flow() as flow:
+            await flow.add("kb", [NewDocument(uri=name, text=f"all about {name}")])
+            await (await flow.job("kb")).wait()
+            await until(lambda: there(postgres, place))
+        return _vectors(postgres, place, name)
+
+    was = await add(first, "one")
+    await add(second, "two")
+    async with first.flow() as flow:
+        await until(lambda: there(postgres, first))
+        await until_whole(flow)
+        assert await all_found(flow) == {"a.md", "one"}
+    assert len(was) == 1
+    assert _vectors(postgres, first, "one") == was
+
+
+def _vectors(server: Postgres, place: Place, uri: str) -> list[Any]:
+    """What stands on the server under the number that a document has in one copy."""
+    [(space,)] = place.rows("SELECT name FROM index_spaces")
+    [(number,)] = place.rows(f"SELECT id FROM documents WHERE uri = '{uri}' AND state = 4")
+    return server.rows(f'SELECT vector::text FROM phaseflow."{space}" WHERE document_id = {number}')
+
+
 async def test_a_head_compares_all_again_when_another_one_may_have_had_the_server(
     postgres: Postgres, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -208,6 +208,7 @@ class Engine:
         async with open_session(self.path) as database:
             await adopt_uploads(database, self.uploads)
             self.components.sources.attach(database)
+            await database.write(lambda tx: Spaces(tx).part_from_copies())
             self.components.indexes.owner = await database.read(lambda tx: Spaces(tx).owner())
             hub = await StateHub.attach(database)
             own_jobs = OwnJobs(hub, self._only, self.components.makes_again)

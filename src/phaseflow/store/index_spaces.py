@@ -17,6 +17,12 @@ from phaseflow.store.transaction import Transaction, json_array
 
 OWN: Final = "*"
 """In place of the name of a server: the index that the program has given."""
+_SHORTEST_GAP: Final = 1 << 20
+"""Numbers: more than the documents that one run of an engine adds, …"""
+_LONGEST_GAP: Final = 1 << 23
+"""… and of so many lengths that those which two copies add thousands under hardly ever meet."""
+_LAST_GAP: Final = 1 << 42
+"""Half of the numbers that passages leave room for (``store/pieces``): 900,000 starts. From there on they follow on."""
 IS_FREE: Final = (
     "NOT EXISTS (SELECT 1 FROM ingestion_jobs AS j"
     " WHERE j.kb_id = {0}.kb_id AND j.managed = 1 AND j.completed_at IS NULL)"
@@ -66,6 +72,19 @@ class Spaces:
         if number is None:
             raise other_tables("the database", "a row of `sequences` is missing")
         return f"pf{number:012x}_"
+
+    def part_from_copies(self) -> bool:
+        """Leave a gap in the numbers of documents, where anything of this file stands outside it; whether it is so.
+
+        For the start of an engine. Two copies of a file go on from the same number, and use the same index one after
+        the other at most. With a gap of another length each, an index never holds a document of one copy under the
+        number of another one's, so that comparing numbers tells what is missing.
+        """
+        if self.tx.value("SELECT 1 FROM index_spaces LIMIT 1") is None:
+            return False
+        gap = _SHORTEST_GAP + secrets.randbelow(_LONGEST_GAP - _SHORTEST_GAP)
+        self.tx.run("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'documents' AND seq < ?", gap, _LAST_GAP)
+        return True
 
     def server_of(self, kb_key: str, index_version: int) -> str | None:
         """Where the vectors of an index version stand; None: in the database."""
