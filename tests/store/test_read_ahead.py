@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 
@@ -14,6 +14,7 @@ from phaseflow.store import read_ahead
 from phaseflow.store.open_file import connected
 from phaseflow.store.passage_vectors import PassageVectors
 from phaseflow.store.passages import Scope, SearchablePassages, sizes_of
+from phaseflow.store.read_ahead import ReadAhead
 from phaseflow.store.schema import schema_sql
 from phaseflow.store.transaction import Transaction
 
@@ -40,14 +41,50 @@ def test_a_file_is_read_whole_in_steps_of_eight_megabytes(
     os.truncate(path, size)
     fd = os.open(path, os.O_RDONLY)
     try:
-        read_ahead._Reading(fd, 4096, [], Event()).run()
+        read_ahead._Reading(fd, 4096, [], ReadAhead()).run()
         assert advised == [(at, 8 << 20) for at in places]
         advised.clear()
-        is_over = Event()
-        is_over.set()
-        read_ahead._Reading(fd, 4096, [], is_over).run()
+        over = ReadAhead()
+        over.end()
+        read_ahead._Reading(fd, 4096, [], over).run()
         assert advised == [(at, 8 << 20) for at in places[:1]]
     finally:
+        os.close(fd)
+
+
+def test_nothing_is_read_ahead_while_it_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "kb.db"
+    path.touch()
+    os.truncate(path, 24 << 20)
+    advised, has_begun, is_held, has_asked = list[int](), Event(), Event(), Event()
+
+    class Asked(ReadAhead):
+        def goes_on(self) -> bool:
+            has_asked.set()
+            return super().goes_on()
+
+    ahead = Asked()
+
+    def noted(fd: int, at: int, length: int, advice: int) -> None:
+        advised.append(at)
+        has_begun.set()
+        assert is_held.wait(60)
+
+    monkeypatch.setattr(os, "posix_fadvise", noted)
+    fd = os.open(path, os.O_RDONLY)
+    thread = Thread(target=read_ahead._Reading(fd, 4096, [], ahead).run)
+    thread.start()
+    try:
+        assert has_begun.wait(60)
+        with ahead.held():
+            is_held.set()  # the piece in hand is done
+            assert has_asked.wait(60)
+            assert advised == [0]
+        thread.join(60)
+        assert advised == [0, 8 << 20, 16 << 20]
+    finally:
+        ahead.end()
+        thread.join()
         os.close(fd)
 
 

@@ -10,7 +10,7 @@ from threading import enumerate as threads
 import pytest
 
 from phaseflow.store.open_file import connected
-from phaseflow.store.shared_reading import Task, one_by_one, shared_reading
+from phaseflow.store.shared_reading import SharedReading, Task, shared_reading
 from phaseflow.store.transaction import Transaction
 
 BESIDE = "phaseflow-read-beside"
@@ -137,7 +137,7 @@ def test_a_database_without_a_file_is_read_by_one() -> None:
         notes = Notes()
         with shared_reading(Transaction(connection), always) as sharing:
             sharing.run([notes.task(0)])
-        one_by_one(Transaction(connection))([notes.task(1)])
+        SharedReading(Transaction(connection)).run([notes.task(1)])
     assert notes.by == {0: [main_thread().name], 1: [main_thread().name]}
 
 

@@ -7,6 +7,7 @@ A convex combination of scores (Bruch, Gai and Ingber, "An Analysis of Fusion Fu
 import itertools
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -31,7 +32,7 @@ from phaseflow.domain.words import indexed_words
 from phaseflow.store import fields, passages, read_ahead
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.postings import WordIndex
-from phaseflow.store.shared_reading import LEAST, Run, SharedReading, shared_reading
+from phaseflow.store.shared_reading import LEAST, SharedReading, shared_reading
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.word_table import Table, WordTable
 
@@ -112,8 +113,10 @@ class EmbeddedIndex:
             return self._search(tx, scope, search_revision, request)
         needed = [*read_ahead.PASSAGES, *(read_ahead.VECTORS if request.needs_vectors else ())]
         with (
-            read_ahead.reading_ahead(tx, scope.kb_key, needed),
-            shared_reading(tx, lambda other: SearchablePassages(other, scope).revision() == search_revision) as sharing,
+            read_ahead.reading_ahead(tx, scope.kb_key, needed) as ahead,
+            shared_reading(
+                tx, lambda other: SearchablePassages(other, scope).revision() == search_revision, ahead.held
+            ) as sharing,
         ):
             return self._search(tx, scope, search_revision, request, sharing)
 
@@ -125,8 +128,7 @@ class EmbeddedIndex:
         request: Request,
         sharing: SharedReading | None = None,
     ) -> list[SearchHit]:
-        run = sharing.run if sharing else None
-        known = self._passages.get(tx, scope, search_revision, lambda old: Passages.updated(tx, scope, old, run))
+        known = self._passages.get(tx, scope, search_revision, lambda old: Passages.updated(tx, scope, old, sharing))
         if not len(known.ids):
             return []
         is_let_through = None
@@ -137,13 +139,14 @@ class EmbeddedIndex:
         table = WordIndex(tx, scope.kb_key, scope.index_version).table()
         if sharing is not None and table is not None and self._reads_ahead:
             sharing.give([CommonWords(scope, table, known, self._terms, self._tokenizer).task(sharing.give)])
-        vectors = self._vectors_of(tx, scope, known, run) if request.needs_vectors else None
+        vectors = self._vectors_of(tx, scope, known, sharing) if request.needs_vectors else None
         if sharing is not None:
             sharing.finish()
         measured = self._measuring(known, vectors, request.vector, is_let_through)
         query = parsed(request.query)
-        words = self._words(tx, known, table, request, query, is_let_through)
-        named = self._named(tx, known, table, words, request, is_let_through)
+        with sharing.held() if sharing else nullcontext():
+            words = self._words(tx, known, table, request, query, is_let_through)
+            named = self._named(tx, known, table, words, request, is_let_through)
         near = measured()
         if request.proposed is not None and request.vector is not None:
             self._vectors.forget(scope.kb_key)  # since they are searched elsewhere
@@ -233,9 +236,9 @@ class EmbeddedIndex:
         is_long = vectors is not None and len(vectors.ids) >= _LEAST_BESIDE
         return begin_beside(measured) if is_long and _HAS_CORES and self._at_once == 1 else measured
 
-    def _vectors_of(self, tx: Transaction, scope: Scope, known: Passages, run: Run | None) -> Vectors:
+    def _vectors_of(self, tx: Transaction, scope: Scope, known: Passages, sharing: SharedReading | None) -> Vectors:
         return self._vectors.get(
-            tx, scope, known.search_revision, lambda old: Vectors.updated(tx, scope, old, known, run)
+            tx, scope, known.search_revision, lambda old: Vectors.updated(tx, scope, old, known, sharing)
         )
 
     def _words(

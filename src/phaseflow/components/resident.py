@@ -11,7 +11,7 @@ from phaseflow.components.vector_reading import read_vectors
 from phaseflow.components.vectors import Rows
 from phaseflow.store.passages import Scope, SearchablePassages, sizes_of
 from phaseflow.store.pieces import PIECE_BITS
-from phaseflow.store.shared_reading import Run, Task, one_by_one
+from phaseflow.store.shared_reading import SharedReading, Task
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -66,14 +66,16 @@ class Passages:
         return found
 
     @classmethod
-    def updated(cls, tx: Transaction, scope: Scope, old: "Passages | None", run: Run | None = None) -> "Passages":
+    def updated(
+        cls, tx: Transaction, scope: Scope, old: "Passages | None", sharing: SharedReading | None = None
+    ) -> "Passages":
         """What was read before, without the documents that are gone, and with those that came since."""
         import numpy as np
 
         revision, live = SearchablePassages(tx, scope).live_documents()
         documents = numbers(live)
         if old is None:
-            ids, sizes = _sizes_of(documents, run or one_by_one(tx))
+            ids, sizes = _sizes_of(documents, sharing or SharedReading(tx))
         else:
             ids, sizes = map(numbers, SearchablePassages(tx, scope).sizes_since(old.search_revision))
         lengths = sizes.astype(np.float32)
@@ -120,21 +122,21 @@ class Vectors:
 
     @classmethod
     def updated(
-        cls, tx: Transaction, scope: Scope, old: "Vectors | None", known: Passages, run: Run | None = None
+        cls, tx: Transaction, scope: Scope, old: "Vectors | None", known: Passages, sharing: SharedReading | None = None
     ) -> "Vectors":
         """Those of ``known``: without those of passages that are gone, and with those that came since."""
         import numpy as np
 
-        run = run or one_by_one(tx)
+        sharing = sharing or SharedReading(tx)
         after = old.search_revision if old else -1
         wanted = known.ids if old is None else known.ids[~_places(old.of, known.ids)[1]]
         if old is None or not len(old.ids):
-            return cls(known.search_revision, *read_vectors(tx, scope, after, wanted, None, run), known.ids)
+            return cls(known.search_revision, *read_vectors(tx, scope, after, wanted, None, sharing), known.ids)
         keep = known.places(old.ids)[1]
         kept_ids, kept = (old.ids, old.rows) if keep.all() else (old.ids[keep], old.rows.taken(keep))
         if not len(wanted):
             return cls(known.search_revision, kept_ids, kept, known.ids)
-        ids, rows = read_vectors(tx, scope, after, wanted, kept, run)
+        ids, rows = read_vectors(tx, scope, after, wanted, kept, sharing)
         ids = np.concatenate([kept_ids, ids])
         if not (ids[1:] > ids[:-1]).all():
             order = np.argsort(ids)
@@ -194,7 +196,7 @@ class Resident(Generic[T]):
             self._kept.pop(kb_key, None)
 
 
-def _sizes_of(documents: "Ids", run: Run) -> "tuple[Ids, Ids]":
+def _sizes_of(documents: "Ids", sharing: SharedReading) -> "tuple[Ids, Ids]":
     """The passages of documents, and their characters."""
     import numpy as np
 
@@ -206,7 +208,7 @@ def _sizes_of(documents: "Ids", run: Run) -> "tuple[Ids, Ids]":
 
         return read
 
-    run(task(first) for first in range(0, len(documents), DOCUMENTS))
+    sharing.run(task(first) for first in range(0, len(documents), DOCUMENTS))
     texts = [found[first] for first in sorted(found)]
     nothing = np.empty(0, np.int64)
     ids, sizes = ([numbers(text[column]) for text in texts] for column in (0, 1))

@@ -8,7 +8,7 @@ from phaseflow.components.arrays import numbers
 from phaseflow.components.vectors import CompactBuilder, CompactRows, ExactRows, Rows
 from phaseflow.store.passage_vectors import PackedVectors, PassageVectors, vectors_of
 from phaseflow.store.passages import Scope
-from phaseflow.store.shared_reading import Run, Task
+from phaseflow.store.shared_reading import Held, SharedReading, Task
 from phaseflow.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SAMPLES = 64
 
 
 def read_vectors(
-    tx: Transaction, scope: Scope, after: int, wanted: "Ids", old: Rows | None, run: Run
+    tx: Transaction, scope: Scope, after: int, wanted: "Ids", old: Rows | None, sharing: SharedReading
 ) -> "tuple[Ids, Rows]":
     """The ids of those of these passages that have a vector, and the old rows with their vectors behind. ``wanted``
     are all that are searchable of documents that became so ``after`` a revision."""
@@ -45,9 +45,9 @@ def read_vectors(
         return read
 
     def read_all(put: "Callable[[int, Numbers], None]") -> None:
-        run(reading(first, put) for first in range(0, len(wanted), BATCH))
+        sharing.run(reading(first, put) for first in range(0, len(wanted), BATCH))
 
-    rows = _with_more(old, read_all, found, len(wanted), lambda: _sample(tx, scope, after, wanted))
+    rows = _with_more(old, read_all, found, len(wanted), lambda: _sample(tx, scope, after, wanted, sharing.held))
     return np.concatenate([_nothing(), *(found[first] for first in sorted(found))]), rows
 
 
@@ -124,15 +124,16 @@ def _no_rows() -> "Numbers":
     return np.empty((0, 0), np.float32)
 
 
-def _sample(tx: Transaction, scope: Scope, after: int, wanted: "Ids") -> "Numbers | None":
+def _sample(tx: Transaction, scope: Scope, after: int, wanted: "Ids", held: Held) -> "Numbers | None":
     """About the mean of vectors; None where there are none."""
     import numpy as np
 
     read = []
-    for at in range(0, len(wanted), len(wanted) // SAMPLES + 1):
-        span = after, int(wanted[at]), int(wanted[at]) + SAMPLES
-        vectors = PassageVectors(tx, scope).since(*span)
-        if vectors.count:
-            ids = _nothing() if vectors.size else numbers(PassageVectors(tx, scope).ids_since(*span))
-            read.append(_matrix(tx, vectors, ids))
+    with held():
+        for at in range(0, len(wanted), len(wanted) // SAMPLES + 1):
+            span = after, int(wanted[at]), int(wanted[at]) + SAMPLES
+            vectors = PassageVectors(tx, scope).since(*span)
+            if vectors.count:
+                ids = _nothing() if vectors.size else numbers(PassageVectors(tx, scope).ids_since(*span))
+                read.append(_matrix(tx, vectors, ids))
     return np.concatenate(read).mean(axis=0) if read else None

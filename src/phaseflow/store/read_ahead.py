@@ -32,8 +32,37 @@ _DEEPEST: Final = 20
 """Levels, as in SQLite: a file that changes meanwhile could lead in a circle."""
 
 
+class ReadAhead:
+    """A file that is being read ahead; or none."""
+
+    def __init__(self) -> None:
+        self._may_go_on = Event()
+        self._may_go_on.set()
+        self._is_over = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """For the length of the block nothing more is read ahead: for a few pages from all over the file, which are
+        read one after the other. Each would wait until the disk has done what it was asked for before, some 15 ms."""
+        self._may_go_on.clear()
+        try:
+            yield
+        finally:
+            self._may_go_on.set()
+
+    def end(self) -> None:
+        """Read no more ahead."""
+        self._is_over = True
+        self._may_go_on.set()
+
+    def goes_on(self) -> bool:
+        """For who reads ahead, before each piece of the file: waits while it is held. False when it is over."""
+        self._may_go_on.wait()
+        return not self._is_over
+
+
 @contextmanager
-def reading_ahead(tx: Transaction, kb_key: str, first: Sequence[str]) -> Iterator[None]:
+def reading_ahead(tx: Transaction, kb_key: str, first: Sequence[str]) -> Iterator["ReadAhead"]:
     """For the length of the block, the system reads the file into its memory, where a good part of it is this knowledge
     base and half of the memory can hold it: the tables and indexes that are named ``first``, then the whole. An advice,
     which changes no result: a system that does not know it goes without.
@@ -42,16 +71,17 @@ def reading_ahead(tx: Transaction, kb_key: str, first: Sequence[str]) -> Iterato
     processor needed for their vectors.
     """
     file = _file_to_read(tx, kb_key) if hasattr(os, "posix_fadvise") else None
+    ahead = ReadAhead()
     if file is None:
-        yield
+        yield ahead
         return
-    reading = _Reading(file, int(tx.value("PRAGMA page_size")), _roots(tx, first), Event())
+    reading = _Reading(file, int(tx.value("PRAGMA page_size")), _roots(tx, first), ahead)
     thread = Thread(target=reading.run, name="phaseflow-read-ahead", daemon=True)
     thread.start()
     try:
-        yield
+        yield ahead
     finally:
-        reading.is_over.set()
+        ahead.end()
         thread.join()  # the file may be closed now
 
 
@@ -91,14 +121,14 @@ class _Reading:
     file: int
     page_size: int
     roots: Sequence[int]
-    is_over: Event
+    ahead: ReadAhead
 
     def run(self) -> None:
         with suppress(OSError):
             whole = ((at, _STEP) for at in range(0, os.fstat(self.file).st_size, _STEP))
             for at, length in chain(self._of_trees(), whole):
                 os.posix_fadvise(self.file, at, length, os.POSIX_FADV_WILLNEED)
-                if self.is_over.is_set():
+                if not self.ahead.goes_on():
                     return
 
     def _of_trees(self) -> Iterator[tuple[int, int]]:

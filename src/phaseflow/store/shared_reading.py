@@ -5,7 +5,7 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Final
@@ -16,30 +16,22 @@ from phaseflow.store.transaction import Transaction
 
 Task = Callable[[Transaction], None]
 """What can be read on its own, some milliseconds long. It leaves its result where its maker looks for it."""
-Run = Callable[[Iterable[Task]], None]
-"""Runs tasks, some side by side, until all are done. Raises what one of them raises in the caller's thread."""
+
+Held = Callable[[], AbstractContextManager[object]]
+"""A block in which a few pages from all over the file are read one after the other, and nothing ahead."""
 
 LEAST: Final = 2_000
 """Passages: fewer are read in the time that it takes to open a connection."""
 
 
-def one_by_one(tx: Transaction) -> Run:
-    """Runs tasks in the caller's thread alone."""
-
-    def run(tasks: Iterable[Task]) -> None:
-        for task in tasks:
-            task(tx)
-
-    return run
-
-
 class SharedReading:
     """Tasks that are read from one state of the database by the caller and, while it lasts, by a second thread.
 
-    What the second thread could not do, the caller does. Made by ``shared_reading``.
+    What the second thread could not do, the caller does. ``shared_reading`` makes it; without that, it is one thread.
     """
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: Transaction, held: Held = nullcontext) -> None:
+        self.held = held
         self._tx = tx
         self._changed = Condition()
         self._given = deque[Task]()
@@ -104,10 +96,12 @@ class SharedReading:
 
 
 @contextmanager
-def shared_reading(tx: Transaction, is_same: Callable[[Transaction], bool]) -> Iterator[SharedReading]:
+def shared_reading(
+    tx: Transaction, is_same: Callable[[Transaction], bool], held: Held = nullcontext
+) -> Iterator[SharedReading]:
     """For the length of the block, a second connection reads the file, too, if ``is_same`` says of it that it sees all
     that the tasks read as ``tx`` does. Where it cannot be opened, and in a database without a file, there is none."""
-    sharing = SharedReading(tx)
+    sharing = SharedReading(tx, held)
     path = tx.row("PRAGMA database_list")
     if path is None or not path[2] or descriptor(file := Path(path[2])) is None:
         yield sharing
