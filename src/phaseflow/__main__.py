@@ -13,6 +13,9 @@ _YOUNG_OBJECTS = 150_000
 hardly any garbage. At Python's 700 it goes through them several times, a sixth of what a short command takes."""
 _PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 """None, unless the variable says otherwise: pydantic would look for them among all packages that are installed."""
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+"""One, unless the variable says otherwise: NumPy would start one for each core, and each takes 0.02 s of its core before
+it sleeps. Nothing here multiplies matrices that are large enough to be shared among threads."""
 _INTERRUPTIONS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _ENDS = [*_INTERRUPTIONS, *([signal.SIGALRM] if hasattr(signal, "SIGALRM") else [])]
 
@@ -29,6 +32,7 @@ def run() -> None:
             signal.signal(number, _leave)
     gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
     os.environ.setdefault(_PLUGINS, "__all__")
+    os.environ.setdefault(_BLAS_THREADS, "1")
     from phaseflow.cli import main
 
     try:
