@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from phaseflow.cli import messages
-from phaseflow.domain.policy import WOULD_DELETE
+from phaseflow.domain.deletions import WOULD_DELETE
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import PHASES, JobPhase, WaitingOn
 from tests.cli.statuses import AT, failure, job

@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from phaseflow.cli.options import SettingsOptions
+from phaseflow.cli.settings_options import SettingsOptions
 from phaseflow.domain.settings import OpenAIEmbedderSettings, Settings
 
 _URL = "http://127.0.0.1:9000/v1"

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from phaseflow.domain.deletions import WOULD_DELETE
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.policy import WOULD_DELETE
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store.consent import Consent
 from phaseflow.store.database import Database

@@ -10,10 +10,10 @@ from phaseflow.actors.gate import Gate
 from phaseflow.actors.listing import CannotList, list_again
 from phaseflow.actors.second_crawl import SecondCrawl
 from phaseflow.components.protocols import Entry, Loader
+from phaseflow.domain.deletions import why_not_delete
 from phaseflow.domain.errors import ComponentError
 from phaseflow.domain.exception_text import text_of
 from phaseflow.domain.log import get_logger
-from phaseflow.domain.policy import why_not_delete
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import (
     failpoints,

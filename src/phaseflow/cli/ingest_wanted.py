@@ -4,10 +4,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from phaseflow.cli import options
 from phaseflow.cli.kb_sources import with_source
 from phaseflow.cli.messages import asks_to_delete
 from phaseflow.cli.next_command import next_command
+from phaseflow.cli.settings_options import SettingsOptions
 from phaseflow.cli.terminal import say
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import InvalidRequest, JobConflict, KnowledgeBaseNotFound
@@ -29,7 +29,7 @@ class Wanted:
 
     kb_id: str
     source: "FolderSource | WebSource | FsspecSource | GitSource"
-    settings: options.SettingsOptions
+    settings: SettingsOptions
     full: bool
     hold: tuple[JobPhase, ...]
     replace: bool = False

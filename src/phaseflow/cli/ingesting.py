@@ -13,6 +13,7 @@ from phaseflow.cli.ingest_wanted import Wanted
 from phaseflow.cli.parameters import GLOB, KB, NAME
 from phaseflow.cli.place import Place
 from phaseflow.cli.remote_ingest import RemoteIngest
+from phaseflow.cli.settings_options import SettingsOptions, settings_options
 from phaseflow.cli.sources import source_of
 from phaseflow.cli.verbs import through_server
 from phaseflow.domain.vocabulary import Action, JobPhase
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--allow-deletes", is_flag=True, help="Take out whatever is gone, even most of a source.")
 @click.option("--full", is_flag=True, help="Read every document, even if unchanged.")
 @click.option("--hold", type=options.PHASE, multiple=True, help="A phase that starts paused. Repeatable.")
-@options.settings
+@settings_options
 @options.allow_private
 @options.keep_vectors
 @worker_options.workers
@@ -76,7 +77,13 @@ def _ingest_command(
     """
     source = source_of(sources, include, exclude, max_pages, max_depth, archives, connection, ref)
     wanted = Wanted(
-        kb, source, options.SettingsOptions(**settings), full, hold, replace, allow_deletes=allow_deletes or replace
+        kb,
+        source,
+        SettingsOptions(**settings),
+        full,
+        hold,
+        replace,
+        allow_deletes=allow_deletes or replace,
     )
     chosen = wanted.settings.over(None)  # a usage error should not wait for the database
     logs.set_up(verbosity)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from phaseflow.cli.next_command import completed, next_command
 from phaseflow.cli.plain_text import one_line
 from phaseflow.domain.counting import counted, form
+from phaseflow.domain.deletions import WOULD_DELETE
 from phaseflow.domain.messages import waiting_words
-from phaseflow.domain.policy import WOULD_DELETE
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus, WaitingOn
 
 if TYPE_CHECKING:

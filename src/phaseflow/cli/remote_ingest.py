@@ -13,9 +13,9 @@ from phaseflow.cli.place import Place
 from phaseflow.cli.remote_foreground import RemoteForeground
 from phaseflow.cli.terminal import say
 from phaseflow.domain.counting import counted
+from phaseflow.domain.deletions import why_not_delete
 from phaseflow.domain.errors import InvalidRequest, JobConflict, KnowledgeBaseNotFound, SourceNotAllowed
 from phaseflow.domain.identifiers import is_loopback
-from phaseflow.domain.policy import why_not_delete
 from phaseflow.domain.settings import PUSH, FolderSource, UploadSource
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus
 

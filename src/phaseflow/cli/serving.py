@@ -9,6 +9,7 @@ import click
 from phaseflow.cli import logs, options, streams, worker_options
 from phaseflow.cli.exit_codes import Exit, complain, run
 from phaseflow.cli.parameters import FOLDER, HOST_NAME
+from phaseflow.cli.settings_options import SettingsOptions, settings_options
 from phaseflow.cli.terminal import answer_text, say
 from phaseflow.domain.errors import InvalidRequest
 
@@ -51,7 +52,7 @@ def _no_server(why: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 @options.allow_private
 @options.keep_vectors
 @worker_options.workers
-@options.settings
+@settings_options
 @_no_server("serve is the service itself; leave --server out")
 @options.common
 @options.verbose
@@ -72,7 +73,7 @@ def _serve_command(
     embedding_url = settings["embedding_url"]
     if settings["embedder"] != "openai":
         settings["embedding_url"] = None  # then it only names the server that the key belongs to
-    wanted = options.SettingsOptions(**settings).over(None)
+    wanted = SettingsOptions(**settings).over(None)
     logs.set_up(verbosity, quietest=1)
     _allow_many_streams()
 

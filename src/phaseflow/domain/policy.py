@@ -1,10 +1,9 @@
 """When to try again, and when to give up: pure rules, settable, with the defaults that the docs name."""
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from phaseflow.domain.counting import counted, counted_of
+from phaseflow.domain.counting import counted
 
 LONGEST_WAIT_S = 3600.0
 """A wait that somebody else asks for is waited out up to this; whoever asks for more gets a pause or a failure."""
@@ -91,31 +90,3 @@ class GuardPolicy:
     rate_limited_s: float | None = 60.0
     characters: int | None = None
     stalled_s: float | None = 900.0
-
-
-_FEW_DELETED = 10
-"""Fewer documents than this may always go."""
-WOULD_DELETE = "it would take out "
-"""How the reason begins for which a job pauses before it takes out most of a source."""
-
-
-def why_not_delete(had: Mapping[str, int], gone: Mapping[str, int], most_share: float) -> str | None:
-    """Why a job should ask before it takes out documents, or None. By source: how many it had before the job, how many
-    would go. All sources are named of which too many would."""
-    over = [
-        f"{counted_of(gone[name], had[name], 'document')}{_of_source(name)}"
-        for name in sorted(had)
-        if gone.get(name, 0) >= _FEW_DELETED and gone[name] > most_share * had[name]
-    ]
-    if not over:
-        return None
-    return f"{WOULD_DELETE}{' and '.join(over)}; resume to take them out, or cancel and check the source"
-
-
-def is_named(name: str, reason: str) -> bool:
-    """Whether ``reason``, for which a job asks, names a source."""
-    return _of_source(name) in reason
-
-
-def _of_source(name: str) -> str:
-    return f" of the source {name!r}"

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from phaseflow.components.indexes import INDEX_CALLS, Index
 from phaseflow.components.indexes.registry import Indexes
 from phaseflow.components.indexes.servers import IndexServers
-from phaseflow.components.protocols import LOADER_CALLS, Chunker, Loader, TextSplitter, check_calls
 from phaseflow.domain.errors import ComponentUnavailable, MissingExtra, TransientError, WorkersDown
 from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith, StaleSetting, why_made_again
 from phaseflow.domain.log import get_logger
@@ -31,6 +29,8 @@ from phaseflow.store.knowledge_bases import KnowledgeBaseRecord
 if TYPE_CHECKING:
     from phaseflow.actors.context import Components, OpenIndex
     from phaseflow.components.embedders import EmbedderAccess, EmbedderAdapter
+    from phaseflow.components.indexes import Index
+    from phaseflow.components.protocols import Chunker, Loader, TextSplitter
     from phaseflow.components.uploads import Uploads
     from phaseflow.components.workers.pool import ExtractionPool
     from phaseflow.components.workers.recognition import RecognisingPool, Recognition
@@ -50,9 +50,9 @@ class ComponentFactory:
         self,
         *,
         loader: "Loader | LoaderFor | None" = None,
-        chunker: Chunker | TextSplitter | None = None,
+        chunker: "Chunker | TextSplitter | None" = None,
         embedder: Any = None,
-        index: Index | None = None,
+        index: "Index | None" = None,
         check_source: Callable[[Source], None] | None = None,
         allow_private: Collection[str] = (),
         uploads: "Uploads | None" = None,
@@ -60,10 +60,8 @@ class ComponentFactory:
         index_servers: Mapping[str, str] | None = None,
         workers: "WorkersLike | None" = None,
     ) -> None:
-        if loader is not None and not (callable(loader) and not hasattr(loader, "list")):  # else it makes loaders
-            check_calls(loader, "loader", LOADER_CALLS)
-        if index is not None:
-            check_calls(index, "index", INDEX_CALLS)
+        if loader is not None or index is not None:
+            _check(loader, index)
         self._loader = loader
         self._chunker = None if chunker is None else _as_chunker(chunker)
         self._embedder = None if embedder is None else _as_embedder(embedder)
@@ -281,7 +279,17 @@ class ComponentFactory:
         return await anyio.to_thread.run_sync(make_embedder, settings.embedder, self.access)
 
 
-def _as_chunker(chunker: Chunker | TextSplitter) -> Chunker:
+def _check(loader: "Loader | LoaderFor | None", index: "Index | None") -> None:
+    from phaseflow.components.indexes import INDEX_CALLS
+    from phaseflow.components.protocols import LOADER_CALLS, check_calls
+
+    if loader is not None and not (callable(loader) and not hasattr(loader, "list")):  # else it makes loaders
+        check_calls(loader, "loader", LOADER_CALLS)
+    if index is not None:
+        check_calls(index, "index", INDEX_CALLS)
+
+
+def _as_chunker(chunker: "Chunker | TextSplitter") -> "Chunker":
     from phaseflow.components.chunker import as_chunker
 
     return as_chunker(chunker)

@@ -1,11 +1,10 @@
 """Whether a job may take out most of a source: what it has asked, who has answered, and what the source had before."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+from phaseflow.domain.deletions import WOULD_DELETE, is_named
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.policy import WOULD_DELETE, is_named
 from phaseflow.domain.vocabulary import JobPhase, PhaseStatus
 from phaseflow.store.transaction import Transaction
 
@@ -14,8 +13,7 @@ _ASKED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Consent:
+class Consent(NamedTuple):
     """What jobs have asked, and what they were answered."""
 
     tx: Transaction

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -10,7 +10,6 @@ from pydantic import Field, TypeAdapter, ValidationError
 from phaseflow.components.operator_file import read_operator_file
 from phaseflow.components.sources.web.address import advice, host_and_port, normalised
 from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, check_sites, resolve
-from phaseflow.domain.choices import EmbeddingServer, EmbeddingServers
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
 from phaseflow.domain.identifiers import is_loopback
 from phaseflow.domain.patterns import VARIABLE_WORDS, worded
@@ -21,6 +20,9 @@ from phaseflow.domain.settings import (
     NamedEmbedderSettings,
     OpenAIEmbedderSettings,
 )
+
+if TYPE_CHECKING:
+    from phaseflow.domain.choices import EmbeddingServers
 
 _KEY_VARIABLE = "PHASEFLOW_EMBEDDING_API_KEY"
 _URL_VARIABLE = "PHASEFLOW_EMBEDDING_URL"
@@ -92,8 +94,10 @@ class EmbedderAccess:
             "settings.embedder.server", f"there is no embedding server {settings.server!r}; known: {known}"
         )
 
-    def offered(self) -> EmbeddingServers:
+    def offered(self) -> "EmbeddingServers":
         """What a client may know of the servers: names, models, and whether their keys are there."""
+        from phaseflow.domain.choices import EmbeddingServer, EmbeddingServers
+
         servers = [
             EmbeddingServer(
                 name=name,

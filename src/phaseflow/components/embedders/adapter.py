@@ -15,7 +15,6 @@ from phaseflow.components.embedders.fingerprint import Fingerprint, fingerprint_
 from phaseflow.components.embedders.retry_after import retry_after_s
 from phaseflow.components.embedders.throttle import Throttle
 from phaseflow.components.embedders.vectors import checked_vectors
-from phaseflow.components.workers.protocol import Model
 from phaseflow.domain import tracing
 from phaseflow.domain.errors import (
     BatchTooLarge,
@@ -156,6 +155,8 @@ class EmbedderAdapter:
         return self._embedder.embed_documents if self._pool is None else self._embed_remotely
 
     async def _embed_remotely(self, texts: list[str]) -> "Vectors":
+        from phaseflow.components.workers.protocol import Model
+
         assert self._pool is not None
         return await self._pool.embed(Model(self.fingerprint, self._embedder), texts)
 
