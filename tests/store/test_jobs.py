@@ -216,7 +216,7 @@ async def test_an_old_attempt_can_write_no_more(database: Database) -> None:
     await database.write(lambda tx: Jobs(tx).begin_attempt(made.job_id))
     with pytest.raises(StaleRun, match="attempt 1 of job job may not write to loading any more"):
         await database.write(lambda tx: PhaseProgress(tx, made.attempt, JobPhase.LOADING).advance(Done(1), NOW))
-    new = replace(made.attempt, number=2)
+    new = made.attempt._replace(number=2)
     await database.write(lambda tx: PhaseProgress(tx, new, JobPhase.LOADING).advance(Done(1), NOW))
 
 

@@ -4,9 +4,8 @@ import functools
 import importlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from phaseflow.cli import options, server_options
 from phaseflow.domain.errors import StoreUnavailable
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from phaseflow.flow import PhaseFlow, Reader
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A database, or the service at ``server`` where that is given."""
 
     db: Path

@@ -1,8 +1,7 @@
 """BM25 of what stands in passages: theirs, and that of their whole documents."""
 
-from dataclasses import dataclass
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from phaseflow.components.arrays import runs
 from phaseflow.components.resident import Passages
@@ -21,8 +20,7 @@ _COLUMN_WEIGHTS = (1.0, 0.6, 2.0, 1.5)
 """Of a word in the text, in the headings above it, in its document's title and in its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """BM25 of something that stands in passages: theirs, and that of their documents, in the order of both."""
 
     weight: float

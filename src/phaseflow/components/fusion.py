@@ -1,8 +1,8 @@
 """Words and vectors, passages and documents: one score between 0 and 1 for each passage."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from phaseflow.components.arrays import distinct, runs
 from phaseflow.components.nearness import Nearness
@@ -37,16 +37,14 @@ _MOST_OF_ONE: Final = 64
 """Passages of a document that ranks high, from its first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """What the rankings say of each passage; None where there is no such ranking."""
 
     words: WordScores | None
     nearness: Nearness | None
 
 
-@dataclass(frozen=True, slots=True)
-class Fused:
+class Fused(NamedTuple):
     """The candidates, best first. ``places`` are those of passages; ``top`` is what the best would have at most."""
 
     known: Passages
@@ -207,8 +205,7 @@ def candidates(known: Passages, by: Share, most: int) -> "npt.NDArray[np.int64]"
     return distinct(np.concatenate(found)) if found else np.empty(0, np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class _Documents:
+class _Documents(NamedTuple):
     """Which of some passages, in ascending order, belong together."""
 
     firsts: "npt.NDArray[np.int64]"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from phaseflow.components.resident import Passages, Vectors
 from phaseflow.components.vectors import ExactRows
@@ -105,8 +105,7 @@ def _highest(places: "Places", cosines: "Numbers", most: int) -> "Places":
     return places if most >= len(places) else places[np.argpartition(-cosines, most - 1)[:most]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Few:
+class _Few(NamedTuple):
     """Vectors that are compared more than once; 0 where there is none."""
 
     matrix: "Numbers"

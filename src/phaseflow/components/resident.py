@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from phaseflow.components.arrays import numbers, runs
 from phaseflow.components.vector_reading import read_vectors
@@ -101,8 +101,7 @@ class Passages:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Vectors:
+class Vectors(NamedTuple):
     """Their vectors: row n is that of passage ``ids[n]``; the ids ascend."""
 
     search_revision: int

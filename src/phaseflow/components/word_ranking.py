@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import ReferenceType, ref
 
 from phaseflow.components import word_places
@@ -93,8 +93,7 @@ class WordScores:
         return _above_zero(self.passages)
 
 
-@dataclass(frozen=True, slots=True)
-class _Term:
+class _Term(NamedTuple):
     """A word among the passages as they were then, by at most ``limit`` of its places. ``is_whole``: these are all."""
 
     known: "ReferenceType[Passages]"
@@ -109,8 +108,7 @@ class _Term:
         return self.is_whole and len(self.places) < limit
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
+class _Pair(NamedTuple):
     """Two words as neighbours among the passages as they were then, by the first so many places of each."""
 
     known: "ReferenceType[Passages]"

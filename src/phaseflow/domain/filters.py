@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from phaseflow.domain import globs
 from phaseflow.domain.counting import counted
@@ -31,8 +30,7 @@ BUILT_IN: Final = ("uri", "source", "title", "media_type", "size", *TIMES)
 Scalar = str | int | float | bool
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(NamedTuple):
     """A field compared with a value. Of a list, one element that fits is enough; ``ne`` and ``nin`` are the opposite of
     ``eq`` and ``in``, so that a document without the field fits them."""
 
@@ -41,8 +39,7 @@ class Comparison:
     values: tuple[Scalar, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """All (``and``) or any (``or``) of several filters."""
 
     type: str

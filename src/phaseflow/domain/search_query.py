@@ -3,8 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from phaseflow.domain.words import has_unspaced, indexed_words, is_unspaced, normalised
 
@@ -53,8 +52,7 @@ _MOST_JOINED: Final = 6
 """Words of a name that may be written in one."""
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedQuery:
+class ParsedQuery(NamedTuple):
     """``words``: the query as it is indexed. The others are normalised.
 
     ``exact``: what is quoted, or written without a space in a short question: what holds it comes first. ``rare``: the

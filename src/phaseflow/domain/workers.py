@@ -1,7 +1,7 @@
 """Where the work that costs CPU is done: what ``--workers``, PHASEFLOW_WORKERS and ``workers=`` may say."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from phaseflow.domain.errors import InvalidRequest
 
@@ -11,8 +11,7 @@ _RAY_ADDRESS = re.compile(r"ray://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,
 CHOICES = "must be a number of processes, ray, or ray://HOST:PORT"
 
 
-@dataclass(frozen=True, slots=True)
-class RayCluster:
+class RayCluster(NamedTuple):
     """A cluster of Ray: one of our own on this machine, or the one at ``address``."""
 
     address: str | None = None

@@ -1,8 +1,8 @@
 """Search, for a running engine and for a reader beside it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
@@ -41,8 +41,7 @@ EMBEDDING_S = 3.0
 _REASON_LENGTH = 300
 
 
-@dataclass(frozen=True, slots=True)
-class _QueryVector:
+class _QueryVector(NamedTuple):
     """``vector`` is float32, (d,). Without it ``degraded`` says why, or there is nothing to compare it with."""
 
     vector: "npt.NDArray[np.float32] | None" = None

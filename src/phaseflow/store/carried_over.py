@@ -6,8 +6,7 @@ taken out meanwhile, and where the job has made the document after all.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from phaseflow.store.documents import Target
 from phaseflow.store.job_sources import was_found_gone
@@ -34,8 +33,7 @@ _COPIED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """A version that search sees and the new index lacks."""
 
     id: int
@@ -43,8 +41,7 @@ class Origin:
     chunks: int
 
 
-@dataclass(frozen=True, slots=True)
-class CarriedOver:
+class CarriedOver(NamedTuple):
     """The copies that one job makes."""
 
     tx: Transaction

@@ -1,9 +1,8 @@
 """The documents that a knowledge base knows: a row each, which stays the same from version to version."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from phaseflow.domain.identifiers import document_id
 from phaseflow.domain.status import timestamp
@@ -30,8 +29,7 @@ _HELD: Final = (
 """What keeps a document known that its source does not have (any more)."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownDocument:
+class KnownDocument(NamedTuple):
     """A document that a knowledge base knows. ``metadata`` is the JSON that was given, None when none was."""
 
     uri: str
@@ -41,8 +39,7 @@ class KnownDocument:
     metadata: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalogue(NamedTuple):
     """The documents that one knowledge base knows."""
 
     tx: Transaction

@@ -8,9 +8,8 @@ of it in hand; failed while a failure of it stands; indexed when a version of it
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from phaseflow.domain.vocabulary import PHASES, DocumentStatus, JobPhase
 from phaseflow.store.pieces import number_of, pieces_of
@@ -35,8 +34,7 @@ LOOK_LONGER_S: Final = 0.05
 """… and for the first one, before it ends empty, with a cursor."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """Which documents: all, or those of a status, of a source, with ``part`` in their uri (case-insensitive)."""
 
     status: DocumentStatus | None = None
@@ -74,8 +72,7 @@ _COLUMNS: Final = (
 _PUSHED: Final = " LEFT JOIN pushed AS p ON p.kb_id = c.kb_id AND p.uri = c.uri"
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """Whose documents, and by which index version and newest job (0: none) they are judged.
 
     ``is_cancelled``: what that job has in hand goes nowhere. ``rebuilds``: later index versions that hold documents.

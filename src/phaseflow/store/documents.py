@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from phaseflow.domain.status import timestamp
 from phaseflow.store.loaded_text import LoadedText
@@ -84,8 +84,7 @@ class StagedDocument:
         return [self.text[start:end] for start, end in self.spans]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """Where a job's documents go: its number, the key of its knowledge base, the index version, the recipe; and what
     the recipe has after it (``mark``) for documents that the setting of OCR makes a difference to."""
 
@@ -96,8 +95,7 @@ class Target:
     mark: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StagedDocuments:
+class StagedDocuments(NamedTuple):
     """The documents on their way, of any job."""
 
     tx: Transaction

@@ -1,7 +1,6 @@
 """What is gone, or renamed, and has yet to go to an index outside the database: the rows that triggers have left."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from phaseflow.store.index_spaces import IS_FREE, Space, Spaces
@@ -19,8 +18,7 @@ class Waiting(NamedTuple):
     rows: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class IndexOutbox:
+class IndexOutbox(NamedTuple):
     """What has yet to go to the index on one server."""
 
     tx: Transaction

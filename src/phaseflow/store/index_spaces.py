@@ -7,7 +7,6 @@ and that is still known.
 
 import secrets
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from phaseflow.store.connection import other_tables
@@ -60,8 +59,7 @@ class _Named(NamedTuple):
     passages: int
 
 
-@dataclass(frozen=True, slots=True)
-class Spaces:
+class Spaces(NamedTuple):
     """The spaces of this file in all indexes outside it."""
 
     tx: Transaction
@@ -188,8 +186,7 @@ _SPACES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SpaceContents:
+class SpaceContents(NamedTuple):
     """What an index should have in one space."""
 
     tx: Transaction

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from phaseflow.domain.phase import kept_error
 from phaseflow.store.states import EntryState
@@ -20,8 +20,7 @@ def was_found_gone(entry: str, source: str) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class JobSources:
+class JobSources(NamedTuple):
     """The sources of one job."""
 
     tx: Transaction

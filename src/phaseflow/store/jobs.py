@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from phaseflow.domain.errors import JobNotFound, StaleRun
 from phaseflow.domain.ingestion import IngestionState
@@ -82,8 +82,7 @@ def format_time(at: datetime | None) -> str | None:
     return None if at is None else timestamp(at)
 
 
-@dataclass(frozen=True, slots=True)
-class Jobs:
+class Jobs(NamedTuple):
     """All jobs: each with its phases, in its knowledge base."""
 
     tx: Transaction

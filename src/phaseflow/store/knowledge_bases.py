@@ -3,14 +3,14 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from phaseflow.domain.errors import KnowledgeBaseNotFound
 from phaseflow.domain.status import timestamp
 from phaseflow.store.transaction import Row, Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class KnowledgeBaseRecord:
+class KnowledgeBaseRecord(NamedTuple):
     """A knowledge base as the database holds it. ``sources`` and the settings are JSON.
 
     ``id`` is its name. ``key`` is what rows refer to it by; one that is made anew under the same name has another.

@@ -1,7 +1,7 @@
 """Leases: until when jobs are taken for alive whose programs run elsewhere."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from phaseflow.domain.status import timestamp
 from phaseflow.store.knowledge_bases import IS_LIVE
@@ -12,8 +12,7 @@ _EXPIRED = 20
 """Leases that end in one transaction."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leases:
+class Leases(NamedTuple):
     """The leases of all jobs that have one."""
 
     tx: Transaction

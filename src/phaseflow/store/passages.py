@@ -35,8 +35,7 @@ _STAYS: Final = (
 _SIZES: Final = "group_concat(c.id), group_concat(c.stop - c.start)"
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """The documents of a knowledge base (by its key) that search sees, or that a job writes."""
 
     kb_key: str

@@ -8,7 +8,6 @@ again.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -105,8 +104,7 @@ def _path(uri: str) -> str:
     return (uri.partition("://")[2].partition("/")[2] if "://" in uri else uri)[-_LONGEST_NAME:]
 
 
-@dataclass(frozen=True, slots=True)
-class WordIndex:
+class WordIndex(NamedTuple):
     """The full-text index of one index version, in a table to itself while there are not too many."""
 
     tx: Transaction
@@ -173,8 +171,7 @@ class WordIndex:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class IndexTables:
+class IndexTables(NamedTuple):
     """The tables in which the words of all index versions are."""
 
     tx: Transaction

@@ -1,7 +1,7 @@
 """The counts of a phase. They change in the transaction that stores the rows they speak of, or not at all."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from phaseflow.domain.errors import StaleRun
 from phaseflow.domain.phase import MOST_BEFORE_THE_END
@@ -17,8 +17,7 @@ _RUNNING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One attempt of a job: its writes carry the number, and those of an older one are refused."""
 
     job_id: str
@@ -27,8 +26,7 @@ class Attempt:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """What a batch adds to the counts of its phase, and what it hands over to the next one (in that one's items).
 
     ``total`` is the number of items there are; ``found`` adds to it, once it is known, and to what is known so far.
@@ -42,8 +40,7 @@ class Done:
     found: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PhaseProgress:
+class PhaseProgress(NamedTuple):
     """What one phase of one attempt says of itself. Nothing is written once the attempt is over."""
 
     tx: Transaction
@@ -129,8 +126,7 @@ class PhaseProgress:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Total(NamedTuple):
     """The counts of one phase, over all jobs. ``active_s`` is without the stretch that is still running."""
 
     phase: JobPhase
@@ -149,8 +145,7 @@ class Total:
         return [cls(JobPhase(name), *counts) for name, *counts in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class RunningTimes:
+class RunningTimes(NamedTuple):
     """How long the phases of all jobs have been running, as it is stored."""
 
     tx: Transaction
@@ -184,8 +179,7 @@ class RunningTimes:
         Leases(self.tx).move(step)
 
 
-@dataclass(frozen=True, slots=True)
-class JobCounts:
+class JobCounts(NamedTuple):
     """What a job counts beside the progress of its phases."""
 
     tx: Transaction

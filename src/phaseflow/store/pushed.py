@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from phaseflow.domain.status import timestamp
 from phaseflow.store.transaction import Row, Transaction, json_array
@@ -32,8 +32,7 @@ class Push:
     origin: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
+class Pushed(NamedTuple):
     """What is kept of a push. ``stamp`` changes with everything that loading makes of it."""
 
     id: int
@@ -55,8 +54,7 @@ class Pushed:
 _COLUMNS: Final = "id, uri, title, media_type, size, digest, file, origin"
 
 
-@dataclass(frozen=True, slots=True)
-class PushedDocuments:
+class PushedDocuments(NamedTuple):
     """What was pushed to one knowledge base, and is kept."""
 
     tx: Transaction
@@ -121,8 +119,7 @@ class PushedDocuments:
         return int(self.tx.value("SELECT pushed_bytes FROM knowledge_bases WHERE id = ?", self.kb_key) or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class PushesOfJob:
+class PushesOfJob(NamedTuple):
     """What was pushed to the knowledge base of a job."""
 
     tx: Transaction

@@ -3,12 +3,11 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from struct import unpack_from
 from threading import Event, Thread
-from typing import Final
+from typing import Final, NamedTuple
 
 from phaseflow.store.open_file import descriptor
 from phaseflow.store.transaction import Transaction, json_array
@@ -116,8 +115,7 @@ def _memory() -> int:
     return machine
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(NamedTuple):
     file: int
     page_size: int
     roots: Sequence[int]
@@ -148,8 +146,7 @@ class _Reading:
         yield begin, end - begin
 
 
-@dataclass(frozen=True, slots=True)
-class _PageTree:
+class _PageTree(NamedTuple):
     """Where a table or an index lies in the file: a b-tree, by the number of its first page.
 
     From the pages that only lead to others (https://sqlite.org/fileformat.html, 1.6): one of some hundred. A guess:

@@ -5,8 +5,7 @@ compound are merged as they come out of their indexes: nothing is sorted, and it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from phaseflow.domain.vocabulary import DocumentStatus
 from phaseflow.store.states import IS_IN_HAND, IS_LISTED, IS_SEARCHABLE
@@ -43,8 +42,7 @@ MERGED: Final = " ORDER BY uri LIMIT -1"
 """Without a LIMIT SQLite would drop the order, and fill a table to merge in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
+class Candidates(NamedTuple):
     """Those of a knowledge base with later index versions that hold documents (``rebuilds``). ``is_cancelled``: its
     newest job is."""
 

@@ -1,6 +1,5 @@
 """Knowledge bases that are to be kept in step with their sources."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -29,8 +28,7 @@ class Listing(NamedTuple):
         return None if seq is None or made_at is None else cls(seq, made_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Synced:
+class Synced(NamedTuple):
     """One of them. ``last``: its newest job that listed sources; ``is_open``: one is not over.
 
     ``is_whole``: its newest job is completed, and its index is not being built anew. ``is_indexed``: it has an

@@ -7,8 +7,7 @@ meanwhile ends, and ``in_hand`` says to the transaction that would store it what
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from phaseflow.domain.phase import MOST_BEFORE_THE_END
 from phaseflow.domain.vocabulary import JobPhase
@@ -45,8 +44,7 @@ def in_hand(tx: Transaction, ids: Collection[int], state: DocumentState) -> set[
     return {row[0] for row in rows}
 
 
-@dataclass(frozen=True, slots=True)
-class OnTheirWay:
+class OnTheirWay(NamedTuple):
     """The versions of a knowledge base that are on their way."""
 
     tx: Transaction

@@ -1,7 +1,7 @@
 """The texts of documents, in segments: a passage is found without going through the text before it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from phaseflow.store.pieces import document_of, piece_id, pieces_of
 from phaseflow.store.transaction import Transaction, json_array
@@ -13,8 +13,7 @@ Parts = Sequence[tuple[int, str]]
 """(offset, label) of the pages, slides or sheets of a text, by offset."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A row of a text. ``parts`` is JSON: those that begin in it, and before them the one that it begins in."""
 
     text: str
@@ -51,8 +50,7 @@ def _segments(text: str, parts: Parts) -> Iterator[Segment]:
         yield Segment(text[start : start + SEGMENT], json_array(inside))
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(NamedTuple):
     """The texts of all documents."""
 
     tx: Transaction

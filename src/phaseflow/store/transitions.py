@@ -1,7 +1,7 @@
 """The append-only log."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.status import Transition, timestamp
@@ -12,8 +12,7 @@ from phaseflow.store.transaction import Row, Transaction
 _COLUMNS = "seq, kb_id, job_id, phase, from_status, to_status, reason, error, at"
 
 
-@dataclass(frozen=True, slots=True)
-class TransitionLog:
+class TransitionLog(NamedTuple):
     """The log of all jobs, to which nothing is ever added but at the end."""
 
     tx: Transaction

@@ -7,9 +7,8 @@ some ten milliseconds: the segments of the full-text index, and the pages that t
 import sqlite3
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from phaseflow.domain.log import get_logger
 from phaseflow.store.connection import WRITER_BUSY_S
@@ -39,16 +38,14 @@ _INCREMENTAL: Final = 2
 """PRAGMA auto_vacuum of a file whose unused pages can be given back one by one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _FileSize:
+class _FileSize(NamedTuple):
     """Bytes of the file, and how many of them it does not use."""
 
     total: int
     unused: int
 
 
-@dataclass(frozen=True, slots=True)
-class FreeSpace:
+class FreeSpace(NamedTuple):
     """What of the file is in no use, and how it is given back."""
 
     tx: Transaction

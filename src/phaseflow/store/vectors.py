@@ -1,9 +1,8 @@
 """Vectors by (model, text hash): paid for once, kept for every document, job and knowledge base that needs them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final
+from typing import Final, NamedTuple
 
 from phaseflow.domain.errors import DimensionMismatch
 from phaseflow.store.documents import HASH_BYTES
@@ -20,8 +19,7 @@ _HELD: Final = (
 database, which may have been made for this length."""
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(NamedTuple):
     """A model, by the fingerprint of its embedder."""
 
     tx: Transaction
@@ -57,8 +55,7 @@ class Model:
             self.tx.run(f"UPDATE models AS m SET dimension = NULL WHERE {is_noted} AND NOT {_HELD}", self.fingerprint)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelVectors:
+class ModelVectors(NamedTuple):
     """The vectors of one model."""
 
     tx: Transaction
