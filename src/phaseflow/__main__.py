@@ -14,8 +14,8 @@ hardly any garbage. At Python's 700 it goes through them several times, a sixth 
 _PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 """None, unless the variable says otherwise: pydantic would look for them among all packages that are installed."""
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
-"""One, unless the variable says otherwise: NumPy would start one for each core, and each takes 0.02 s of its core before
-it sleeps. Nothing here multiplies matrices that are large enough to be shared among threads."""
+"""One, unless the variable says otherwise: NumPy would start one for each core, which takes 0.02 s of it before it
+sleeps. Nothing here multiplies matrices that are large enough to be shared among threads."""
 _INTERRUPTIONS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _ENDS = [*_INTERRUPTIONS, *([signal.SIGALRM] if hasattr(signal, "SIGALRM") else [])]
 
