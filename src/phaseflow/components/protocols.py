@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_chec
 from phaseflow.components.indexes import protocol
 
 Index = protocol.Index
+INDEX_CALLS: Final = protocol.INDEX_CALLS
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt

@@ -280,8 +280,7 @@ class ComponentFactory:
 
 
 def _check(loader: "Loader | LoaderFor | None", index: "Index | None") -> None:
-    from phaseflow.components.indexes import INDEX_CALLS
-    from phaseflow.components.protocols import LOADER_CALLS, check_calls
+    from phaseflow.components.protocols import INDEX_CALLS, LOADER_CALLS, check_calls
 
     if loader is not None and not (callable(loader) and not hasattr(loader, "list")):  # else it makes loaders
         check_calls(loader, "loader", LOADER_CALLS)
