@@ -48,10 +48,23 @@ def test_every_other_address_is_not(address: str) -> None:
         ("10.0.0.1:80", "wiki.test", 80),
         ("[::1]:80", "::1", 80),
         ("[::1]", "::1", 443),
+        ("::1", "::1", 443),
+        (" 0:0:0:0:0:0:0:1 ", "::1", 80),
+        ("fd00::a", "wiki6.test", 80),
+        ("[FD00::A]:80", "wiki6.test", 80),
+        ("fe80::1", "fe80::1%eth0", 80),
+        ("fe80::1%eth0", "fe80::1%eth0", 80),
+        ("[fe80::1%25eth0]:80", "fe80::1%eth0", 80),
+        ("::ffff:10.0.0.1", "wiki.test", 80),
+        ("10.0.0.1", "mapped.test", 80),
+        ("[::ffff:a00:1]:80", "10.0.0.1", 80),
     ],
 )
 async def test_a_named_exception_is_open(named: str, host: str, port: int) -> None:
-    names = Names({"intranet.test": ["10.0.0.5"], "wiki.test": ["10.0.0.1"]})
+    names = Names({
+        "intranet.test": ["10.0.0.5"], "wiki.test": ["10.0.0.1"], "wiki6.test": ["fd00::a"],
+        "mapped.test": ["::ffff:10.0.0.1"],
+    })  # fmt: skip
     assert await AddressPolicy([named], resolver=names).addresses(host, port)
 
 
@@ -62,6 +75,8 @@ async def test_a_named_exception_is_open(named: str, host: str, port: int) -> No
         ("test", "intranet.test", 80),
         ("10.0.0.1", "intranet.test", 80),
         ("10.0.0.5:81", "intranet.test", 80),
+        ("::1", "intranet.test", 80),
+        ("::ffff:10.0.0.6", "intranet.test", 80),
     ],
 )
 async def test_an_exception_opens_nothing_but_what_it_names(named: str, host: str, port: int) -> None:
@@ -70,10 +85,31 @@ async def test_an_exception_opens_nothing_but_what_it_names(named: str, host: st
         await AddressPolicy([named], resolver=names).addresses(host, port)
 
 
-@pytest.mark.parametrize("given", ["", "http://a.test", "a.test:port", "a.test/x", "[::1", "a:b:c"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "http://a.test",
+        "a.test:port",
+        "a.test/x",
+        "[::1",
+        "a:b:c",
+        "::1/128",
+        "[::g]",
+        "[10]",
+        "a.test:0",
+        "a.test:65536",
+    ],
+)
 def test_an_exception_that_is_no_host_is_refused(given: str) -> None:
-    with pytest.raises(InvalidRequest, match="allow_private"):
+    with pytest.raises(InvalidRequest, match=r"allow_private: .* write it as localhost:8000, ::1 or \[::1\]:8000"):
         AddressPolicy([given])
+
+
+async def test_a_zone_opens_no_other() -> None:
+    names = Names({"eth1.test": ["fe80::1%eth1"]})
+    with pytest.raises(SourceNotAllowed):
+        await AddressPolicy(["fe80::1%eth0"], resolver=names).addresses("eth1.test", 80)
 
 
 async def test_one_private_address_among_public_ones_closes_the_host() -> None:

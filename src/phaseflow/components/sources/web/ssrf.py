@@ -21,7 +21,7 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _CHECK_S = 10.0
-_NAMED = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\s/\[\]]+)(?::(\d{1,5}))?")
+_NAMED = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[^\s/\[\]]+)?\]|[^:\s/\[\]]+)(?::(\d{1,5}))?")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # Special blocks that some versions of Python call global.
 _NOT_PUBLIC = tuple(
@@ -52,11 +52,13 @@ class _Named(NamedTuple):
     port: int | None
 
     def opens(self, host: str, port: int) -> bool:
-        return self.host == host and self.port in {None, port}
+        """``host`` is written as ``_spelled`` writes it. An address without a zone is meant in every zone."""
+        return self.host in {host, host.partition("%")[0]} and self.port in {None, port}
 
 
 class AddressPolicy:
-    """Decides for each connection. ``allow_private`` holds ``HOST`` or ``HOST:PORT``, IPv6 as ``[::1]:8000``.
+    """Decides for each connection. ``allow_private`` holds ``HOST`` or ``HOST:PORT``; an address of IPv6 as ``::1`` or
+    ``[::1]``, with a port as ``[::1]:8000``.
 
     A named host may have any address; a named address may have any host. Raises InvalidRequest for what is neither.
     """
@@ -102,7 +104,8 @@ class AddressPolicy:
         )
 
     def _opens(self, host: str, port: int) -> bool:
-        return any(named.opens(host, port) for named in self._named)
+        spelled = _spelled(host) or host
+        return any(named.opens(spelled, port) for named in self._named)
 
 
 async def check_source(source: WebSource, allow_private: Collection[str] = (), *, resolver: Resolver = resolve) -> None:
@@ -134,15 +137,27 @@ def _followable(source: WebSource) -> Iterator[str]:
 
 
 def _named(given: str) -> _Named:
+    if (address := _spelled(given.strip())) is not None:  # of IPv6 without brackets all of it
+        return _Named(address, None)
     match = _NAMED.fullmatch(given.strip())
-    if match is None or int(match[2] or 0) > 65_535:
-        raise InvalidRequest("allow_private", f"{given!r} is not HOST or HOST:PORT; write it as localhost:8000")
-    host = match[1].strip("[]").lower().removesuffix(".")
+    if match is None or not 0 < int(match[2] or 1) <= 65_535 or (given.strip()[0] == "[" and not _spelled(match[1])):
+        raise InvalidRequest(
+            "allow_private", f"{given!r} is not HOST or HOST:PORT; write it as localhost:8000, ::1 or [::1]:8000"
+        )
+    host = match[1].lower().removesuffix(".")
+    return _Named(_spelled(host) or _normalised_host(host), int(match[2]) if match[2] else None)
+
+
+def _spelled(host: str) -> str | None:
+    """An IP address in its one spelling, with or without brackets: one of IPv4 in IPv6 is the IPv4 address that it
+    leads to. A zone is written as in URLs (``%25eth0``) or plain. None for a name."""
+    bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
     try:
-        host = ipaddress.ip_address(host).compressed
+        address = ipaddress.ip_address(bare.replace("%25", "%", 1))
     except ValueError:
-        host = _normalised_host(host)
-    return _Named(host, int(match[2]) if match[2] else None)
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).compressed
 
 
 def _normalised_host(host: str) -> str:
