@@ -101,6 +101,9 @@ async def test_the_verbs_answer_with_the_status(client: Client, tmp_path: Path) 
 
 
 async def test_the_lists_are_the_ones_of_the_library(service: Service, client: Client, tmp_path: Path) -> None:
+    folder = {"type": "folder", "path": str(documents(tmp_path / "docs"))}
+    as_json = await client.put_kb("waf", folder, {"chunk_size": 400})
+    assert (as_json.source, as_json.settings) == (FolderSource(folder["path"]), Settings(chunk_size=400))
     put = await client.put_kb("waf", documents(tmp_path / "docs"), Settings(chunk_size=500))
     assert (await client.kb("waf"), (await client.kbs(limit=1)).items) == (put, [put])
     await pass_through(service.flow.tracker, "mine", "own")

@@ -338,7 +338,7 @@ async def test_verbs_are_idempotent(folder: Path, database: Path) -> None:
         await flow.pause("kb")
         embedder.gate.set()
         await until(flow, lambda s: s.status is JobStatus.PAUSED)
-        again, changed = await flow.act("pause", "kb")  # type: ignore[arg-type]  # a string enum
+        again, changed = await flow.act("pause", "kb")
         assert (again.status, changed) == (JobStatus.PAUSED, False)
         cancelled = await flow.cancel("kb")
         assert (await flow.cancel("kb")) == cancelled

@@ -11,14 +11,13 @@ from pydantic import BaseModel
 from phaseflow.client.calls import ServiceCall, ServiceFeed
 from phaseflow.client.conditions import conditions
 from phaseflow.client.connection import Connection, job_path, part
-from phaseflow.client.definitions import definition
+from phaseflow.client.definitions import SettingsLike, SourceLike, definition
 from phaseflow.client.document_calls import DocumentCalls, document_path, kb_path, naming, new_kb_path
 from phaseflow.client.errors import ForeignAnswer, HistoryLost
 from phaseflow.domain.choices import FolderListing
 from phaseflow.domain.documents import DocumentChunk, DocumentInfo
 from phaseflow.domain.etags import Etags
 from phaseflow.domain.filters import read_filter
-from phaseflow.domain.settings import AnySource, Settings
 from phaseflow.domain.status import (
     Failure,
     JobStatusResponse,
@@ -36,7 +35,6 @@ _KB = "api/ingestion/kb"
 _WEBHOOKS = "api/ingestion/webhooks"
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-Source = AnySource
 
 
 class Calls(DocumentCalls):
@@ -52,12 +50,12 @@ class Calls(DocumentCalls):
     async def start(
         self,
         kb_id: str,
-        source: Source | str | Path | None = None,
+        source: SourceLike | None = None,
         *,
-        sources: Mapping[str, Source | str | Path] | None = None,
+        sources: Mapping[str, SourceLike] | None = None,
         full: bool = False,
         hold: Iterable[JobPhase | str] = (),
-        settings: Settings | None = None,
+        settings: SettingsLike | None = None,
         allow_deletes: bool = False,
     ) -> JobStatusResponse:
         """Make a new job. A path is one on the server's machine."""
@@ -121,10 +119,10 @@ class Calls(DocumentCalls):
     async def put_kb(
         self,
         kb_id: str,
-        source: Source | str | Path | None = None,
-        settings: Settings | None = None,
+        source: SourceLike | None = None,
+        settings: SettingsLike | None = None,
         *,
-        sources: Mapping[str, Source | str | Path] | None = None,
+        sources: Mapping[str, SourceLike] | None = None,
         if_match: Etags | None = None,
         if_none_match: Etags | None = None,
     ) -> KnowledgeBase:

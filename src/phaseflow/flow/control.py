@@ -24,7 +24,9 @@ class Control:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def act(self, action: Action, kb_id: str, phase: JobPhase | str | None) -> tuple[JobStatusResponse, bool]:
+    async def act(
+        self, action: Action | str, kb_id: str, phase: JobPhase | str | None
+    ) -> tuple[JobStatusResponse, bool]:
         """Store what is asked of the newest job, and wait a moment for its effect."""
         hub, scheduler = self._engine.hub, self._engine.scheduler
         verb = inputs.as_action(action)

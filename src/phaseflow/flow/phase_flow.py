@@ -190,7 +190,7 @@ class PhaseFlow(Queries):
         return (await self.act(Action.RETRY, kb_id))[0]
 
     async def act(
-        self, action: Action, kb_id: str, phase: JobPhase | str | None = None
+        self, action: Action | str, kb_id: str, phase: JobPhase | str | None = None
     ) -> tuple[JobStatusResponse, bool]:
         """Carry out a verb on the newest job: (its status, whether anything changed).
 
