@@ -1,5 +1,6 @@
 """What errors of SQLite mean, by their codes, plain and extended; and how long a lock of others is waited for."""
 
+import re
 import sqlite3
 from contextlib import closing
 from itertools import count
@@ -11,6 +12,9 @@ import pytest
 from phaseflow.domain.errors import NotADatabase, StoreUnavailable
 from phaseflow.store import connection
 from phaseflow.store.connection import BUSY_S, begin_immediate, concerns_the_file, explained, explaining, holds
+from phaseflow.store.read_pool import open_readers
+from phaseflow.store.session import open_session
+from phaseflow.store.transaction import Transaction
 
 EXTENDED = [0, 1 << 8, 2 << 8, 3 << 8, 255 << 8]
 """What SQLite puts before a code to say more: the code is the last byte."""
@@ -46,8 +50,7 @@ def test_a_code_says_what_to_do_however_much_more_is_said_with_it(more: int, tmp
 def test_an_error_without_a_code_and_one_of_another_kind_are_left_as_they_are() -> None:
     for error in (fails(None), ValueError("no")):
         assert not concerns_the_file(error)
-        assert explained(error, None) is error
-    assert str(explained(fails(sqlite3.SQLITE_FULL), None)).startswith("the database cannot be used: the disk is full")
+        assert explained(error, Path("/kb.db")) is error
 
 
 @pytest.mark.parametrize("text", ["no such table: kbs", "no such column: sources", "no such index: of_kbs"])
@@ -116,3 +119,16 @@ def test_a_part_is_found_in_any_case_of_any_alphabet_and_nowhere_else() -> None:
     assert holds("Straße/ÄRGER.md", "STRASSE")
     assert holds("a", "")
     assert not holds("part", "a part")
+
+
+@pytest.mark.parametrize("error", [ValueError("no time"), fails(sqlite3.SQLITE_CORRUPT), fails(None, "malformed JSON")])
+async def test_whoever_reads_a_damaged_file_is_told_which_it_is(path: Path, error: Exception) -> None:
+    async with open_session(path):
+        pass
+
+    def read(_: Transaction) -> None:
+        raise error
+
+    async with open_readers(path) as reads:
+        with pytest.raises(NotADatabase, match=f"^{re.escape(str(path))} is damaged"):
+            await reads.read(read)

@@ -4,6 +4,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import anyio
 import pytest
@@ -107,7 +108,7 @@ async def test_the_end_of_a_transaction_is_not_interrupted() -> None:
     connection = Connection(connect)
     await connection.open()
     try:
-        await ReadPool([connection], StopDeadline()).read_while_wanted(read)
+        await ReadPool(Path("kb.db"), [connection], StopDeadline()).read_while_wanted(read)
         assert not opened[0].interrupts
         assert await connection.call(lambda bare: not bare.in_transaction)
     finally:

@@ -208,18 +208,17 @@ def other_tables(name: object, what: object) -> NotADatabase:
     )
 
 
-def explained(error: BaseException, path: Path | None) -> BaseException:
+def explained(error: BaseException, path: Path) -> BaseException:
     """An error of SQLite about the file as one of ours, which says what to do; any other as it is."""
     if not isinstance(error, sqlite3.Error):
         return error
-    name = path or "the database"
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if str(error).startswith(_OTHER_TABLES):
-        return other_tables(name, error)
+        return other_tables(path, error)
     if is_damage(error):
-        return NotADatabase(f"{name} is damaged ({error}); it was left as it is. Restore a copy of it")
-    if code == sqlite3.SQLITE_IOERR and path is not None and path.exists() and not os.access(path, os.W_OK):
+        return NotADatabase(f"{path} is damaged ({error}); it was left as it is. Restore a copy of it")
+    if code == sqlite3.SQLITE_IOERR and path.exists() and not os.access(path, os.W_OK):
         return StoreUnavailable(f"{path} cannot be used: {_UNWRITABLE} ({error})", _UNWRITABLE)
     if code in _CAUSES:
-        return StoreUnavailable(f"{name} cannot be used: {_CAUSES[code]} ({error})", _CAUSES[code])
+        return StoreUnavailable(f"{path} cannot be used: {_CAUSES[code]} ({error})", _CAUSES[code])
     return error

@@ -28,7 +28,8 @@ _STEPS = 1_000_000
 class ReadPool:
     """A few read-only connections, each lent for the length of one read."""
 
-    def __init__(self, connections: list[Connection], ending: StopDeadline) -> None:
+    def __init__(self, path: Path, connections: list[Connection], ending: StopDeadline) -> None:
+        self._path = path
         self._ending = ending
         self._free = list(connections)
         self._count = len(connections)
@@ -49,7 +50,7 @@ class ReadPool:
         self._loop.check()
         connection = await self._lend()
         try:
-            return await connection.call(lambda bare: _snapshot(bare, read, begin=not one_statement))
+            return await connection.call(lambda bare: _snapshot(bare, read, self._path, begin=not one_statement))
         finally:
             self._free.append(connection)
             self._lent.release()
@@ -63,7 +64,7 @@ class ReadPool:
         def stoppable(bare: sqlite3.Connection) -> T:
             begun.append(_StoppableRead(bare))
             with begun[0].watched():
-                return _snapshot(bare, read, begun[0])
+                return _snapshot(bare, read, self._path, begun[0])
 
         try:
             return await connection.call(stoppable)
@@ -96,6 +97,7 @@ class ReadPool:
 def _snapshot(
     connection: sqlite3.Connection,
     read: Callable[[Transaction], T],
+    path: Path,
     tx: Transaction | None = None,
     *,
     begin: bool = True,
@@ -106,10 +108,10 @@ def _snapshot(
             connection.execute("BEGIN")
         return read(tx)
     except sqlite3.Error as error:
-        raise explained(error, None) from error
+        raise explained(error, path) from error
     except ValueError as error:  # of a time, a word, JSON: what was written was right
         raise NotADatabase(
-            f"the database is damaged: it holds what phaseflow has not written ({type(error).__name__}); it was left as"
+            f"{path} is damaged: it holds what phaseflow has not written ({type(error).__name__}); it was left as"
             " it is. Restore a copy of it"
         ) from error
     finally:
@@ -128,7 +130,7 @@ async def open_readers(path: Path, count: int = 1, ending: StopDeadline | None =
     mode, ending = reading_mode(path, may_write=os.access(path.parent, os.W_OK)), ending or StopDeadline()
     async with AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(open_connection(path, mode, ending=ending)) for _ in range(count)]
-        reads = ReadPool(opened, ending)
+        reads = ReadPool(path, opened, ending)
         stack.push_async_callback(reads.close)
         yield reads
 
