@@ -14,7 +14,6 @@ _WAITS: dict[str, dict[str, object]] = {
     "actors.loading_limits": {"FIRST_S": QUICK_S, "MOST_S": 0.1},
     "actors.document_reading": {"_AFTER_OTHERS_S": QUICK_S},
     "actors.embedding_retries": {"_QUICK_WAIT_S": QUICK_S},
-    "actors.second_crawl": {"_WAITS_S": (QUICK_S, QUICK_S, QUICK_S)},
     "actors.indexing": {"FIRST_WAIT_S": QUICK_S, "LONGEST_WAIT_S": 0.1},
     "components.sources.web.start_urls": {"_WAITS_S": (QUICK_S, QUICK_S)},
     "components.embedders.throttle": {"FIRST_S": QUICK_S, "MOST_S": 0.1},
