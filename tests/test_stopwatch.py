@@ -92,14 +92,35 @@ def _waits(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"wait", "acquire"}
 
 
+def _barriers(tree: ast.AST) -> set[str]:
+    """Names of barriers, which raise when not all have come in time."""
+    pairs = [
+        pair
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        for pair in (
+            zip(target.elts, node.value.elts, strict=False)
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
+            else [(target, node.value)]
+        )
+    ]
+    return {
+        target.id
+        for target, value in pairs
+        if isinstance(target, ast.Name) and isinstance(value, ast.Call) and getattr(value.func, "id", "") == "Barrier"
+    }
+
+
 def hasty(tree: ast.AST) -> Iterator[int]:
     """The lines that give up a wait in a thread without a word, or too soon."""
+    raise_in_time = PROCESSES | _barriers(tree)
     for node in ast.walk(tree):
         said = node.value if isinstance(node, ast.Expr) else node.body if isinstance(node, ast.Lambda) else None
         if isinstance(said, ast.Call) and isinstance(said.func, ast.Attribute) and (said.args or said.keywords):
             of = said.func.value
             name = of.attr if isinstance(of, ast.Attribute) else getattr(of, "id", "")
-            if _waits(said) and name not in PROCESSES:
+            if _waits(said) and name not in raise_in_time:
                 yield said.lineno
         if not isinstance(node, ast.Call):
             continue
@@ -127,6 +148,9 @@ def test_no_wait_in_a_thread_is_given_up_silently_or_soon() -> None:
         ("assert go_on.wait(10)", True),
         ("assert await run_sync(go_on.wait, 60)", False),
         ("assert await to_thread.run_sync(go_on.wait, 10)", True),
+        ("both = Barrier(2)\nboth.wait(60)", False),
+        ("notes, both = Notes(), Barrier(2)\nboth.wait(60)\nnotes.wait(60)", True),
+        ("both = Barrier(2)\nboth.wait(6)", True),
         ("thread.join(10)", True),
         ("subprocess.run(words, timeout=30)", True),
         ("go_on.wait()", False),
