@@ -263,6 +263,35 @@ async def test_pages_of_the_same_bytes_are_one_document_that_names_the_others(da
             assert final.metrics.documents_deleted == 0
 
 
+async def test_a_page_that_is_no_copy_any_more_is_named_by_none(database: Path) -> None:
+    site = website()
+    same = [f"/tides{n}" for n in range(4)]
+    site.pages["/"] = page("Home", "welcome to the harbour", "/tides", *same)
+    for each in same:
+        site.pages[each] = site.pages["/tides"]
+    async with site, PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
+
+        async def others(of: str = "/tides", *, anew: bool = True) -> list[str]:
+            assert not anew or (await crawl(flow, site)).status is JobStatus.COMPLETED
+            [document] = [each for each in (await flow.documents("site")).items if each.uri == site.url + of]
+            named = document.metadata.get("also_at", [])
+            assert isinstance(named, list)
+            hits = await flow.search(
+                "site", "tides", 10, mode="words", filter={"type": "eq", "key": "also_at", "value": site.url + same[1]}
+            )
+            assert bool(hits) == (site.url + same[1] in named)
+            return sorted(each.removeprefix(site.url) for each in named)
+
+        assert await others() == same
+        site.pages[same[0]] = page("Other", "what is written here now")  # of its own
+        del site.pages[same[1]]  # gone, and linked
+        site.pages["/"] = page("Home", "welcome to the harbour", "/tides", *same[:3])  # linked by nothing
+        assert await others() == [same[2]]
+        site.pages[same[2]] = site.pages[same[0]]  # the copy of another
+        assert await others() == []
+        assert await others(same[0], anew=False) == [same[2]]
+
+
 def manual(*links: str, pages: Sequence[str] = ()) -> WebSite:
     """A page of links, and chapters that stand under an address with ``index.html`` and one without."""
     chapters = {path: page("Chapter", "of " + path.removesuffix("index.html")) for path in (*links, *pages)}

@@ -27,6 +27,7 @@ from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.passages import Scope, SearchablePassages
 from phaseflow.store.progress import Done, JobCounts
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.twins import Naming, Twins
 
 CLEAN_UP = 500
 """Documents looked at, or taken out, in one transaction: a row each. The janitor removes what hangs on them."""
@@ -44,6 +45,7 @@ class _Found(NamedTuple):
     was_asked: bool
     is_live: bool
     has_failures: bool
+    names_others: bool
     has_switched: bool
 
 
@@ -73,6 +75,8 @@ class Withdrawal:
             await self._withdraw_missing()
         if found.has_failures:
             await self._forget_failures()
+        if found.names_others:
+            await self._take_back_names()
         # A run that was killed behind the switch has looked for those that never were searchable before it.
         await self._forget_unknown(was_searchable=found.has_switched)
 
@@ -85,6 +89,7 @@ class Withdrawal:
             was_asked=Consent(tx).was_asked(plan.attempt.job_id),
             is_live=is_live,
             has_failures=Failures(tx, scope.kb_key).are_there(),
+            names_others=Twins(tx).are_named(scope.kb_key),
             has_switched=is_live and SearchablePassages(tx, scope).has_other_versions(),
         )
 
@@ -194,6 +199,20 @@ class Withdrawal:
         seq = self._context.plan.attempt.job_seq
         return Failures(tx, self._scope.kb_key).clear_missing(seq, self._uncertain, after, CLEAN_UP)
 
+    async def _take_back_names(self) -> None:
+        """A page that was the same as another's, and is one of its own now, or gone: the other one names it no more."""
+        after: Naming | None = ("", 0)
+        seq, key = self._context.plan.attempt.job_seq, self._scope.kb_key
+        while after is not None:
+            async with self._gate:
+                named, after = await self._context.database.read(partial(_misnamed, key, seq, self._uncertain, after))
+                if named:
+                    await self._context.write(partial(self._take_back, named))
+
+    def _take_back(self, named: Sequence[Naming], tx: Transaction) -> None:
+        self._context.advance(tx, JobPhase.INDEXING, Done())
+        Twins(tx).take_back(named)
+
     async def forget_replaced(self) -> None:
         """Once search sees an index that was made anew: what only the one before had counts as taken out."""
         await self._forget_unknown(was_searchable=True)
@@ -225,6 +244,12 @@ def uncertain_sources(plan: Plan, tx: Transaction) -> list[str]:
         if getattr(loader, "follows_links", False) and Frontier(tx, seq).any_failed(name)
     ]
     return sorted({*led_elsewhere, *others, *JobSources(tx, seq).uncertain(plan.components.loaders)})
+
+
+def _misnamed(
+    key: str, seq: int, uncertain: Sequence[str], after: Naming, tx: Transaction
+) -> tuple[list[Naming], Naming | None]:
+    return Twins(tx).misnamed(key, seq, uncertain, after, CLEAN_UP)
 
 
 def _counted(

@@ -28,6 +28,13 @@ MOST = 50
 """Of the other uris that a document names: metadata are bounded."""
 
 
+Naming = tuple[str, int]
+"""(an address, the number of the document that names it as another of its own)."""
+_NAMED = "WHERE kb_id = ?1 AND key = 'also_at'"
+"""Of ``document_fields``, with the index ``document_fields_by_text``: it holds what search sees."""
+_ALONE = (EntryState.LOADED, EntryState.UNCHANGED, EntryState.GONE)
+
+
 @dataclass(frozen=True, slots=True)
 class Twins:
     """The other uris of documents."""
@@ -77,6 +84,49 @@ class Twins:
                 "  AND NOT EXISTS (SELECT 1 FROM json_each(own_metadata, '$.also_at') WHERE value = ?4)",
                 where.kb_key, where.index_version, uri, other, MOST,
             )  # fmt: skip
+
+    def are_named(self, kb_key: str) -> bool:
+        """Whether the metadata of any document that search sees name other addresses of it."""
+        return self.tx.row(f"SELECT 1 FROM document_fields {_NAMED} AND text IS NOT NULL LIMIT 1", kb_key) is not None
+
+    def misnamed(
+        self, kb_key: str, job_seq: int, uncertain: Sequence[str], after: Naming, limit: int
+    ) -> tuple[list[Naming], Naming | None]:
+        """Of the next ``limit`` addresses that documents name as theirs, those that a crawl has found to be documents
+        of their own, the copies of others, or gone, unless their source is ``uncertain``; and the one to go on after,
+        None at the end."""
+        rows = self.tx.rows(
+            "SELECT f.text, f.document_id, d.uri, d.source, e.state, e.twin FROM"
+            f" (SELECT text, document_id FROM document_fields {_NAMED} AND text IS NOT NULL"
+            "   AND (text, document_id) > (?3, ?4) ORDER BY text, document_id LIMIT ?5) AS f"
+            " JOIN documents AS d ON d.id = f.document_id"
+            " LEFT JOIN job_entries AS e ON e.job_seq = ?2 AND e.uri = f.text ORDER BY f.text, f.document_id",
+            kb_key, job_seq, *after, limit,
+        )  # fmt: skip
+        found = [
+            (other, document)
+            for other, document, uri, source, state, twin in rows
+            if state in _ALONE
+            or (state is None and source not in uncertain)
+            or (twin is not None and _document_of(self.tx, job_seq, twin) != uri)
+        ]
+        return found, (rows[-1][0], rows[-1][1]) if len(rows) >= limit else None
+
+    def take_back(self, named: Sequence[Naming]) -> None:
+        """Have documents not name these addresses any more as others of their own."""
+        for other, document in named:
+            self.tx.run(
+                "UPDATE documents SET own_metadata ="
+                " (SELECT iif(count(*), json_set(own_metadata, '$.also_at', json_group_array(value)),"
+                "   json_remove(own_metadata, '$.also_at'))"
+                "  FROM json_each(own_metadata, '$.also_at') WHERE value <> ?2) WHERE id = ?1",
+                document, other,
+            )  # fmt: skip
+            self.tx.run(
+                f"UPDATE documents AS d SET metadata = {EFFECTIVE_METADATA} FROM catalogue AS c"
+                " WHERE d.id = ?1 AND c.kb_id = d.kb_id AND c.uri = d.uri",
+                document,
+            )
 
     def mark_same(self, job_seq: int, twins: Sequence[tuple[str, str]]) -> int:
         """Note which entries of a crawl have the same bytes as a document (uri of the document, the other one), and
