@@ -10,7 +10,7 @@ from phaseflow.components.bm25 import ranked
 from phaseflow.components.resident import Passages
 from phaseflow.components.word_places import Places, Tokenizer, WordCounts
 from phaseflow.components.word_ranking import Terms
-from phaseflow.store.word_table import Table
+from phaseflow.store.word_table import Table, WordTable
 
 TABLE = Table(1)
 PAIR = ("first", "second")
@@ -65,3 +65,26 @@ def test_what_is_remembered_of_neighbours_is_bounded(terms: Terms, monkeypatch: 
     assert terms.neighbours(known, TABLE, ("first", "4"), both) is found[4]
     assert terms.neighbours(known, TABLE, ("first", "0"), both) is not found[0]
     assert sum(each.ranked.size for each in terms._pairs.values()) == terms._size_of_pairs <= 100
+
+
+def test_whether_there_is_room_for_a_word_is_asked_of_the_index_where_what_was_asked_does_not_tell(
+    terms: Terms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[int]()
+
+    def has_places(self: WordTable, word: str, count: int) -> bool:
+        asked.append(count)
+        return count <= 70
+
+    monkeypatch.setattr(WordTable, "has_places", has_places)
+    known, no_tx = passages(50), cast("Any", None)
+
+    def has_room(limit: int, among: Passages = known) -> bool:
+        return terms.has_room(no_tx, TABLE, among, "word", 50, limit)
+
+    assert [has_room(limit) for limit in (40, 60, 55, 70, 71, 90, 65, 101)] == [
+        False, False, False, False, True, True, False, True,
+    ]  # fmt: skip
+    assert asked == [60, 70, 71]
+    assert not has_room(60, passages(50))
+    assert asked == [60, 70, 71, 60]

@@ -185,18 +185,18 @@ async def test_what_there_is_no_room_for_is_not_read_to_find_that_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_words, counted = list[str](), list[str]()
-    places, count = WordTable.places, WordTable.count
+    places, has_places = WordTable.places, WordTable.has_places
 
     def noted(self: WordTable, first: str, last: str, limit: int) -> tuple[str, str]:
         read_words.append(first)
         return places(self, first, last, limit)
 
-    def counting(self: WordTable, word: str, limit: int) -> tuple[int, int]:
+    def counting(self: WordTable, word: str, count: int) -> bool:
         counted.append(word)
-        return count(self, word, limit)
+        return has_places(self, word, count)
 
     monkeypatch.setattr(WordTable, "places", noted)
-    monkeypatch.setattr(WordTable, "count", counting)
+    monkeypatch.setattr(WordTable, "has_places", counting)
     monkeypatch.setattr(word_ranking, "MOST_PLACES", 90)
     (tmp_path / "docs").mkdir()
     for number in range(50):  # fewer passages have it than there is room for, and more places

@@ -58,6 +58,14 @@ def test_a_word_is_counted_by_its_places_up_to_the_limit_with_the_last_passage_l
     assert ours.count("sea", 100) == (0, 0)
 
 
+def test_a_word_stands_in_as_many_places_or_not(ours: WordTable) -> None:
+    of_all = WordTable(ours.tx, Table(ours.table.number))
+    assert [ours.has_places("bank", count) for count in (1, 8, 9)] == [True, True, False]
+    assert [of_all.has_places("bank", count) for count in (1, 16, 17)] == [True, True, False]
+    assert not ours.has_places("sea", 1)
+    assert not of_all.has_places("sea", 1)
+
+
 def test_passages_are_counted_once_each_with_the_last_where_there_are_as_many_as_asked_for(ours: WordTable) -> None:
     assert ours.reach('"bank"', 100) == (4, 0)
     assert ours.reach('"bank"', 4) == (4, SECOND + 1)
