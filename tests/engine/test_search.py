@@ -3,15 +3,16 @@
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
 
 from phaseflow import EmbedderDown, PhaseFlow, Reader, SearchMode
 from phaseflow.components.index import EmbeddedIndex
-from phaseflow.domain.errors import Busy
+from phaseflow.domain.errors import Busy, KnowledgeBaseNotFound
 from phaseflow.flow import searching
+from phaseflow.flow.searching import Searching
 from phaseflow.store.index_spaces import Space, Spaces
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished
@@ -198,3 +199,50 @@ async def test_any_sign_of_a_query_is_answered(folder: Path, database: Path, mod
             await flow.search("kb", query, mode=mode)
         if mode is not SearchMode.VECTORS:
             assert (await flow.search("kb", "´n´ 5 ˜ 10", mode=mode))[0].uri == "odd.md"
+
+
+async def test_what_a_search_looks_up_first_is_remembered_while_it_is_the_same(
+    database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, look = list[str](), Searching._look
+
+    async def noted(self: Searching, kb_id: str) -> Any:
+        looked.append(kb_id)
+        return await look(self, kb_id)
+
+    monkeypatch.setattr(Searching, "_look", noted)
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await finished(await flow.start("kb", folder))
+        before = await flow.search("kb", "word3x4")
+        assert await flow.search("kb", "word3x4") == before
+        assert (await flow.search("kb", "word3x4", mode="words")).degraded is None
+        assert looked == ["kb"]
+        await flow.delete_kb("kb")
+        with pytest.raises(KnowledgeBaseNotFound):
+            await flow.search("kb", "word3x4")
+        await finished(await flow.start("kb", folder))
+        looked.clear()
+        again = await flow.search("kb", "word3x4")
+        assert (again, again.degraded) == (before, None)
+        assert looked == ["kb"]
+
+
+@pytest.mark.parametrize("change", ["another length", "another embedder", "another version"])
+async def test_a_query_is_embedded_anew_where_what_is_remembered_holds_no_longer(
+    database: Path, folder: Path, change: str
+) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await finished(await flow.start("kb", folder))
+        before = await flow.search("kb", "word3x4")
+        searched = flow._searching
+        looked = searched._looked["kb"]
+        assert not looked.embeds_like(looked._replace(space=cast("Any", "elsewhere")))
+        if change == "another length":
+            searched._looked["kb"] = looked._replace(dimension=5)
+        elif change == "another embedder":
+            searched._looked["kb"] = looked._replace(kb=looked.kb._replace(model="another", live_settings=None))
+        else:
+            searched._looked["kb"] = looked._replace(kb=looked.kb._replace(index_version=0))
+        found = await flow.search("kb", "word3x4")
+        assert (found, found.mode, found.degraded) == (before, SearchMode.HYBRID, None)
+        assert searched._looked["kb"].embeds_like(looked)

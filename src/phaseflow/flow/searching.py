@@ -39,6 +39,29 @@ MOST_HITS = 100
 EMBEDDING_S = 3.0
 """What embedding a query may take, seconds: a search that has waited longer goes by words alone."""
 _REASON_LENGTH = 300
+_MOST_REMEMBERED = 1000
+"""Knowledge bases of which it is remembered what a search looks up first: some kilobytes each."""
+
+
+class _Looked(NamedTuple):
+    """What a search has to know before its query is embedded, when its vectors are searched in the database or
+    ``space``. ``dimension``: how many numbers they have."""
+
+    kb: KnowledgeBaseRecord
+    dimension: int | None
+    space: index_spaces.Space | None
+
+    @classmethod
+    def of(cls, tx: Transaction, kb: KnowledgeBaseRecord) -> "_Looked":
+        dimension = None if kb.model is None else Model(tx, kb.model).dimension()
+        return cls(kb, dimension, Spaces(tx).find(kb.key, kb.index_version))
+
+    def embeds_like(self, other: "_Looked") -> bool:
+        """Whether a query has the same vector, to be compared with those of the same version."""
+        return self._what_counts() == other._what_counts()
+
+    def _what_counts(self) -> tuple[object, ...]:
+        return self.kb.key, self.kb.index_version, self.kb.model, self.kb.live_settings, self.dimension, self.space
 
 
 class _QueryVector(NamedTuple):
@@ -55,6 +78,8 @@ class Searching:
         self._readings = readings
         self._components = components
         self._index = index
+        self._looked: dict[str, _Looked] = {}
+        """Of knowledge bases that were searched before: most do not change meanwhile, which the search itself sees."""
 
     async def search(
         self,
@@ -94,19 +119,34 @@ class Searching:
 
     async def _search(self, kb_id: str, request: Request) -> SearchHits:
         until = anyio.current_time() + SEARCH_S
-        kb, embedded, space = await self._query_vector(kb_id, request)
+        remembered = self._looked.get(as_text("kb_id", kb_id))
+        looked = remembered or await self._look(kb_id)
+        kb, space = looked.kb, looked.space
+        embedded = _QueryVector()
+        if request.mode is not SearchMode.WORDS:
+            async with anyio.create_task_group() as tasks:
+                if space is not None:
+                    tasks.start_soon(self._components.indexes.prepare, space.server)
+                embedder_of = self._components.query_embedder
+                embedded = await _embedded_query(kb, request.query, embedder_of, looked.dimension)
         if space is not None and embedded.vector is not None:
             return await self._search_outside(kb, space, request.with_vector(embedded.vector), until)
 
-        def read(tx: Transaction) -> tuple[list[SearchHit], bool]:
+        def read(tx: Transaction) -> tuple[list[SearchHit], bool] | None:
             now = KnowledgeBases(tx).get(kb_id)
+            if remembered is not None and not remembered.embeds_like(_Looked.of(tx, now)):
+                return None
             is_same = now.model == kb.model  # else switched in between: the vector is of another kind
             asked = request.with_vector(embedded.vector if is_same else None)
             if embedded.degraded or not is_same:
                 asked = replace(asked, mode=SearchMode.WORDS)  # as the answer says, also for who asked for vectors
             return self._index.search(tx, Scope(now.key, now.index_version), now.search_revision, asked), is_same
 
-        hits, is_same = await self._readings.read_search(read)
+        found = await self._readings.read_search(read)
+        if found is None:
+            self._looked.pop(kb_id, None)
+            return await self._search(kb_id, request)
+        hits, is_same = found
         if not is_same and request.mode is not SearchMode.WORDS:
             embedded = _without_vector(kb, "its embedder was changed meanwhile; search again")
         return _ranked(hits, request.mode, embedded)
@@ -141,22 +181,13 @@ class Searching:
                 await asking.check(self._readings, proposed, document_ids, until)
                 return _ranked(hits, request.mode, _QueryVector(request.vector))
 
-    async def _query_vector(
-        self, kb_id: str, request: Request
-    ) -> tuple[KnowledgeBaseRecord, _QueryVector, index_spaces.Space | None]:
-        def read(tx: Transaction) -> tuple[KnowledgeBaseRecord, int | None, index_spaces.Space | None]:
-            kb = KnowledgeBases(tx).get(as_text("kb_id", kb_id))
-            dimension = None if kb.model is None else Model(tx, kb.model).dimension()
-            return kb, dimension, Spaces(tx).find(kb.key, kb.index_version)
-
-        kb, dimension, space = await self._readings.look_for_search(read)
-        if request.mode is SearchMode.WORDS:
-            return kb, _QueryVector(), space
-        async with anyio.create_task_group() as tasks:
-            if space is not None:
-                tasks.start_soon(self._components.indexes.prepare, space.server)
-            embedded = await _embedded_query(kb, request.query, self._components.query_embedder, dimension)
-        return kb, embedded, space
+    async def _look(self, kb_id: str) -> _Looked:
+        looked = await self._readings.look_for_search(lambda tx: _Looked.of(tx, KnowledgeBases(tx).get(kb_id)))
+        if looked.space is None:
+            if len(self._looked) >= _MOST_REMEMBERED:
+                self._looked.clear()
+            self._looked[kb_id] = looked
+        return looked
 
 
 async def _embedded_query(
