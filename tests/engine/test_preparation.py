@@ -74,6 +74,26 @@ async def test_an_index_that_hangs_as_it_is_opened_is_what_a_job_waits_on(databa
     assert (done.status, done.waiting_on) == ("completed", None)
 
 
+async def test_a_job_that_has_its_slot_waits_for_what_it_needs_and_not_for_a_slot(
+    database: Path, docs: FolderSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on = anyio.Event()
+
+    async def slow(*_: object) -> None:
+        await may_go_on.wait()
+
+    async with engine(database, slots=0) as flow:
+        await flow.start("kb", docs)
+    flow = engine(database)
+    # Of a run, which looks up the addresses of an embedding server and imports what it needs.
+    monkeypatch.setattr(flow._engine.components, "check_settings", slow)
+    async with flow:
+        status = await waits_on(job := await flow.job("kb"), WaitingOn.COMPONENT)
+        assert (status.status, status.message) == ("pending", "Starting: waiting for a component to answer")
+        may_go_on.set()
+        assert (await job.wait()).status == "completed"
+
+
 async def test_a_pause_and_a_resume_find_it_where_it_waits(database: Path, docs: FolderSource) -> None:
     index = HangingIndex(database.with_name("index.db"))
     async with engine(database, index=index) as flow:

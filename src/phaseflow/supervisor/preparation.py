@@ -23,10 +23,25 @@ class Preparation:
     def __init__(self, hub: StateHub, job_id: str) -> None:
         self._hub = hub
         self._job_id = job_id
+        self._reason = WaitingOn.COMPONENT
+        self._over = anyio.Event()
+
+    async def show_when_late(self) -> None:
+        """Have the status say, once the job has had its slot for long, that it is not a slot which it waits for: a
+        library may be imported for seconds, an address be looked up. Ends with the preparation."""
+        with anyio.move_on_after(SHOWN_AFTER_S):
+            await self._over.wait()
+        if not self._over.is_set():
+            await self._write(self._reason)
+
+    def end(self) -> None:
+        """The run has begun, or will not."""
+        self._over.set()
 
     async def wait_for(self, reason: WaitingOn, call: Awaitable[T]) -> T:
         """Await a call that may take long; meanwhile the status of the job says what it waits on. Raises what it
         raises."""
+        self._reason = reason
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._show, reason)
@@ -38,6 +53,9 @@ class Preparation:
 
     async def _show(self, reason: WaitingOn) -> None:
         await anyio.sleep(SHOWN_AFTER_S)
+        await self._write(reason)
+
+    async def _write(self, reason: WaitingOn) -> None:
         try:
             await self._hub.change(self._job_id, lambda state: state.waiting_before_its_run(reason))
         except (JobNotFound, StoreError) as error:  # the run itself will meet it

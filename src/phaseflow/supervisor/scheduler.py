@@ -185,7 +185,9 @@ class Scheduler:
                 # others waiting.
                 self._supervisors[job_id] = None
                 self._busy_kbs[kb_id] = job_id
-                tasks.start_soon(self._supervise, job_id, kb_id)
+                preparation = Preparation(self._hub, job_id)
+                tasks.start_soon(preparation.show_when_late)
+                tasks.start_soon(self._supervise, job_id, kb_id, preparation)
 
     async def _make_own_jobs(self, tasks: TaskGroup) -> None:
         if not self._slots:
@@ -201,9 +203,9 @@ class Scheduler:
         await self._hub.database.ending.sleep(STORE_RETRY_S)
         self.wake()
 
-    async def _supervise(self, job_id: str, kb_id: str) -> None:
+    async def _supervise(self, job_id: str, kb_id: str, preparation: Preparation) -> None:
         try:
-            await self._run_job(job_id)
+            await self._run_job(job_id, preparation)
         except Exception as error:  # noqa: BLE001  # whatever it is becomes a failed phase: nobody is left waiting
             cause = only_error(error)
             if self._stopping and isinstance(cause, StoreError | EngineStopped):
@@ -211,17 +213,19 @@ class Scheduler:
             else:
                 await self._fail(job_id, cause)
         finally:
+            preparation.end()
             del self._supervisors[job_id]
             del self._busy_kbs[kb_id]
             self._own_jobs.note(kb_id)  # for what it has not taken
             self.wake()
 
-    async def _run_job(self, job_id: str) -> None:
+    async def _run_job(self, job_id: str, preparation: Preparation) -> None:
         record = await self._hub.record(job_id)
-        async with self._components_for(record, Preparation(self._hub, job_id)) as components:
+        async with self._components_for(record, preparation) as components:
             begun = await self._hub.database.until_stored(
                 lambda: self._start_run(job_id, components), lambda error: self._not_stored(record.state.kb_id, error)
             )
+            preparation.end()
             if begun is None:
                 return
             # The supervisor exists only after the commit. A verb that comes before that finds None here, needs to wake
