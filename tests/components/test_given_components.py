@@ -10,7 +10,7 @@ import pytest
 
 from phaseflow import PhaseFlow
 from phaseflow.components.loader_answers import checked_page
-from phaseflow.components.protocols import Document, Entry, Known, Span, Unchanged
+from phaseflow.components.protocols import Document, Entry, Known, Skipped, Span, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable
 from tests.indexes.file_index import FileIndex
 from tests.matrices import first_of_each
@@ -128,7 +128,7 @@ class LoadsBytes(LoadsDicts):
             (ListsAList(), "ListsAList.list() returned a list: write it as an asynchronous generator"),
             (ListsEntries(), "ListsEntries.list() yielded an Entry: yield lists of Entry"),
             (ListsNumbers(), "ListsNumbers.list() yielded an Entry whose uri is an int, not str"),
-            (LoadsDicts(), "LoadsDicts.load() returned a dict: return a Document, Unchanged or Skipped"),
+            (LoadsDicts(), "TypeError: LoadsDicts.load() returned a dict: return a Document, Unchanged or Skipped"),
             (LoadsBytes(), "TypeError: LoadsBytes.load() returned a Document whose text is a bytes, not str"),
         ]
     ),
@@ -147,6 +147,10 @@ def made(entry: Entry, text: str = "good text", **fields: Any) -> Document:
 
 def fails_at_a_name(entry: Entry) -> Document:
     raise RuntimeError("caf\udce9.md")
+
+
+def fails_at_a_nul(entry: Entry) -> Document:
+    raise ValueError("before\0after")
 
 
 class Loads:
@@ -180,6 +184,11 @@ async def test_a_document_that_a_loader_makes_wrongly_fails_alone(tmp_path: Path
         "huge": (lambda e: made(e, size=2**63), "whose size is 9223372036854775808, not a number"),
         "unknown": (lambda e: Unchanged(e, b"2"), "returned Unchanged for a document that is not known"),
         "name": (fails_at_a_name, "caf\ufffd.md"),
+        "nul": (fails_at_a_nul, "ValueError: before\ufffdafter"),
+        "str": (lambda e: "all of it", "returned a str: return a Document, Unchanged or Skipped"),
+        "none": (lambda e: None, "returned nothing: return a Document, Unchanged or Skipped"),
+        "other": (lambda e: made(Entry("else")), "returned a Document of 'else' when it was asked for 'other'"),
+        "left": (lambda e: Skipped(Entry("else"), "why"), "returned a Skipped of 'else' when it was asked for 'left'"),
     }
     async with PhaseFlow(tmp_path / "kb.db", loader=Loads({uri: each for uri, (each, _) in odd.items()})) as flow:
         final = await (await flow.start("kb")).wait()
@@ -191,6 +200,18 @@ async def test_a_document_that_a_loader_makes_wrongly_fails_alone(tmp_path: Path
     assert failures.keys() == odd.keys()
     for uri, (_, told) in odd.items():
         assert told in failures[uri]
+
+
+async def test_a_wrong_answer_about_a_named_source_is_told_in_the_names_of_the_loader(tmp_path: Path) -> None:
+    odd: dict[str, Callable[[Entry], Any]] = {"str": lambda e: "all of it", "other": lambda e: made(Entry("else"))}
+    (tmp_path / "docs").mkdir()
+    async with PhaseFlow(tmp_path / "kb.db", loader=lambda source: Loads(odd)) as flow:
+        final = await (await flow.start("kb", sources={"named": str(tmp_path / "docs")})).wait()
+        failures = {each.uri: each.error for each in (await flow.failures("kb")).items}
+
+    assert (final.status, final.metrics.documents_failed) == ("completed", 2)
+    assert failures["named/str"].endswith("Loads.load() returned a str: return a Document, Unchanged or Skipped")
+    assert "Loads.load() returned a Document of 'else' when it was asked for 'other'" in failures["named/other"]
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ class DocumentReader:
         try:
             with self._gate.calls.on():
                 answer = await contained(self._loader.load(listed, known), "the loader")
-            found = checked_document(self._loader, answer, known)
+            found = checked_document(self._loader, answer, listed, known)
         except (TransientError, ComponentUnavailable):
             raise
         except DocumentError as error:

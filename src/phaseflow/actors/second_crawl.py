@@ -151,7 +151,7 @@ class SecondCrawl:
         try:
             with not_cancelled_by("the loader"), self._gate.calls.on():
                 answer: Any = await contained(self._loader.load(entry, known), "the loader")
-            return checked_document(self._loader, answer, known)
+            return checked_document(self._loader, answer, entry, known)
         except Exception as error:  # noqa: BLE001  # judged by whoever has asked
             return error
 

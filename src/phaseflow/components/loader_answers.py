@@ -61,15 +61,19 @@ def checked_page(loader: Loader, page: Any) -> Sequence[Entry]:
     return page if len({entry.uri for entry in page}) == len(page) else list({e.uri: e for e in page}.values())
 
 
-def checked_document(loader: Loader, found: Any, known: Known | None) -> _Loaded:
-    """What ``load`` has returned for what is ``known``. Raises ComponentUnavailable for what no loader returns,
-    TypeError for a document that cannot be one, or none: that says nothing about the others."""
+def checked_document(loader: Loader, found: Any, asked: Entry, known: Known | None) -> _Loaded:
+    """What ``load`` has returned for the entry it was ``asked`` for, and for what is ``known``. Raises TypeError for
+    what cannot be the document, or is another one: that says nothing about the others."""
     fields = _FIELDS.get(type(found))
     if fields is None:
-        said = f"{_name(loader)}.load() returned {_a(found)}: return a Document, Unchanged or Skipped"
-        raise TypeError(said) if found is None else ComponentUnavailable(said)
+        raise TypeError(f"{_name(loader)}.load() returned {_a(found)}: return a Document, Unchanged or Skipped")
     if wrong := _wrong_field(found, fields) or _wrong_links(found):
         raise TypeError(f"{_name(loader)}.load() returned {_a(found)} whose {wrong}")
+    if found.entry.uri != asked.uri:
+        raise TypeError(
+            f"{_name(loader)}.load() returned {_a(found)} of {found.entry.uri!r:.100} when it was asked for"
+            f" {asked.uri!r:.100}: return it with the entry that it was given"
+        )
     if isinstance(found, Document) and (
         wrong := _wrong_size(found.size) or _wrong_parts(found) or _wrong_metadata(found)
     ):

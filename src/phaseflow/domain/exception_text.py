@@ -4,7 +4,7 @@ from asyncio import CancelledError
 from typing import Final
 
 from phaseflow.domain.errors import PhaseflowError
-from phaseflow.domain.identifiers import whole_characters
+from phaseflow.domain.identifiers import sayable
 
 LONGEST: Final = 4_000
 """Characters that are kept of what an exception says, as many as of the error of a phase."""
@@ -31,7 +31,7 @@ def _said(error: BaseException) -> str:
     except _UNSAYABLE:
         said = ""
     # A name of a file that is not UTF-8 has halves of characters in Python, which can be neither stored nor sent.
-    lines = (line.strip() for line in whole_characters(said[: 2 * LONGEST]).splitlines())
+    lines = (line.strip() for line in sayable(said[: 2 * LONGEST]).splitlines())
     return _cut(" ".join(filter(None, lines))) or type(error).__name__
 
 

@@ -74,6 +74,11 @@ def whole_characters(text: str) -> str:
     return _HALF_A_CHARACTER.sub("\ufffd", text)
 
 
+def sayable(text: str) -> str:
+    """The same for what is said of a fault, also without NUL: functions of SQLite end a text there."""
+    return whole_characters(text).replace("\0", "\ufffd")
+
+
 def name_in(url: str) -> str:
     """The path of an address as that of a file: without its query, so that its extension can be seen."""
     path = unquote(url.partition("?")[0])

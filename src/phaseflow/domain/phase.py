@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Self
 
 from phaseflow.domain.errors import InvalidRequest, InvalidTransition
-from phaseflow.domain.identifiers import whole_characters
+from phaseflow.domain.identifiers import sayable
 from phaseflow.domain.transitions import PHASE_MOVES, PhaseMove, move_phase
 from phaseflow.domain.vocabulary import JobPhase, PhaseStatus, WaitingOn
 
@@ -175,8 +175,8 @@ class PhaseState:
 
 def kept_error(error: str) -> str:
     """An error as it is stored: of a long one the first ``LONGEST_ERROR`` characters, ending with an ellipsis, and with
-    U+FFFD for halves of characters."""
-    return whole_characters(error if len(error) <= LONGEST_ERROR else f"{error[: LONGEST_ERROR - 1]}…")
+    U+FFFD for halves of characters and NUL."""
+    return sayable(error if len(error) <= LONGEST_ERROR else f"{error[: LONGEST_ERROR - 1]}…")
 
 
 def _count(field: str, value: int) -> int:

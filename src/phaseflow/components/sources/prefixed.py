@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from phaseflow.components.loader_answers import checked_document
 from phaseflow.components.protocols import Document, Entry, Known, Loader, Skipped, Unchanged
 from phaseflow.domain.settings import DEFAULT_SOURCE
 
@@ -31,7 +32,8 @@ class PrefixedLoader:
 
     async def load(self, entry: Entry, known: Known | None) -> Document | Unchanged | Skipped:
         """Read a document by the name that its source has for it."""
-        found = await self._inner.load(replace(entry, uri=entry.uri.removeprefix(self._prefix)), known)
+        asked = replace(entry, uri=entry.uri.removeprefix(self._prefix))
+        found = checked_document(self._inner, await self._inner.load(asked, known), asked, known)
         links = tuple(self._renamed(link) for link in found.links)
         return replace(found, entry=entry, links=links)
 
