@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 import phaseflow.cli
+from phaseflow.cli.next_command import next_command
 from tests.cli.commands import Shell
 
 PRINTED = re.compile(r"phaseflow (?:start|resume|retry|cancel|failures|ingest) (?!\.)")
@@ -56,6 +58,27 @@ def test_what_is_printed_can_be_typed_with_another_database(shell: Shell) -> Non
 def _of_none(shell: Shell, *here: str) -> str:
     assert shell("delete", "k", "--yes", *here).returncode == 0
     return shell("kbs", *here).stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "ends"),
+    [
+        (["--server", "http://a.test:8080/", "--allow-private", "b.test"], ["--server", "http://a.test:8080/"]),
+        (["--db", "my c.db"], ["--db", "'my c.db'"]),
+        (["--allow-private", "b.test"], ["--allow-private", "b.test"]),
+        ([], []),
+    ],
+)
+def test_a_printed_command_names_the_place_of_the_one_that_prints_it(given: list[str], ends: list[str]) -> None:
+    @click.command()
+    @click.option("--server")
+    @click.option("--db", default="phaseflow.db")
+    @click.option("--allow-private", multiple=True)
+    def printing(**_: object) -> None:
+        assert next_command("start", "k").split(" ", 3)[:3] == ["phaseflow", "start", "k"]
+        assert next_command("start", "k") == " ".join(["phaseflow start k", *ends])
+
+    printing.main(given, standalone_mode=False)
 
 
 @pytest.mark.thorough

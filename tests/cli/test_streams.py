@@ -144,9 +144,8 @@ def test_a_service_answers_and_ends_though_nobody_reads_its_log(library: Shell) 
         assert watch.within(2)
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("place", [unread_pipe, unread_terminal])
-@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize("place", first_of_each([unread_pipe, unread_terminal]))
+@pytest.mark.parametrize("options", first_of_each([["--json"], []]))
 def test_a_job_that_nobody_reads_can_be_stopped(
     library: Shell, embedding_server: EmbeddingServer, place: Any, options: list[str]
 ) -> None:

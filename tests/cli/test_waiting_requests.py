@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import Shell
+from tests.matrices import first_of_each
 
 
 @pytest.fixture
@@ -59,8 +60,7 @@ def test_the_exit_code_is_that_of_the_last_job(shell: Shell) -> None:
     assert _status(shell, "bad.pdf") == "failed"
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("source", ["docs", "more"])
+@pytest.mark.parametrize("source", first_of_each(["more", "docs"]))
 def test_an_ingest_begins_after_the_job_for_what_waited(waiting: Shell, source: str, tmp_path: Path) -> None:
     _leave_queued(waiting)
     waiting.write("docs/c.md", "Of colours.")

@@ -274,7 +274,6 @@ async def test_a_large_one_is_copied_in_steps(database: Path, tmp_path: Path, mo
     assert (len(steps) > 2, after) == (True, before)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(("segments", "parts"), first_of_each([(2, 3), (32, 1)]))
 async def test_small_ones_are_copied_together_up_to_a_size(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments: int, parts: int

@@ -80,7 +80,8 @@ def loses_its_pages(site: WebSite) -> None:
 
 async def test_pages_that_are_linked_again_stay(database: Path) -> None:
     async with asking(database, loses_its_list) as job:
-        job.site.pages["/list"] = page("list", *PAGES[:20])
+        hidden = page("hidden", head='<meta name="robots" content="noindex">')
+        job.site.pages |= {"/list": page("list", *PAGES[:22]), **dict.fromkeys(PAGES[20:22], hidden)}
         done = await job.answered()
         assert (done.status, done.metrics.documents_deleted) == ("completed", 4)
         assert await job.left() == {"/", "/list", *PAGES[:20]}

@@ -224,7 +224,6 @@ async def test_a_time_that_is_none_is_refused(database: Path, every: object) -> 
             await flow.put_kb("kb", "docs", {"sync": {"every": every}})
 
 
-@pytest.mark.thorough
 @pytest.mark.usefixtures("every_second")
 async def test_a_clock_that_is_set_back_neither_stops_nor_hurries_the_jobs_of_a_schedule(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -68,6 +68,8 @@ async def test_one_source_that_is_gone_takes_out_nothing_and_holds_up_nothing(
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await (await flow.start("kb", sources=two)).wait()
         (tmp_path / "wiki").rename(tmp_path / "elsewhere")
+        changed = {**two, "default": replace(two["default"], include=("*",))}
+        assert (await flow.put_kb("kb", sources=changed)).sources == changed
         (tmp_path / "default" / "doc000.md").unlink()
         write_folder(tmp_path / "default", 5)
         (tmp_path / "default" / "doc001.md").unlink()
@@ -431,7 +433,6 @@ async def test_a_job_names_all_sources_of_which_most_would_go_and_takes_out_of_n
         assert (await job.wait()).metrics.documents_deleted == 39
 
 
-@pytest.mark.thorough
 async def test_an_index_that_is_built_anew_asks_too(database: Path, many: FolderSource) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await (await flow.start("kb", many)).wait()

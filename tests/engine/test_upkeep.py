@@ -187,7 +187,6 @@ async def test_what_was_deleted_last_is_freed_before_the_engine_has_ended(
     assert vectors(database) == 0
 
 
-@pytest.mark.thorough
 async def test_what_cannot_be_freed_is_tried_again(
     tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

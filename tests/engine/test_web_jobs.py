@@ -138,7 +138,6 @@ async def test_a_page_that_is_read_and_is_no_document_any_more_goes_whatever_oth
     assert kb.counts.failed == final.metrics.documents_failed == (status != 200) + (reply.status == 404)
 
 
-@pytest.mark.thorough
 async def test_a_page_that_is_read_well_and_left_out_has_not_failed_any_more(database: Path) -> None:
     site = website()
     async with site, PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
