@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,27 @@ async def test_old_links_to_a_site_that_has_moved_lead_to_its_new_pages() -> Non
         with fail_soon(10):
             done = await crawl(site.loader(old("/"), resolver=Names(), allow_private=["127.0.0.1"]))
         assert list(done.documents) == [new("/"), new("/late")]
+
+
+@pytest.mark.parametrize("with_robots", [False, True])
+async def test_the_sitemaps_of_a_site_that_a_given_page_has_moved_to_are_read_too(with_robots: bool) -> None:
+    async with WebSite() as site:
+        old, new = partial(site.at, "a.test"), partial(site.at, "www.a.test")
+        site.pages = {f"a.test{path}": moved(new(path), 301) for path in ("/", "/x", *["/robots.txt"] * with_robots)}
+        site.pages |= {f"www.a.test/{name}": html() for name in ("", "a", "b", "c")}
+        site.pages |= {
+            "www.a.test/robots.txt": robots(f"Sitemap: {new('/map.xml')}\nUser-agent: *\nDisallow: /c"),
+            "www.a.test/map.xml": sitemap(new("/a"), new("/c"), "http://b.test/x"),
+            "www.a.test/sitemap.xml": sitemap(new("/b")),
+        }
+        options: dict[str, Any] = {"resolver": Names(), "allow_private": ["127.0.0.1"]}
+        with fail_soon(10):
+            done = await crawl(site.loader(old("/"), **options))
+        assert sorted(done.documents) == [new("/"), new("/a"), new("/b")]
+        assert (site.paths["/map.xml"], site.paths["/sitemap.xml"]) == (1, 1 if with_robots else 2)
+        with fail_soon(10):
+            done = await crawl(site.loader(old("/"), max_depth=1, **options))
+        assert sorted(done.documents) == [new("/")]
 
 
 @pytest.mark.parametrize("name", ["phase", "flow", "phaseflow-images", "aphaseflow", "phaseflow2"])

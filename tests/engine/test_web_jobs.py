@@ -262,6 +262,20 @@ async def test_pages_of_the_same_bytes_are_one_document_that_names_the_others(da
             assert final.metrics.documents_deleted == 0
 
 
+async def test_what_is_gone_stays_while_a_page_cannot_be_read_and_goes_once_that_is_left_out(database: Path) -> None:
+    site = website()
+    site.pages["/"] = page("Home", "welcome to the harbour", "/tides", "/extra", "/never")
+    site.pages["/never"] = Reply(b"no", 403)
+    site.pages["/extra"] = page("Extra", "linked from one page")
+    async with site, PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
+        await crawl(flow, site)
+        site.pages["/"] = page("Home", "welcome to the harbour", "/tides", "/never")
+        assert (await crawl(flow, site)).metrics.documents_deleted == 0
+        await flow.skip_document("site", document_id("site", site.url + "/never"))
+        assert (await crawl(flow, site)).metrics.documents_deleted == 1
+        assert site.url + "/extra" not in {each.uri for each in (await flow.documents("site")).items}
+
+
 async def test_a_page_that_is_no_copy_any_more_is_named_by_none(database: Path) -> None:
     site = website()
     same = [f"/tides{n}" for n in range(4)]

@@ -40,12 +40,16 @@ class Links:
         own = (url for url in urls if self.same_site(url, page.uri))
         return tuple(Entry(url, depth=depth) for url in await self._allowed(own))
 
-    async def listed(self, urls: Iterable[str], depth: int = 0) -> tuple[Entry, ...]:
+    async def is_home(self, site: str) -> bool:
+        """Say whether a site is one of the crawl's, or where the ``robots.txt`` of one has led."""
+        return site in await self._homes()
+
+    async def listed(self, urls: Iterable[str], depth: int = 0, also: str | None = None) -> tuple[Entry, ...]:
         """Return what a sitemap adds to the crawl: at the depth of the sitemap, for it stands for its pages.
 
-        A sitemap may lie anywhere, and its own site counts for nothing.
+        A sitemap may lie anywhere, and its own site counts for nothing, unless it is ``also`` of the crawl.
         """
-        homes = await self._homes()
+        homes = await self._homes() | {also}
         own = (url for url in urls if site_of(url) in homes and not is_media(url))
         return tuple(Entry(url, depth=depth) for url in await self._allowed(own))
 

@@ -188,15 +188,17 @@ class WebLoader:
             await self._check_rules(target)
             answer = await self._fetcher.get(target, wanted=_nothing)
             if not answer.is_redirect:
-                return self._moved(entry, answer) if target != entry.uri else None
+                return await self._moved(entry, answer) if target != entry.uri else None
             seen.add(target)
             took_s += answer.took_s
         raise too_many_redirects(entry.uri)
 
-    def _moved(self, entry: Entry, answer: Answer) -> Skipped:
+    async def _moved(self, entry: Entry, answer: Answer) -> Skipped:
         if not answer.is_success:
             raise answer.refusal()
-        return Skipped(entry, f"redirects to {answer.url}", (Entry(answer.url, depth=entry.depth),))
+        there = Entry(answer.url, depth=entry.depth)
+        more = await self._seeds.moved_to(site_of(answer.url)) if entry.uri in self._given else ()
+        return Skipped(entry, f"redirects to {answer.url}", (there, *more))
 
     async def _not_modified(self, entry: Entry, known: Known, stamp: Stamp, answer: Answer) -> Outcome:
         directives = Page.of_headers(answer.headers, answer.url, self._agent).directives

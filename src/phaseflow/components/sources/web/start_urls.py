@@ -88,6 +88,18 @@ class Seeds:
             if len(seen) >= self._most:
                 return
 
+    async def moved_to(self, site: str) -> tuple[Entry, ...]:
+        """What the sitemaps of a site name to which a given page leads, where its ``robots.txt`` does not lead, too:
+        else they are among ``pages``."""
+        found: dict[str, Entry] = {}
+        if not self._has_sitemaps or await self._links.is_home(site):
+            return ()
+        async for named in self._named([site], also=site):
+            found.update((entry.uri, entry) for entry in named)
+            if len(found) >= self._most:
+                break
+        return tuple(found.values())[: self._most]
+
     async def _reached(self) -> list[str]:
         faults: dict[str, Exception] = {}
         limit = anyio.CapacityLimiter(_AT_ONCE)
@@ -122,7 +134,7 @@ class Seeds:
                 return
         await self._robots.rules(site)
 
-    async def _named(self, sites: Sequence[str]) -> AsyncIterator[Sequence[Entry]]:
+    async def _named(self, sites: Sequence[str], also: str | None = None) -> AsyncIterator[Sequence[Entry]]:
         waiting = deque([named for site in sites for named in await self._first(site)])
         seen = {named.url for named in waiting}
         while waiting and len(seen) <= MAX_SITEMAPS:
@@ -134,7 +146,7 @@ class Seeds:
             new = [url for url in found.sitemaps if url not in seen]
             seen.update(new)
             waiting.extend(_Named(url, named.site, guessed=False) for url in new)
-            yield await self._links.listed(found.pages)
+            yield await self._links.listed(found.pages, also=also)
 
     async def _first(self, site: str) -> list[_Named]:
         rules = await self._robots.rules(site)
