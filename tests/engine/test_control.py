@@ -768,7 +768,6 @@ async def test_a_stop_gives_no_new_budget(folder: Path, database: Path) -> None:
     assert sum(len(text) * times for text, times in embedder.paid.items()) <= 8000
 
 
-@pytest.mark.thorough
 async def test_a_budget_that_is_used_to_its_last_character_pauses_nothing(folder: Path, tmp_path: Path) -> None:
     embedder = CountingEmbedder()
     async with PhaseFlow(tmp_path / "first.db", embedder=embedder) as flow:

@@ -1,7 +1,7 @@
 """Embedding against servers that are slow, break at one text, or are gone."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import anyio
@@ -10,7 +10,9 @@ import pytest
 from phaseflow import (
     BudgetPolicy,
     EmbedderDown,
+    GuardPolicy,
     JobStatus,
+    NewDocument,
     PhaseFlow,
     Policies,
     RateLimited,
@@ -18,9 +20,16 @@ from phaseflow import (
     TransientError,
 )
 from phaseflow.actors import embedding_retries
+from phaseflow.components.embedders import throttle
+from phaseflow.components.protocols import Entry
+from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.domain.status import JobStatusResponse
+from phaseflow.domain.vocabulary import WaitingOn
 from tests.engine.components import CountingEmbedder, write_folder
 from tests.engine.test_control import QUICK, finished, until
+from tests.engine.test_loading_limits import Pages
 from tests.matrices import first_of_each
+from tests.stopwatch import NEVER_S, fail_soon
 
 IMPATIENT = Policies(retry=RetryPolicy(tries=2, first_s=0.01, most_s=1))
 POISON = "word5x"
@@ -307,3 +316,103 @@ async def test_the_error_budget_goes_by_the_order_of_the_documents(tmp_path: Pat
         final = await finished(await flow.start("kb", folder))
         assert final.status is JobStatus.COMPLETED
         assert len((await flow.failures("kb")).items) == 10
+
+
+class Refusing(CountingEmbedder):
+    """Refuses its first call once a second one is under way, if any can be; that one is answered after it, or refused,
+    too."""
+
+    def __init__(self, *, at_once: int, second: str) -> None:
+        super().__init__()
+        self.in_flight = at_once
+        self._second = second
+        self._is_inside, self._is_refused = anyio.Event(), anyio.Event()
+
+    async def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        if self._is_refused.is_set() and self._is_inside.is_set():
+            return await super().embed_documents(texts)
+        self.calls += 1
+        if self.calls == 1:
+            if self.in_flight > 1:
+                await self._is_inside.wait()
+            self._is_refused.set()
+            raise ComponentUnavailable("the key was refused")
+        self._is_inside.set()
+        await self._is_refused.wait()
+        for _ in range(50):  # while the phase fails
+            await anyio.lowlevel.checkpoint()
+        if self._second == "is refused":
+            raise ComponentUnavailable("so was this one")
+        self.calls -= 1
+        return await super().embed_documents(texts)
+
+
+@pytest.mark.parametrize("second", ["is answered", "is refused"])
+async def test_a_call_that_is_under_way_when_the_phase_fails_is_not_paid_for_again(
+    folder: Path, database: Path, second: str
+) -> None:
+    embedder = Refusing(at_once=2, second=second)
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        job = await flow.start("kb", folder)
+        failed = await finished(job)
+        assert (failed.status, failed.error) == (JobStatus.FAILED, "the key was refused"), "by what came first"
+        assert (embedder.calls, embedder.paid.total()) == (2, 4 if second == "is answered" else 0)
+        await flow.retry("kb")
+        final = await finished(job)
+    assert final.status is JobStatus.COMPLETED
+    assert set(embedder.paid.values()) == {1}
+    assert embedder.paid.total() == final.metrics.embeddings_computed == final.metrics.chunks_created
+
+
+async def test_a_batch_that_waits_for_its_turn_when_the_phase_fails_is_not_asked_for(
+    folder: Path, database: Path
+) -> None:
+    embedder = Refusing(at_once=1, second="")
+    async with PhaseFlow(database, embedder=embedder) as flow:
+        assert (await finished(await flow.start("kb", folder))).status is JobStatus.FAILED
+    assert embedder.calls == 1
+
+
+class Unending(Pages):
+    """No end of its list: loading goes on."""
+
+    async def list(self) -> AsyncIterator[Sequence[Entry]]:
+        yield []
+        await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize("by", ["the guard", "somebody"])
+async def test_a_pause_says_nothing_about_how_long_a_server_was_without_room(
+    database: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    def limit(_: object) -> None:
+        raise RateLimited("slow down")
+
+    def embedding(status: JobStatusResponse) -> tuple[str, WaitingOn | None]:
+        return status.phase_details[2].status, status.phase_details[2].waiting_on
+
+    monkeypatch.setattr(throttle, "FIRST_S", 0.01 if by == "the guard" else NEVER_S)
+    monkeypatch.setattr(throttle, "MOST_S", NEVER_S)
+    embedder, loader = CountingEmbedder(limit), Unending(1, lambda _: None)
+    policies = Policies(guard=GuardPolicy(rate_limited_s=0.001))  # less than a pause and a resume take
+    async with PhaseFlow(database, loader=loader, embedder=embedder, policies=policies) as flow:
+        await flow.add("kb", [NewDocument(uri="pushed.md", text="Words.")])
+        job = await flow.start("kb", "anything")
+        with fail_soon(10):
+            limited = ("running", WaitingOn.RATE_LIMIT)
+            if by == "somebody":
+                await until(flow, lambda s: embedding(s) == limited)
+                await flow.pause("kb", "embedding")
+            await until(flow, lambda s: embedding(s)[0] == "paused")
+            monkeypatch.setattr(throttle, "FIRST_S", NEVER_S)
+            calls = embedder.calls
+            await flow.resume("kb", "embedding")
+            again = await until(
+                flow, lambda s: embedder.calls > calls and (embedding(s)[0] == "paused" or embedding(s) == limited)
+            )
+            await flow.pause("kb", "embedding")
+            await until(flow, lambda s: embedding(s)[0] == "paused")
+        log = (await flow.transitions_of(job.job_id)).items
+    assert (again.status, embedding(again)) == ("running", limited)
+    paused = [each.reason or "" for each in log if (each.phase, each.to_status) == ("embedding", "paused")]
+    assert ["rate limits" in reason for reason in paused] == [by == "the guard", False]
