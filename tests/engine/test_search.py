@@ -246,3 +246,23 @@ async def test_a_query_is_embedded_anew_where_what_is_remembered_holds_no_longer
         found = await flow.search("kb", "word3x4")
         assert (found, found.mode, found.degraded) == (before, SearchMode.HYBRID, None)
         assert searched._looked["kb"].embeds_like(looked)
+
+
+async def test_a_search_between_whose_look_and_answer_the_embedder_has_changed_is_made_again(
+    database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await finished(await flow.start("kb", folder))
+        before = await flow.search("kb", "word3x4")
+        searched, looks = flow._searching, list[str]()
+        look = searched._look
+        searched._looked.clear()
+
+        async def look_before_the_change(kb_id: str) -> Any:
+            looks.append(kb_id)
+            found = await look(kb_id)
+            return found if looks[1:] else found._replace(kb=found.kb._replace(model="another", live_settings=None))
+
+        monkeypatch.setattr(searched, "_look", look_before_the_change)
+        found = await flow.search("kb", "word3x4")
+        assert (looks, found, found.degraded) == (["kb", "kb"], before, None)

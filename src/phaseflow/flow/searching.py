@@ -119,8 +119,7 @@ class Searching:
 
     async def _search(self, kb_id: str, request: Request) -> SearchHits:
         until = anyio.current_time() + SEARCH_S
-        remembered = self._looked.get(as_text("kb_id", kb_id))
-        looked = remembered or await self._look(kb_id)
+        looked = self._looked.get(as_text("kb_id", kb_id)) or await self._look(kb_id)
         kb, space = looked.kb, looked.space
         embedded = _QueryVector()
         if request.mode is not SearchMode.WORDS:
@@ -132,23 +131,19 @@ class Searching:
         if space is not None and embedded.vector is not None:
             return await self._search_outside(kb, space, request.with_vector(embedded.vector), until)
 
-        def read(tx: Transaction) -> tuple[list[SearchHit], bool] | None:
+        def read(tx: Transaction) -> list[SearchHit] | None:
             now = KnowledgeBases(tx).get(kb_id)
-            if remembered is not None and not remembered.embeds_like(_Looked.of(tx, now)):
-                return None
-            is_same = now.model == kb.model  # else switched in between: the vector is of another kind
-            asked = request.with_vector(embedded.vector if is_same else None)
-            if embedded.degraded or not is_same:
+            if not looked.embeds_like(_Looked.of(tx, now)):
+                return None  # switched in between: the vector is of another kind
+            asked = request.with_vector(embedded.vector)
+            if embedded.degraded:
                 asked = replace(asked, mode=SearchMode.WORDS)  # as the answer says, also for who asked for vectors
-            return self._index.search(tx, Scope(now.key, now.index_version), now.search_revision, asked), is_same
+            return self._index.search(tx, Scope(now.key, now.index_version), now.search_revision, asked)
 
-        found = await self._readings.read_search(read)
-        if found is None:
+        hits = await self._readings.read_search(read)
+        if hits is None:
             self._looked.pop(kb_id, None)
             return await self._search(kb_id, request)
-        hits, is_same = found
-        if not is_same and request.mode is not SearchMode.WORDS:
-            embedded = _without_vector(kb, "its embedder was changed meanwhile; search again")
         return _ranked(hits, request.mode, embedded)
 
     async def _search_outside(
