@@ -157,8 +157,6 @@ class DocumentReader:
         if self._pause_if(self._limits.why_pause(error)):
             return
         await self.show(WaitingOn.RATE_LIMIT)
-        self._limits.waiting += 1
         await self._gate.sleep(self._limits.wait_s(error, times))
-        self._limits.waiting -= 1
         if not self._gate.is_open:
             self._limits.forget()

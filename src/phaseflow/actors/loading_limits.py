@@ -26,8 +26,6 @@ class LoadingLimits:
         self._most_s = most_s
         self._stalled_s = stalled_s
         self._fruitless_s = 0.0
-        self.waiting = 0
-        """Pages that wait as long as the site asked."""
         self._clock = clock
         self.last_success = clock()
         self._since: float | None = None
@@ -44,7 +42,7 @@ class LoadingLimits:
 
     def why_stalled(self, spent_s: float, *, stored: bool) -> str | None:
         """Count seconds of loading, after which a page was ``stored`` or not; why the phase should pause, or None."""
-        self._fruitless_s += 0.0 if self.waiting else spent_s
+        self._fruitless_s += spent_s
         since_s, is_due = self._fruitless_s, self._stalled_s is not None and self._fruitless_s >= self._stalled_s
         if stored or is_due:
             self._fruitless_s = 0.0
