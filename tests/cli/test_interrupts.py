@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -7,10 +8,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
+from phaseflow.cli import interrupts, upkeep
+from phaseflow.cli.exit_codes import Exit
 from phaseflow.cli.interrupts import Interrupts
+from phaseflow.cli.place import Place
 from phaseflow.http.signals import ENDS
+from phaseflow.store import copy_check, failpoints
+from phaseflow.store.session import open_session
 from tests.cli.commands import Shell
 from tests.matrices import first_of_each
 from tests.stopwatch import Stopwatch, fail_soon
@@ -93,6 +100,32 @@ async def test_a_second_sigterm_asks_for_nothing_more() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
         await interrupts.wait()
+
+
+@pytest.mark.parametrize("number", first_of_each([signal.SIGINT, signal.SIGTERM]))
+async def test_a_backup_that_is_interrupted_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    async with open_session(tmp_path / "kb.db"):
+        pass
+    endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    monkeypatch.setattr(copy_check, "_CHECK", endless)
+    for limit in ("_LAST_S", "_COMMAND_S"):  # what is tried is what is left, not the time
+        monkeypatch.setattr(interrupts, limit, 60)
+    loop = asyncio.get_running_loop()
+
+    def send() -> None:  # from the loop: a signal that another thread is given wakes no loop that sleeps
+        loop.call_soon_threadsafe(os.kill, os.getpid(), number)
+
+    failpoints.install("backup.checking", send)
+    try:
+        with fail_soon(10):
+            ended = await upkeep._copy(Place(tmp_path / "kb.db"), tmp_path / "copy.db", as_json=True, check=True)
+            while list(tmp_path.glob("copy*")):  # noqa: ASYNC110  # its thread takes back what it has made
+                await anyio.sleep(0.01)
+    finally:
+        failpoints.clear()
+    assert ended is Exit.PAUSED
 
 
 def test_the_second_ctrl_c_leaves_at_once_also_when_the_loop_is_stuck() -> None:

@@ -1,5 +1,6 @@
 """vacuum and backup: looking after the file."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,18 @@ def _backup_command(file: Path, no_check: bool, place: Place, as_json: bool) -> 
 async def _copy(place: Place, file: Path, as_json: bool, *, check: bool) -> Exit:
     import json
 
+    size = await _unless_interrupted(lambda: _copied(place, file, check=check))
+    if size is None:
+        say("interrupted: no copy was left")
+        return Exit.PAUSED
+    if as_json:
+        answer_text(json.dumps({"file": str(file), "size_bytes": size}))
+    else:
+        say(f"{'copied and checked' if check else 'copied'} {size_of(size)} to {file}")
+    return Exit.COMPLETED
+
+
+async def _copied(place: Place, file: Path, *, check: bool) -> int:
     with console().status("copying the database") as line:
 
         def show(share: float | None) -> None:
@@ -83,16 +96,30 @@ async def _copy(place: Place, file: Path, as_json: bool, *, check: bool) -> Exit
 
         if place.server:
             async with place.client() as service:
-                size = await service.backup(file, check=check)
-        else:
-            from phaseflow.flow.upkeep import backup as copy
+                return await service.backup(file, check=check)
+        from phaseflow.flow.upkeep import backup as copy
 
-            size = await copy(existing(place.db), file, check=check, progress=show)
-    if as_json:
-        answer_text(json.dumps({"file": str(file), "size_bytes": size}))
-    else:
-        say(f"{'copied and checked' if check else 'copied'} {size_of(size)} to {file}")
-    return Exit.COMPLETED
+        return await copy(existing(place.db), file, check=check, progress=show)
+
+
+async def _unless_interrupted(work: Callable[[], Awaitable[int]]) -> int | None:
+    """What ``work`` returns; None where a signal came first, which cancels it: what it has begun is taken back."""
+    import anyio
+
+    from phaseflow.cli.interrupts import Interrupts
+
+    done: int | None = None
+
+    async def watch() -> None:
+        await interrupts.wait()
+        tasks.cancel_scope.cancel()
+
+    with Interrupts() as interrupts:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            done = await work()
+            tasks.cancel_scope.cancel()
+    return done
 
 
 COMMANDS = [_vacuum_command, _backup_command]
