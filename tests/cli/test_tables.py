@@ -1,5 +1,8 @@
 """What the reading commands show."""
 
+import time
+from datetime import UTC, datetime
+
 import pytest
 
 from phaseflow.cli import reading, tables
@@ -24,6 +27,20 @@ def test_a_hit_shows_its_document_where_in_it_and_its_first_lines() -> None:
     assert passage[0].startswith("   Plan for it. Plan for it.")
     assert len(passage) == 4
     assert passage[-1].endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("zone", "shown"), [("UTC", "2026-07-01 22:30:00"), ("CET-1CEST,M3.5.0,M10.5.0/3", "2026-07-02 00:30:00")]
+)
+def test_times_are_shown_by_the_clock_of_whoever_reads(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], zone: str, shown: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        draw(tables.jobs([job(started_at=datetime(2026, 7, 1, 22, 30, tzinfo=UTC))]))
+    time.tzset()
+    assert shown in capsys.readouterr().err
 
 
 def test_a_hit_names_other_places_of_the_same_text() -> None:

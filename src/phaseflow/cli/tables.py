@@ -100,4 +100,5 @@ def _number(failed: int) -> str:
 
 
 def _at(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+    """By the clock of whoever reads; JSON has UTC."""
+    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
