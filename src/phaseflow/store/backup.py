@@ -109,6 +109,7 @@ def _copy(source: Path, target: Path, stop: CopyStop, files: Path | None, links:
             closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_S)) as old,
             closing(sqlite3.connect(target, isolation_level=None)) as new,
         ):
+            new.execute("PRAGMA synchronous = OFF")  # it is synced once, as a whole, before it gets its name
             old.execute("BEGIN")
             schema.check_version(source, *schema.identity(old))  # from here on it sees this moment
             kept = _kept(old, files, links) if files is not None else {}
