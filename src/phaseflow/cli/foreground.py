@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from phaseflow.cli import messages, options, worker_options
 from phaseflow.cli.exit_codes import Exit
+from phaseflow.cli.heaps import share_heaps
 from phaseflow.cli.next_command import next_command
 from phaseflow.cli.place import existing
 from phaseflow.cli.terminal import say, say_lines
@@ -60,6 +61,7 @@ class Foreground:
         if not self.reads_sources:
             existing(self.db)  # what goes on with a job makes no database
         hide_memory()  # the keys, from whatever takes over a worker
+        share_heaps()
         with Interrupts() as interrupts:
             await check_first(self.db, check)
             async with PhaseFlow(

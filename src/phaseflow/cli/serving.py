@@ -8,6 +8,7 @@ import click
 
 from phaseflow.cli import logs, options, streams, worker_options
 from phaseflow.cli.exit_codes import Exit, complain, run
+from phaseflow.cli.heaps import share_heaps
 from phaseflow.cli.parameters import FOLDER, HOST_NAME
 from phaseflow.cli.settings_options import SettingsOptions, settings_options
 from phaseflow.cli.terminal import answer_text, say
@@ -84,6 +85,7 @@ def _serve_command(
         from phaseflow.flow import PhaseFlow
 
         hide_memory()  # the keys, from whatever takes over a worker
+        share_heaps()
         roots = http.AllowedRoots(allow_root or [Path.cwd()])
         announce = _tell_json if as_json else _tell
         try:
