@@ -78,7 +78,7 @@ def test_the_parts_of_a_status_agree_with_each_other(state: IngestionState) -> N
 def test_times_end_in_z_and_carry_milliseconds() -> None:
     state = walk([("take_turn", None)])[-1]
     at = datetime(2025, 12, 3, 10, 0, 0, 123456, tzinfo=UTC)
-    status = compose(replace(record(state), created_at=at), NOW).model_dump(mode="json")
+    status = compose(record(state)._replace(created_at=at), NOW).model_dump(mode="json")
     assert status["created_at"] == "2025-12-03T10:00:00.123Z"
     assert status["completed_at"] is None
 

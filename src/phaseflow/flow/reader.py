@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -107,7 +106,7 @@ class _File:
             # Asked before and after the record was read: a holder in between is one that has just begun or ended.
             if was_held or is_held(self._path):
                 return compose(record, self.now() - _SEEN_AFTER)
-            return compose(replace(record, state=verbs.left_behind(record.state, record.last_signs)), self.now())
+            return compose(record._replace(state=verbs.left_behind(record.state, record.last_signs)), self.now())
 
         return composed
 

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from phaseflow.domain.errors import JobNotFound, StaleRun
@@ -19,8 +19,7 @@ from phaseflow.store.transaction import Row, Transaction, json_array
 from phaseflow.store.transitions import TransitionLog
 
 
-@dataclass(frozen=True, slots=True)
-class JobRecord:
+class JobRecord(NamedTuple):
     """A job as the database holds it. ``newest``: no later job of its knowledge base exists.
     ``source_errors``: why sources could not be read, by name; ``displaced``: how many documents of a source are left
     out, by the source that holds their uris, and one of them; ``canonical``: the same of those that name another as the
@@ -47,10 +46,10 @@ class JobRecord:
     completed_at: datetime | None
     newest: bool
     made_again: str | None = None
-    source_errors: Mapping[str, str] = field(default_factory=dict)
-    displaced: Mapping[str, Mapping[str, tuple[int, str]]] = field(default_factory=dict)
-    canonical: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    last_signs: Mapping[JobPhase, datetime] = field(default_factory=dict)
+    source_errors: Mapping[str, str] = MappingProxyType({})
+    displaced: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType({})
+    canonical: Mapping[str, tuple[int, str]] = MappingProxyType({})
+    last_signs: Mapping[JobPhase, datetime] = MappingProxyType({})
 
 
 _PHASE = (
