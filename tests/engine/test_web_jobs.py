@@ -276,6 +276,19 @@ async def test_what_is_gone_stays_while_a_page_cannot_be_read_and_goes_once_that
         assert site.url + "/extra" not in {each.uri for each in (await flow.documents("site")).items}
 
 
+async def test_a_file_that_is_no_page_keeps_nothing_that_is_gone(database: Path) -> None:
+    site = website()
+    site.pages["/"] = page("Home", "welcome to the harbour", "/tides", "/extra", "/broken.PDF", "/never.docx")
+    site.pages["/extra"] = page("Extra", "linked from one page")
+    site.pages["/broken.PDF"] = Reply(b"%PDF-1.7 and no more", type="application/pdf")
+    site.pages["/never.docx"] = Reply(b"no", 403)
+    async with site, PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
+        assert (await crawl(flow, site)).metrics.documents_failed == 2
+        site.pages["/"] = page("Home", "welcome to the harbour", "/tides", "/broken.PDF", "/never.docx")
+        final = await crawl(flow, site)
+        assert (final.metrics.documents_failed, final.metrics.documents_deleted) == (2, 1)
+
+
 async def test_a_page_that_is_no_copy_any_more_is_named_by_none(database: Path) -> None:
     site = website()
     same = [f"/tides{n}" for n in range(4)]

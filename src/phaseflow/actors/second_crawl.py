@@ -19,7 +19,7 @@ from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import DocumentError, TransientError
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store import failpoints
-from phaseflow.store.crawl_frontier import Frontier, KnownVersions
+from phaseflow.store.crawl_frontier import Frontier, KnownVersions, leads_nowhere
 from phaseflow.store.passages import Scope
 from phaseflow.store.progress import Done, PhaseProgress
 from phaseflow.store.transaction import Transaction
@@ -89,9 +89,9 @@ class SecondCrawl:
         while left and waiting:
             batch = [waiting.popleft() for _ in range(min(self._at_once, len(waiting)))]
             answers = await self._answers(batch)
-            for answer in answers.values():
+            for uri, answer in answers.items():
                 if isinstance(answer, Exception):
-                    if not _is_none(answer):
+                    if not _is_none(answer) and not leads_nowhere(uri):
                         raise CannotList(answer)
                 else:
                     await found(answer.links)

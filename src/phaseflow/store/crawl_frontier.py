@@ -16,6 +16,15 @@ from phaseflow.store.states import (
 )
 from phaseflow.store.transaction import Transaction, json_array
 
+_NO_PAGES = ("pdf", "docx", "doc", "xlsx", "xls", "pptx", "ppt", "odt", "ods", "odp", "epub", "rtf", "csv", "zip")
+_LEADS_NOWHERE = " OR ".join(f"uri LIKE '%.{name}'" for name in _NO_PAGES)
+"""SQL: the address is that of a file without links, as its name says. Whatever became of it, it hides no page."""
+
+
+def leads_nowhere(uri: str) -> bool:
+    """Whether an address names a file that has no links to other pages."""
+    return uri.lower().endswith(tuple(f".{name}" for name in _NO_PAGES))
+
 
 @dataclass(frozen=True, slots=True)
 class ListedEntry:
@@ -140,8 +149,8 @@ class Frontier:
         return int(self.tx.value(sql, self.job_seq))
 
     def any_failed(self, source: str) -> bool:
-        """Whether a document that the source has could not be read."""
-        failed = f"{HAS_FAILED} AND state = {EntryState.FAILED}"  # the former, for the index
+        """Whether a document that the source has could not be read, and may lead to others."""
+        failed = f"{HAS_FAILED} AND state = {EntryState.FAILED} AND NOT ({_LEADS_NOWHERE})"  # the first, for the index
         row = self.tx.row(
             f"SELECT 1 FROM job_entries WHERE job_seq = ? AND {failed} AND source = ? LIMIT 1", self.job_seq, source
         )
