@@ -53,9 +53,10 @@ _ANY_SAME: Final = re.compile(f"[{''.join(_SAME)}]")  # ten times as quick as st
 _RUN: Final = re.compile(f"[{_UNSPACED}]+")
 _SPLITS_RUN: Final = re.compile("[\u0e2f\u0e4f\u0e5a\u0e5b\u0f04-\u0f14\u104a-\u104f\u17d4-\u17da\u30a0\u30fb]+")
 _BROKEN: Final = re.compile(r"(?<![^\W\d_])([^\W\d_]{2,}+)-\r?\n[ \t]*([^\W\d_A-Z]{2,})")
-_MARKS: Final = re.compile(r"(\+\+(?<=[A-Za-z]\+\+)|#(?<=[A-Za-z]#)(?!\w))")
-"""The sign first, then what stands before it: found four times as fast, and headings begin with such a sign."""
-_MARK_WORDS: Final = {"++": " plusplus ", "#": " sharp "}
+_PLUSES: Final = re.compile(r"\+\+(?<=[A-Za-z]\+\+)")
+_SHARP: Final = re.compile(r"#(?<=[A-Za-z]#)(?!\w)")
+"""The sign first, then what stands before it: found four times as fast, and headings begin with such a sign. Two
+patterns, since one for both takes three times as long: what may begin in two ways is looked for letter by letter."""
 
 
 def normalised(text: str) -> str:
@@ -86,8 +87,10 @@ def indexed_words(text: str) -> str:
     text = normalised(text)
     if not text.isascii():
         text = _RUN.sub(_paired, text)
-    if "#" in text or "++" in text:
-        text = _MARKS.sub(_spelt, text)
+    if "++" in text:
+        text = _PLUSES.sub(" plusplus ", text)
+    if "#" in text:
+        text = _SHARP.sub(" sharp ", text)
     if "-\n" in text or "-\r\n" in text:
         text = _BROKEN.sub(r"\1-\2 \1\2", text)
     return text
@@ -109,7 +112,3 @@ def _paired(run: re.Match[str]) -> str:
 
 def _pairs(run: str) -> str:
     return " ".join([*map("".join, itertools.pairwise(run)), run[-1]])
-
-
-def _spelt(mark: re.Match[str]) -> str:
-    return _MARK_WORDS[mark[1]]
