@@ -199,19 +199,18 @@ def _sizes_of(documents: "Ids", sharing: SharedReading) -> "tuple[Ids, Ids]":
     """The passages of documents, and their characters."""
     import numpy as np
 
-    found: dict[int, tuple[str, str]] = {}
+    found: dict[int, tuple[Ids, Ids]] = {}
 
     def task(first: int) -> Task:
         def read(tx: Transaction) -> None:
-            found[first] = sizes_of(tx, documents[first : first + DOCUMENTS].tolist())
+            ids, sizes = sizes_of(tx, documents[first : first + DOCUMENTS].tolist())
+            found[first] = numbers(ids), numbers(sizes)
 
         return read
 
     sharing.run(task(first) for first in range(0, len(documents), DOCUMENTS))
-    texts = [found[first] for first in sorted(found)]
-    nothing = np.empty(0, np.int64)
-    ids, sizes = ([numbers(text[column]) for text in texts] for column in (0, 1))
-    return np.concatenate([nothing, *ids]), np.concatenate([nothing, *sizes])
+    each = [(np.empty(0, np.int64),) * 2, *(found[first] for first in sorted(found))]
+    return np.concatenate([ids for ids, _ in each]), np.concatenate([sizes for _, sizes in each])
 
 
 def _places(known: "Ids", ids: "Ids") -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]":
