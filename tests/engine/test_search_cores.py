@@ -8,6 +8,7 @@ import pytest
 
 from phaseflow import PhaseFlow
 from phaseflow.components import common_words, index, resident, vector_reading
+from phaseflow.components.common_words import CommonWords
 from phaseflow.components.nearness import Nearness
 from phaseflow.store.passage_vectors import PackedVectors, PassageVectors
 from tests.engine.components import CountingEmbedder
@@ -64,7 +65,35 @@ async def test_a_search_alone_compares_vectors_in_a_second_thread_and_one_of_sev
         searched._at_once += 1
         assert await flow.search("kb", "v1x7") == alone
         searched._at_once -= 1
+        assert await flow.search("kb", "v1x7") == alone  # another was there a moment ago
+        assert by == ["phaseflow call", "phaseflow-sqlite", "phaseflow-sqlite"]
+        monkeypatch.setattr(index, "_ALONE_S", 0.0)
+        assert await flow.search("kb", "v1x7") == alone
         monkeypatch.setattr(index, "_LEAST_BESIDE", 21)
         assert await flow.search("kb", "v1x7") == alone
-        assert by == ["phaseflow call", "phaseflow-sqlite", "phaseflow-sqlite"]
+        assert by[3:] == ["phaseflow call", "phaseflow-sqlite"]
         assert searched._at_once == 0
+
+
+async def test_the_common_words_are_read_once_however_many_searches_are_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, looked = CommonWords.task, list[str]()
+
+    def noted(self: CommonWords, give: Any) -> Any:
+        looked.append(self.scope.kb_key)
+        return look(self, give)
+
+    monkeypatch.setattr(CommonWords, "task", noted)
+    monkeypatch.setattr(index, "LEAST", 20)
+    write(tmp_path / "docs", range(20), 1)
+    async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
+        await finished(await flow.start("kb", tmp_path / "docs"))
+        first = await flow.search("kb", "v1x7")
+        [kb_key] = looked
+        flow._engine.index._passages.forget(kb_key)  # as where a second search begins before these are known
+        assert await flow.search("kb", "v1x7") == first
+        assert looked == [kb_key]
+        flow._engine.index.forget(kb_key)
+        await flow.search("kb", "v1x7")
+        assert looked == [kb_key] * 2

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from phaseflow.components import exact_things, word_ranking
@@ -49,6 +50,9 @@ _MOST_COMPARED: Final = 200_000
 Beyond, its words rank it, which count more there than in a text."""
 _LEAST_BESIDE: Final = 5_000
 """Vectors that are compared beside the words: half a millisecond."""
+_ALONE_S: Final = 1.0
+"""How long ago two searches were last on their way at once: where many ask, both cores are in use, and a third thread
+would only make a status wait."""
 _HAS_CORES: Final = (os.cpu_count() or 1) > 1
 _MOST_CANDIDATES: Final = 32_000
 """Passages of each ranking that are looked at where most of them are copies or have too low a score."""
@@ -93,13 +97,17 @@ class EmbeddedIndex:
         self._terms = Terms(WordCounts(self._tokenizer))
         self._proposals = Proposals()
         self._reads_ahead = reads_ahead
+        self._read_ahead = set[str]()
         self._lock = Lock()
         self._at_once = 0
+        self._together_at = float("-inf")
 
     def search(self, tx: Transaction, scope: Scope, search_revision: int, request: Request) -> list[SearchHit]:
         """The best passages in the snapshot ``tx`` sees, best first, each text once."""
         with self._lock:
             self._at_once += 1
+            if self._at_once > 1:
+                self._together_at = monotonic()
         try:
             return self._found(tx, scope, search_revision, request)
         finally:
@@ -137,7 +145,8 @@ class EmbeddedIndex:
             if not is_let_through.any():
                 return []
         table = WordIndex(tx, scope.kb_key, scope.index_version).table()
-        if sharing is not None and table is not None and self._reads_ahead:
+        if sharing is not None and table is not None and self._reads_ahead and scope.kb_key not in self._read_ahead:
+            self._read_ahead.add(scope.kb_key)  # others may be at their first search, too
             sharing.give([CommonWords(scope, table, known, self._terms, self._tokenizer).task(sharing.give)])
         vectors = self._vectors_of(tx, scope, known, sharing) if request.needs_vectors else None
         if sharing is not None:
@@ -169,6 +178,7 @@ class EmbeddedIndex:
         """Drop what is kept of a knowledge base that was deleted."""
         self._passages.forget(kb_key)
         self._vectors.forget(kb_key)
+        self._read_ahead.discard(kb_key)
 
     def _having(self, tx: Transaction, table: Table, known: Passages) -> Callable[[str], int]:
         """About how many passages have the words of a text, added up over these."""
@@ -226,7 +236,7 @@ class EmbeddedIndex:
         is_let_through: "npt.NDArray[np.bool_] | None",
     ) -> "Callable[[], Nearness | None]":
         """Begin to compare many vectors on another core, which needs no interpreter lock, while this thread looks for
-        the words. Not where another search has use for that core. What is returned says how near passages are."""
+        the words. Not where other searches have use for that core. What is returned says how near passages are."""
 
         def measured() -> Nearness | None:
             if vectors is None or vector is None:
@@ -234,7 +244,8 @@ class EmbeddedIndex:
             return Nearness.measured(known, vectors, vector, is_let_through, CANDIDATES)
 
         is_long = vectors is not None and len(vectors.ids) >= _LEAST_BESIDE
-        return begin_beside(measured) if is_long and _HAS_CORES and self._at_once == 1 else measured
+        is_alone = monotonic() - self._together_at > _ALONE_S
+        return begin_beside(measured) if is_long and _HAS_CORES and is_alone else measured
 
     def _vectors_of(self, tx: Transaction, scope: Scope, known: Passages, sharing: SharedReading | None) -> Vectors:
         return self._vectors.get(
