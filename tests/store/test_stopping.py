@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
@@ -11,7 +11,7 @@ import pytest
 
 from phaseflow.store.connection import Connection
 from phaseflow.store.database import Database
-from phaseflow.store.read_pool import ReadPool, _StoppableRead
+from phaseflow.store.read_pool import ReadPool, _StoppableRead, open_readers
 from phaseflow.store.stop_deadline import StopDeadline
 from phaseflow.store.transaction import Transaction
 from tests.stopwatch import fail_soon
@@ -113,3 +113,29 @@ async def test_the_end_of_a_transaction_is_not_interrupted() -> None:
         assert await connection.call(lambda bare: not bare.in_transaction)
     finally:
         await connection.leave(StopDeadline())
+
+
+async def test_a_read_that_is_cancelled_before_its_thread_gets_to_it_never_begins(database: Database) -> None:
+    is_busy, go_on = threading.Event(), threading.Event()
+    begun = list[int]()
+
+    def busy(tx: Transaction) -> None:
+        is_busy.set()
+        assert go_on.wait(60)
+
+    async with open_readers(database.path) as readers:
+        for read in (readers.read(busy), readers.read_while_wanted(lambda tx: begun.append(1))):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_awaited, read)
+                await anyio.wait_all_tasks_blocked()
+                assert await anyio.to_thread.run_sync(is_busy.wait, 60)
+                tasks.cancel_scope.cancel()
+        go_on.set()
+        await readers.read(lambda tx: None)
+        assert begun == []
+        await readers.read_while_wanted(lambda tx: begun.append(2))
+        assert begun == [2]
+
+
+async def _awaited(read: Awaitable[None]) -> None:
+    await read

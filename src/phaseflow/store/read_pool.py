@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import TypeVar
 
 import anyio
@@ -60,15 +60,19 @@ class ReadPool:
         self._loop.check()
         connection = await self._lend()
         begun: list[_StoppableRead] = []
+        is_unwanted = Event()
 
         def stoppable(bare: sqlite3.Connection) -> T:
             begun.append(_StoppableRead(bare))
+            if is_unwanted.is_set():  # else whoever sets it stops what has begun
+                raise _ReadStopped
             with begun[0].watched():
                 return _snapshot(bare, read, self._path, begun[0])
 
         try:
             return await connection.call(stoppable)
         except anyio.get_cancelled_exc_class():
+            is_unwanted.set()
             for each in begun:
                 each.stop()
             raise
