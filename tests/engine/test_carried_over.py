@@ -258,20 +258,25 @@ def _break() -> None:
     raise PhaseflowError("broken")
 
 
-async def test_a_large_one_is_copied_in_steps(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write_folder(tmp_path / "docs", 2, words=15_000)
+@pytest.mark.parametrize(
+    ("segments", "chunks", "least"), [(1, 50, 2), (32, 50, 1), (1, 10**6, 2)], ids=["both", "passages", "text"]
+)
+async def test_a_large_one_is_copied_in_steps(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments: int, chunks: int, least: int
+) -> None:
+    folder = write_folder(tmp_path / "docs", 2, words=8000)
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await (await flow.start("kb", folder)).wait()
         before = [await flow.document_text("kb", "doc001.md"), await flow.document_chunks("kb", "doc001.md")]
-    monkeypatch.setattr(carry_over, "SEGMENTS", 1)
-    monkeypatch.setattr(carry_over, "CHUNKS", 100)
+    monkeypatch.setattr(carry_over, "SEGMENTS", segments)
+    monkeypatch.setattr(carry_over, "CHUNKS", chunks)
     (folder / "doc001.md").write_bytes(UNREADABLE)
     steps: list[None] = []
     failpoints.install("embedding.carried_some", lambda: steps.append(None))
     async with PhaseFlow(database, embedder=other()) as flow:
         await (await flow.start("kb")).wait()
         after = [await flow.document_text("kb", "doc001.md"), await flow.document_chunks("kb", "doc001.md")]
-    assert (len(steps) > 2, after) == (True, before)
+    assert (len(steps) >= least, after) == (True, before)
 
 
 @pytest.mark.parametrize(("segments", "parts"), first_of_each([(2, 3), (32, 1)]))
