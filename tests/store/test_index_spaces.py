@@ -96,16 +96,20 @@ def test_what_an_index_should_have_is_told_by_id_in_pages(tx: Transaction, space
         document(tx, number, passages)
     document(tx, 3, 9, DocumentState.GONE)
     document(tx, 6, 4, DocumentState.EMBEDDED)
+    for number, elsewhere in ((8, "kb_id = 'other'"), (9, "index_version = 2")):
+        document(tx, number, 50)
+        tx.run(f"UPDATE documents SET {elsewhere} WHERE id = ?", number)
     assert [contents.searchable(after, 2) for after in (0, 1, 4, 5)] == [
         [(1, 3), (4, 2)],
         [(4, 2), (5, 1)],
         [(5, 1)],
         [],
     ]
-    assert contents.unknown([1, 2, 3, 6, 7]) == [3, 7]
+    assert contents.unknown([1, 2, 3, 6, 7, 8, 9]) == [3, 7, 8, 9]
     assert contents.expected() == (7, 6, 0)
     assert contents.named(4) == ("4.md", "Title 4", 2)
-    assert contents.named(3) is contents.named(6) is contents.named(7) is None
+    assert [contents.named(number) for number in (3, 6, 7, 8, 9)] == [None] * 5
+    assert [contents.unproposed([], only) for only in (None, [1, 4, 8, 9])] == [6, 5]
     assert SpaceContents(tx, space._replace(name="nobody")).expected() is None
     assert contents.is_free()
     assert not SpaceContents(tx, space._replace(name="nobody")).is_free()
