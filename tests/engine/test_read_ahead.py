@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from phaseflow import PhaseFlow, Reader
+from phaseflow.components import index
 from phaseflow.store import read_ahead
 from phaseflow.store.open_file import descriptor
 from tests.engine.components import CountingEmbedder
@@ -32,6 +33,7 @@ async def test_the_first_search_of_what_is_a_good_part_of_the_file_has_it_read_a
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, advised: list[tuple[int, int]]
 ) -> None:
     database = tmp_path / "kb.db"
+    monkeypatch.setattr(index, "LEAST", 4)
     monkeypatch.setattr(read_ahead, "LEAST", 4)
     for kb, documents in (("large", 20), ("small", 5)):
         (tmp_path / kb).mkdir()
@@ -57,6 +59,7 @@ async def test_a_file_that_memory_cannot_hold_is_not_read_ahead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, advised: list[tuple[int, int]]
 ) -> None:
     limit = tmp_path / "memory.max"
+    monkeypatch.setattr(index, "LEAST", 1)
     monkeypatch.setattr(read_ahead, "LEAST", 1)
     monkeypatch.setattr(read_ahead, "_CONTROL_GROUP", limit)
     (tmp_path / "docs").mkdir()
