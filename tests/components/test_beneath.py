@@ -4,7 +4,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 
 from phaseflow import PhaseFlow
 from phaseflow.components.protocols import Document, Entry
-from phaseflow.components.sources import FolderLoader
+from phaseflow.components.sources import FolderLoader, beneath
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.domain.settings import FolderSource
 from phaseflow.http import AllowedRoots
@@ -95,6 +95,23 @@ async def test_a_folder_swapped_for_a_link_leads_nowhere(docs: Path, swap: str) 
     assert SECRET not in texts
     assert await read_all(loader, entries) == ["open"] * 20
     assert seen <= {entry.uri for entry in entries}
+
+
+@pytest.mark.parametrize("swap", ["sub", "sub/deep"])
+async def test_a_source_swapped_for_a_link_once_it_is_resolved_is_not_read(
+    docs: Path, swap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root_of = beneath._root_of
+
+    def swapping(real: str, roots: Sequence[str] | None) -> str | None:
+        (docs / swap).rename(docs / ".aside")
+        (docs / swap).symlink_to(docs.parent / "outside" / swap.removeprefix("sub").lstrip("/"))
+        return root_of(real, roots)
+
+    monkeypatch.setattr(beneath, "_root_of", swapping)
+    loader = FolderLoader(FolderSource(str(docs / "sub/deep")), roots=[str(docs)])
+    with pytest.raises(ComponentUnavailable, match="cannot read"):
+        assert [page async for page in loader.list()]
 
 
 @pytest.mark.thorough

@@ -250,7 +250,6 @@ async def test_a_pause_comes_between_two_passages_of_a_chunker_that_is_a_generat
         assert (await flow.kb("kb")).chunks == 3 * len([*folder.iterdir()])
 
 
-@pytest.mark.thorough
 async def test_pause_takes_effect_between_two_documents_that_are_cut_together(folder: Path, database: Path) -> None:
     cut, began, may_go_on = list[str](), threading.Event(), threading.Event()
 

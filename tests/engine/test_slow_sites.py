@@ -272,7 +272,7 @@ async def test_pages_that_hang_have_both_their_tries_before_one_that_is_always_r
     monkeypatch.setattr(loading_limits, "MOST_S", 0.05)
     monkeypatch.setattr(document_reading, "_AFTER_OTHERS_S", 0.0)
     site = Dripping()
-    names = [f"/{number}" for number in range(3)]
+    names = [f"/{number}" for number in range(5)]
     site.answers = {"/": page("/refused", *names)} | dict.fromkeys(names, ENDLESS)
     site.answers["/refused"] = b"HTTP/1.1 429 Slow down\r\nContent-Length: 0\r\n\r\n"
     site.drips = set(names)
