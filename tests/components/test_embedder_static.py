@@ -80,7 +80,6 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.thorough
 def test_the_files_are_made_from_those_of_wordllama(original: Original) -> None:
     tokens = original.tokens
     assert np.array_equal(np.load(static._FOLDER / "vectors.npy"), original.vectors)

@@ -131,7 +131,6 @@ class Site:
         return Document(entry, text, entry.uri, "text/plain", entry.uri.encode().ljust(16), links=links)
 
 
-@pytest.mark.thorough
 async def test_pages_that_a_page_may_have_led_to_are_carried_over(database: Path) -> None:
     site = Site()
     async with PhaseFlow(database, embedder=CountingEmbedder(), loader=site) as flow:
@@ -146,7 +145,6 @@ async def test_pages_that_a_page_may_have_led_to_are_carried_over(database: Path
     assert statuses == {"/": (DocumentStatus.FAILED, True), "/other": indexed, "/a": indexed, "/b": indexed}
 
 
-@pytest.mark.thorough
 async def test_one_whose_new_text_cannot_be_embedded_is_found_as_it_was(database: Path, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "docs", 3)
     await ingested(database, folder)

@@ -231,7 +231,6 @@ class SteppingChunker:
             assert self.go_on.wait(60)
 
 
-@pytest.mark.thorough
 async def test_a_pause_comes_between_two_passages_of_a_chunker_that_is_a_generator(
     folder: Path, database: Path
 ) -> None:
@@ -350,7 +349,6 @@ async def test_verbs_are_idempotent(folder: Path, database: Path) -> None:
         assert (await job.status()).allowed_actions == ["start"]
 
 
-@pytest.mark.thorough
 async def test_pausing_one_phase_lets_those_before_it_end(folder: Path, database: Path) -> None:
     embedder = CountingEmbedder()
     embedder.close()
@@ -373,7 +371,6 @@ async def test_pausing_one_phase_lets_those_before_it_end(folder: Path, database
     assert max(embedder.paid.values()) == 1
 
 
-@pytest.mark.thorough
 async def test_hold_shows_what_embedding_would_cost_before_a_call_is_made(folder: Path, database: Path) -> None:
     embedder = CountingEmbedder()
     async with PhaseFlow(database, embedder=embedder) as flow:
@@ -389,7 +386,6 @@ async def test_hold_shows_what_embedding_would_cost_before_a_call_is_made(folder
     assert final.status is JobStatus.COMPLETED
 
 
-@pytest.mark.thorough
 async def test_a_hold_survives_a_restart(folder: Path, database: Path) -> None:
     embedder = CountingEmbedder()
     async with PhaseFlow(database, embedder=embedder) as flow:
@@ -512,7 +508,6 @@ async def test_a_failed_job_whose_retry_waits_for_a_slot_is_not_over(
                 assert (await end_of(job)).status is JobStatus.COMPLETED
 
 
-@pytest.mark.thorough
 async def test_a_failed_phase_holds_the_others_and_a_retry_goes_on(folder: Path, database: Path) -> None:
     broken = True
 
@@ -560,7 +555,6 @@ async def test_a_bad_document_is_a_row_in_failures_and_its_neighbours_are_not_lo
         assert (await flow.failures("kb")).items[0].attempts == 2
 
 
-@pytest.mark.thorough
 async def test_a_failed_document_is_tried_again_by_the_next_job_and_then_forgotten(
     folder: Path, database: Path
 ) -> None:
@@ -880,7 +874,6 @@ async def test_a_paused_job_stays_paused_over_a_restart(folder: Path, database: 
         assert (await finished(await flow.job("kb"))).status is JobStatus.COMPLETED
 
 
-@pytest.mark.thorough
 async def test_a_start_after_a_failed_job_makes_a_new_one_and_the_old_cannot_be_retried(
     folder: Path, database: Path
 ) -> None:

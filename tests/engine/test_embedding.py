@@ -166,7 +166,6 @@ async def test_one_text_at_which_the_server_breaks_fails_its_document_only(
     assert embedder.calls < 100
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("batch_size", first_of_each([12, 64]))
 async def test_texts_at_which_the_server_breaks_in_all_parts_of_a_batch_fail_their_documents_only(
     folder: Path, database: Path, batch_size: int, monkeypatch: pytest.MonkeyPatch

@@ -142,7 +142,6 @@ class SlowLoader:
         return Document(entry, "The letter slow.", "slow", "text/plain", b"slow")
 
 
-@pytest.mark.thorough
 async def test_pushes_beside_a_source_that_is_read_are_taken_together_and_wake_nobody(
     database: Path, embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +174,6 @@ class SlowListing(SlowLoader):
         yield [Entry("slow")]
 
 
-@pytest.mark.thorough
 async def test_pushes_are_taken_as_long_as_a_source_is_still_listed(database: Path, embedder: CountingEmbedder) -> None:
     loader = SlowListing()
     async with PhaseFlow(database, embedder=embedder, loader=loader) as flow:
@@ -416,7 +414,6 @@ async def test_what_is_asked_for_while_it_is_read_is_read_again(
     failpoints.clear()
 
 
-@pytest.mark.thorough
 async def test_another_title_of_the_same_text_is_another_document_and_costs_no_embedding(
     flow: PhaseFlow, embedder: CountingEmbedder
 ) -> None:
@@ -430,7 +427,6 @@ async def test_another_title_of_the_same_text_is_another_document_and_costs_no_e
     assert max(embedder.paid.values()) == 1
 
 
-@pytest.mark.thorough
 async def test_a_start_lists_what_was_pushed_too_and_knows_it_at_once(tmp_path: Path, flow: PhaseFlow) -> None:
     folder = write_folder(tmp_path / "docs", 2)
     await flow.add("kb", [note("a"), NewDocument(uri="b", text="The letter b. " + "Other words. " * 10_000)])
@@ -574,7 +570,6 @@ async def test_a_version_on_its_way_goes_no_further(flow: PhaseFlow, embedder: C
     assert (await flow.kb("kb")).documents == 1
 
 
-@pytest.mark.thorough
 async def test_what_was_deleted_and_pushed_again_is_never_the_old_version(
     flow: PhaseFlow, embedder: CountingEmbedder
 ) -> None:
@@ -637,7 +632,6 @@ async def test_a_text_that_is_given_as_plain_is_plain_whatever_its_name(flow: Ph
         assert await flow.document_text("kb", uri) == text
 
 
-@pytest.mark.thorough
 async def test_a_text_that_is_given_as_plain_is_plain_however_it_begins(flow: PhaseFlow) -> None:
     texts = {"a": "%PDF-1.4", "a.pdf": "%PDF-1.4", "b": "{\\rtf1}", "c.xls": "<html>", "c": "MIME-Version: 1.0"}
     texts = {uri: f"{begins} is the first letter" for uri, begins in texts.items()}
@@ -652,7 +646,6 @@ async def test_the_words_of_a_pdf_can_be_pushed_under_its_name(flow: PhaseFlow) 
     await searchable(flow, "a.pdf", "b.pdf")
 
 
-@pytest.mark.thorough
 async def test_a_skipped_document_leaves_with_its_file_and_is_skipped_again_when_that_comes_back(
     flow: PhaseFlow, tmp_path: Path
 ) -> None:

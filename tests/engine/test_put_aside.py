@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from phaseflow import GuardPolicy, JobStatus, JobStatusResponse, PhaseFlow, Policies, RateLimited, RetryPolicy
-from phaseflow.actors import source_reading
+from phaseflow.actors import document_reading, loading_limits, source_reading
 from phaseflow.actors.document_reading import DocumentReader
 from phaseflow.actors.loading_limits import LoadingLimits
 from phaseflow.actors.put_aside import MOST, PutAside
@@ -92,7 +92,11 @@ async def test_all_others_are_read_while_some_wait_for_their_next_attempt(databa
 
 
 @pytest.mark.thorough
-async def test_a_page_that_is_always_refused_for_its_rate_keeps_no_other_back(database: Path) -> None:
+async def test_a_page_that_is_always_refused_for_its_rate_keeps_no_other_back(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading_limits, "FIRST_S", 0.5)  # each time it is asked for, the site is closed for all
+    monkeypatch.setattr(document_reading, "_AFTER_OTHERS_S", 0.5)
     loader = Refusing([f"{n}.txt" for n in range(60)], {"1.txt": 10**6})
     policies = Policies(guard=GuardPolicy(rate_limited_s=2))
     async with flow_with(database, loader, policies) as flow:

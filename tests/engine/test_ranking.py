@@ -74,7 +74,6 @@ async def test_a_name_of_joined_words_comes_first_where_the_question_is_about_no
     assert [hits[0].uri for hits in found] == [f"{n // 2}.txt" for n in range(len(asked))]
 
 
-@pytest.mark.thorough
 async def test_words_joined_by_a_hyphen_and_stray_signs_do_not_outweigh_the_rest_of_a_question(tmp_path: Path) -> None:
     other = "Other words follow here. " * 20
     documents = {f"{n:02}.md": f"Papers of room {n} -dash are on shelf {n}. {other}" for n in range(20)}
@@ -135,7 +134,6 @@ async def test_words_joined_in_a_sentence_find_first_the_few_that_hold_them(tmp_
     assert hits[0].uri == "held.md"
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("query", "others"),
     first_of_each([("network-connected", 90), ("what does the page say about network-connected?", 30)]),

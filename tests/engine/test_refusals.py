@@ -354,7 +354,6 @@ OVER_HTTP: list[tuple[str, str, Any, int]] = [
 """To a job that runs: what is asked, and the answer."""
 
 
-@pytest.mark.thorough
 async def test_what_is_refused_over_http_changes_nothing(scene: Scene) -> None:
     async with scene.flow:
         await _running(scene)

@@ -176,7 +176,6 @@ async def test_a_source_that_cannot_be_read_or_is_not_read_now_keeps_what_it_has
     assert await shared(flow) == ("default", "The one of default.")
 
 
-@pytest.mark.thorough
 async def test_a_job_on_the_holder_alone_reads_the_other_too(flow: PhaseFlow, folders: Folders) -> None:
     await run(flow, folders.sources)
     await flow.add("kb", [NewDocument(uri="letter", text="A letter.")])  # a job that lists nothing, in between
@@ -191,7 +190,6 @@ async def test_a_job_on_the_holder_alone_reads_the_other_too(flow: PhaseFlow, fo
     assert final.metrics.documents_found == 2  # the letter, and its own: nothing is shared any more
 
 
-@pytest.mark.thorough
 async def test_what_is_left_out_is_counted_by_its_holder_and_forgotten_with_the_next_job(
     flow: PhaseFlow, folders: Folders
 ) -> None:
@@ -317,7 +315,6 @@ async def test_pages_that_another_site_holds_are_read_for_what_they_lead_to(data
         assert (await flow.failures("kb")).items == []
 
 
-@pytest.mark.thorough
 async def test_all_pages_that_another_site_holds_are_read_for_what_they_lead_to_where_there_is_no_limit(
     database: Path,
 ) -> None:

@@ -85,7 +85,6 @@ async def test_one_source_that_is_gone_takes_out_nothing_and_holds_up_nothing(
         assert (healed.error, healed.metrics.documents_deleted) == (None, 0)
 
 
-@pytest.mark.thorough
 async def test_a_new_or_changed_source_is_read_beside_one_that_is_away(
     database: Path, two: dict[str, FolderSource], tmp_path: Path
 ) -> None:
@@ -292,7 +291,6 @@ async def test_a_job_asks_before_it_takes_out_most_of_a_source(database: Path, m
         assert len(await uris(flow)) == 10
 
 
-@pytest.mark.thorough
 async def test_what_comes_back_while_a_job_asks_stays_in_search(database: Path, many: FolderSource) -> None:
     kept = {path.name: path.read_text() for path in Path(many.path).iterdir()}
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
@@ -315,7 +313,6 @@ async def test_what_comes_back_while_a_job_asks_stays_in_search(database: Path, 
         assert await flow.document_text("kb", back[0]) == "# Changed\n\nFor the next job, too."
 
 
-@pytest.mark.thorough
 async def test_nothing_of_a_source_that_is_away_when_a_job_is_answered_is_taken_out(
     database: Path, many: FolderSource
 ) -> None:
@@ -458,7 +455,6 @@ async def test_a_source_that_uploads_replace_is_taken_out(database: Path, tmp_pa
         assert [one.uri for one in (await flow.documents("kb")).items] == ["pushed.md"]
 
 
-@pytest.mark.thorough
 async def test_uploads_alone_are_indexed_anew_with_another_embedder(database: Path) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await flow.add("kb", [{"uri": "pushed.md", "text": "A letter."}])

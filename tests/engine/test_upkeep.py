@@ -254,7 +254,6 @@ async def test_the_vectors_of_a_deleted_knowledge_base_go_at_once_but_for_those_
         assert embedder.calls == before
 
 
-@pytest.mark.thorough
 async def test_a_document_that_comes_back_is_not_paid_for_again_though_a_base_with_the_same_text_was_deleted(
     tmp_path: Path, database: Path
 ) -> None:
@@ -305,7 +304,6 @@ async def test_a_vacuum_says_whose_paused_job_it_has_left_alone(tmp_path: Path, 
         assert readable(database, "firstzz") == set()
 
 
-@pytest.mark.thorough
 async def test_a_file_can_be_written_anew(tmp_path: Path, database: Path) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await ingest(flow, "kb", write(tmp_path / "a", "firstzz"))
@@ -340,7 +338,6 @@ async def test_a_copy_is_whole_private_and_of_one_moment(tmp_path: Path, databas
         assert select(copy, "SELECT count(*) FROM models WHERE fingerprint = 'later'") == [(0,)]
 
 
-@pytest.mark.thorough
 async def test_a_copy_has_the_larger_documents_that_were_pushed(
     tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,7 +133,6 @@ async def test_an_id_beyond_the_log_is_answered_with_reset(service: Service) -> 
         assert (await opened.next()).name == "reset"
 
 
-@pytest.mark.thorough
 async def test_an_id_from_another_database_is_told_so_though_its_number_is_in_the_log(
     service: Service, tmp_path: Path
 ) -> None:

@@ -199,7 +199,6 @@ async def test_an_index_that_cannot_count_is_filled_again_once_a_search_finds_no
         assert await all_found(flow) == {f"{name}.md" for name in NAMES}
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("kind", "is_open"),  # without a job, and with a paused one
     first_of_each(

@@ -72,7 +72,6 @@ async def test_a_timeout_around_any_call_leaves_nothing_half_done(folder: Path, 
     assert outcome.violations(database) == []
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("times", first_of_each([1, 2]))
 async def test_a_host_task_that_is_cancelled_leaves_a_job_that_goes_on(
     folder: Path, database: Path, times: int
