@@ -359,6 +359,9 @@ async def test_the_feed_of_all_tells_of_the_documents_of_one_beside_the_runs_of_
     service: Service, tmp_path: Path
 ) -> None:
     docs = documents(tmp_path / "docs", 3)
+    with fail_soon(10):
+        refused = await service.http.get(f"{ALL}?documents_of=own")
+    assert (refused.status_code, refused.json()["code"]) == (404, "kb_not_found")
     for name in ("own", "other"):
         await service.flow.put_kb(name, FolderSource(str(docs)))
     async with stream(service.http, f"{ALL}?documents_of=own") as told:
