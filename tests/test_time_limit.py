@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tests import waiting
 from tests.stopwatch import patience
 from tests.waiting import long_ones_first
 
@@ -69,17 +72,9 @@ import time
 
 import pytest
 
-from tests.stopwatch import Stopwatch
-
 
 def test_waits_for_long():
     time.sleep(0.5)
-
-
-def test_works_as_long():
-    watch = Stopwatch(time.process_time)
-    while watch.seconds < 0.5:
-        pass
 
 
 @pytest.mark.longest(60)
@@ -128,13 +123,34 @@ def test_a_test_that_hangs_fails_and_the_others_run(tmp_path: Path) -> None:
         "FAILED waits_for_ever", "FAILED is_reported_slowly", "FAILED cannot_be_cancelled", "FAILED holds_the_loop",
         "FAILED hangs_in_a_property", "ERROR hangs_in_a_fixture",
         "PASSED comes_after_them", "PASSED ignores_no_signal[2]", "PASSED ignores_no_signal[1]",
-        "FAILED waits_for_long", "PASSED works_as_long", "PASSED says_that_it_waits",
+        "FAILED waits_for_long", "PASSED says_that_it_waits",
         "PASSED waits_for_a_process",
     }  # fmt: skip
     assert "TookTooLong" in run.stdout
     assert ": a default test may for 0.2 s" in run.stdout
     assert "test_waits_for_a_process waited for 0." in run.stdout
     assert " test_waits_for_ever > " in run.stderr
+
+
+def test_work_is_no_wait_and_a_slow_machine_may_wait_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, busy_s = 0.0, 0.0
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr(waiting, "_busy_s", lambda: busy_s)
+    monkeypatch.setattr(waiting, "slowness", lambda: 2.0)
+    waits = waiting.Waiting()
+    now_s, busy_s = 100.0, 99.0
+    assert (waits.seconds, waits.is_long()) == (1.0, False)
+    busy_s = 100.0 - 1.5 * waiting.LONG_S
+    assert not waits.is_long()
+    busy_s = 100.0 - 2.5 * waiting.LONG_S
+    assert waits.is_long()
+
+
+def test_a_process_is_busy_while_it_works() -> None:
+    before_s, began_s = waiting._busy_s(), time.process_time()
+    while time.process_time() < began_s + 0.05:
+        pass
+    assert waiting._busy_s() >= before_s + 0.05
 
 
 @pytest.mark.parametrize("processes", [1, 3, 4])
