@@ -8,6 +8,8 @@ import pytest
 from phaseflow.store.catalogue import PUSH
 from phaseflow.store.database import Database
 from phaseflow.store.displaced import DisplacedEntries, Found
+from phaseflow.store.states import EntryState
+from phaseflow.store.transaction import Transaction
 from tests.store.probes import select
 from tests.store.stock import Stock, stock
 
@@ -160,3 +162,18 @@ async def test_of_what_is_left_out_the_first_are_read_for_what_they_lead_to(made
         lambda tx: DisplacedEntries(tx, made.seq).open_page("ours", 10, aside=(), only=None)
     )
     assert [entry.uri for entry in after] == uris[1:follow]
+
+
+async def test_pages_with_a_shorter_way_are_read_again_but_for_those_that_are_skipped_on_request(made: Stock) -> None:
+    await known(made, "ours", "/a", "/b", "/c")
+    await listed(made, "ours", "/a", "/b", "/c")
+
+    def read(tx: Transaction) -> None:
+        tx.run(f"UPDATE job_entries SET state = {EntryState.LOADED:d}, depth = 3")
+        tx.run("UPDATE catalogue SET skipped = 1 WHERE uri = '/a'")
+        DisplacedEntries(tx, made.seq).read_again("ours", [("/a", 1, None, 1), ("/b", 1, None, 1), ("/c", 1, None, 3)])
+
+    await made.database.write(read)
+    assert select(made.database.path, "SELECT uri, depth FROM displaced_entries") == [("/b", 1)]
+    depths = select(made.database.path, "SELECT uri, depth FROM job_entries ORDER BY uri")
+    assert depths == [("/a", 3), ("/b", 1), ("/c", 3)]
