@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from phaseflow.store.catalogue import PUSH
+from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.database import Database
 from phaseflow.store.displaced import DisplacedEntries, Found
 from phaseflow.store.states import EntryState
@@ -177,3 +178,11 @@ async def test_pages_with_a_shorter_way_are_read_again_but_for_those_that_are_sk
     assert select(made.database.path, "SELECT uri, depth FROM displaced_entries") == [("/b", 1)]
     depths = select(made.database.path, "SELECT uri, depth FROM job_entries ORDER BY uri")
     assert depths == [("/a", 3), ("/b", 1), ("/c", 3)]
+
+
+async def test_what_is_still_to_be_read_is_told_of_each_source_and_of_all(made: Stock) -> None:
+    await listed(made, "ours", "/a")
+    unread = await made.database.read(
+        lambda tx: [Frontier(tx, made.seq).has_unread(source) for source in ("ours", "theirs", None)]
+    )
+    assert unread == [True, False, True]

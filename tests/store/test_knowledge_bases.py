@@ -1,7 +1,9 @@
 """What search sees of a knowledge base changes by its row alone, and only forward."""
 
 from phaseflow.store.database import Database
+from phaseflow.store.index_spaces import Spaces
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
+from phaseflow.store.transaction import Transaction
 from tests.store.stock import stock
 
 
@@ -37,3 +39,21 @@ async def test_what_made_all_is_noted_of_one_knowledge_base_and_of_the_index_tha
     after, beside = await _records(database)
     assert after.search_revision == revision == before.search_revision + 1
     assert beside == other
+
+
+async def test_a_rebuild_of_the_same_kind_is_continued_and_another_one_has_a_version_of_its_own(
+    database: Database,
+) -> None:
+    await stock(database, "a", "job a")
+    await stock(database, "b", "job b")
+    live = (await _records(database))[0].index_version
+
+    def targets(tx: Transaction) -> list[int]:
+        tx.run("UPDATE knowledge_bases SET model = 'live'")
+        record = KnowledgeBases(tx).get("a")
+        tx.run("UPDATE ingestion_jobs SET model = 'next', index_version = ?", live + 1)
+        Spaces(tx).ensure(record.key, live + 1, "server", moves=False)
+        wanted = (("live", None), ("next", "server"), ("next", None), ("next", "other"), ("new", "server"))
+        return [KnowledgeBases(tx).target(record, model, "{}", server) for model, server in wanted]
+
+    assert await database.write(targets) == [live, live + 1, live + 2, live + 2, live + 2]
