@@ -57,8 +57,8 @@ class TookTooLong(BaseException):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two for each processor, since many tests wait; each takes seconds to collect, so no more than six."""
-    return min(2 * (os.cpu_count() or 1), MOST_PROCESSES)
+    """Three for each processor, since many tests wait; each takes seconds to collect, so no more than six."""
+    return min(3 * (os.cpu_count() or 1), MOST_PROCESSES)
 
 
 def pytest_configure(config: pytest.Config) -> None:

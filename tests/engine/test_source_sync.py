@@ -225,6 +225,7 @@ async def test_a_time_that_is_none_is_refused(database: Path, every: object) -> 
 
 
 @pytest.mark.usefixtures("every_second")
+@pytest.mark.longest(60)  # two intervals of a schedule, whose shortest is a second
 async def test_a_clock_that_is_set_back_neither_stops_nor_hurries_the_jobs_of_a_schedule(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
