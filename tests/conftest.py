@@ -15,7 +15,7 @@ import pytest
 from tests import matrices
 from tests.hanging import tasks_of_the_loop
 from tests.stopwatch import Stopwatch
-from tests.waiting import LONG, LONG_S, Waiting, long_ones_first
+from tests.waiting import LONG, LONG_S, TOO_LONG, Waiting, long_ones_first
 
 LONGEST_S = 120
 """No test may take longer, its fixtures included: one that hangs fails, says where it stood, and the others run.
@@ -141,24 +141,25 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """A default test that waits for long fails: it waits for what it is not about. Of processes, it is named."""
+    """A default test that waits for long is named at the end, and fails where that is not the machine's doing: it waits
+    for what it is not about."""
     waiting = Waiting()
     yield
     if matrices.is_thorough or item.get_closest_marker("longest") or not waiting.is_long():
         return
     said = f"waited for {waiting.seconds:.1f} s"
-    if waiting.is_for_processes:
+    if waiting.is_for_processes or not waiting.is_long(TOO_LONG):
         item.user_properties.append((LONG, said))
         return
     pytest.fail(
-        f"{said}: a default test may for {LONG_S:g} s of a quick machine. Make the wait shorter (tests/short_waits.py),"
-        " or mark the test with longest(seconds) and the reason",
+        f"{said}: a default test may for {TOO_LONG * LONG_S:g} s of a quick machine. Make the wait shorter"
+        " (tests/short_waits.py), or mark the test with longest(seconds) and the reason",
         pytrace=False,
     )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the tests that waited for long for processes they started: on a busy machine that is not their fault."""
+    """Name the tests that waited for long, those that have failed for it excepted."""
     for report in terminalreporter.stats.get("passed", []):
         for name, said in report.user_properties:
             if name == LONG:

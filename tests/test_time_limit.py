@@ -74,6 +74,10 @@ import pytest
 
 
 def test_waits_for_long():
+    time.sleep(1.5)
+
+
+def test_waits_a_while():
     time.sleep(0.5)
 
 
@@ -123,11 +127,12 @@ def test_a_test_that_hangs_fails_and_the_others_run(tmp_path: Path) -> None:
         "FAILED waits_for_ever", "FAILED is_reported_slowly", "FAILED cannot_be_cancelled", "FAILED holds_the_loop",
         "FAILED hangs_in_a_property", "ERROR hangs_in_a_fixture",
         "PASSED comes_after_them", "PASSED ignores_no_signal[2]", "PASSED ignores_no_signal[1]",
-        "FAILED waits_for_long", "PASSED says_that_it_waits",
+        "FAILED waits_for_long", "PASSED waits_a_while", "PASSED says_that_it_waits",
         "PASSED waits_for_a_process",
     }  # fmt: skip
     assert "TookTooLong" in run.stdout
-    assert ": a default test may for 0.2 s" in run.stdout
+    assert ": a default test may for 1 s" in run.stdout
+    assert "test_waits_a_while waited for 0." in run.stdout
     assert "test_waits_for_a_process waited for 0." in run.stdout
     assert " test_waits_for_ever > " in run.stderr
 
@@ -144,6 +149,7 @@ def test_work_is_no_wait_and_a_slow_machine_may_wait_longer(monkeypatch: pytest.
     assert not waits.is_long()
     busy_s = 100.0 - 2.5 * waiting.LONG_S
     assert waits.is_long()
+    assert not waits.is_long(2)
 
 
 def test_a_process_is_busy_while_it_works() -> None:

@@ -14,7 +14,10 @@ from typing import TypeVar
 from tests.stopwatch import slowness
 
 LONG_S = 3.0
-"""A default test may wait for so long, in seconds of a quick machine, unless ``longest`` says that it takes long."""
+"""A default test that waits longer, in seconds of a quick machine, is named at the end of the run, unless ``longest``
+says that it takes long, and …"""
+TOO_LONG = 5
+"""… fails when it waits so many times as long: what a machine does beside never makes that of a wait in order."""
 LONG = "waited for long"
 """Under which a report says so."""
 _LOOKS = 8
@@ -41,10 +44,10 @@ class Waiting:
         """Whether others were started and have ended: how long those lacked a processor is not known."""
         return _processes() != self._processes
 
-    def is_long(self) -> bool:
-        """Whether it was longer than a default test may wait, however slow or busy this machine is."""
-        seconds = self.seconds
-        return seconds > LONG_S and seconds > LONG_S * max(slowness() for _ in range(_LOOKS))
+    def is_long(self, times: int = 1) -> bool:
+        """Whether it was longer than so many times ``LONG_S``, however slow or busy this machine is."""
+        seconds, limit = self.seconds, times * LONG_S
+        return seconds > limit and seconds > limit * max(slowness() for _ in range(_LOOKS))
 
 
 _forked = [0]
