@@ -12,7 +12,7 @@ _HEAPS = 2
 def share_heaps() -> None:
     """Let all threads of this process allocate from two heaps, unless ``MALLOC_ARENA_MAX`` is set.
 
-    glibc would make up to eight a core, and each keeps what was freed in it: 20 MB more at the most of a job of 70,000
+    glibc would make up to eight a core, and each keeps what was freed in it: some 30 MB in a job of 70,000
     passages. For a process that is the program's own; does nothing with another C library.
     """
     if sys.platform != "linux" or "MALLOC_ARENA_MAX" in os.environ:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BATCH = 1024
 """Vectors read in one statement."""
 MOST_EXACT = 50_000
-"""Vectors that are kept as they are; more are kept in a smaller form."""
+"""Vectors that are kept in full; more are kept in a smaller form."""
 SAMPLES = 64
 """Places from which vectors are taken to tell their mean, and how many from each."""
 

@@ -146,7 +146,7 @@ class CompactRows:
 
 
 class CompactBuilder:
-    """Makes the smaller form of vectors, some at a time: never are all of them there as they are. From several threads,
+    """Makes the smaller form of vectors, some at a time: never are all of them in memory in full. From several threads,
     each with other places."""
 
     def __init__(self, most: int, mean: "Numbers") -> None:

@@ -46,7 +46,7 @@ def copy_database(
     What is committed later is not in it, and nobody waits for it. It is made under another name, and gets its own once
     it is whole, found sound (unless ``check`` is False: then damage is copied as it is) and on the disk; when ``stop``
     asks for it, nothing is left. The larger documents that were pushed, which stand in the folder ``files``, are put
-    into the copy, so that it is whole by itself. Raises BackupFailed for a target that exists or cannot be written and
+    into the copy, so that it needs no other file. Raises BackupFailed for a target that exists or cannot be written and
     for a source that cannot be read, NotADatabase for one that is damaged, StoreUnavailable for one in a read-only
     folder whose WAL would be missed, NewerDatabase.
     """
