@@ -131,6 +131,8 @@ CREATE TABLE job_sources (
     error   TEXT,                                 -- why it could not be listed, or read
     displaced TEXT,                               -- JSON {holder: [how many, one of them]}: what displaced_entries has of it
     canonical TEXT,                               -- JSON [how many, one of them]: what names another document as the one that stands for it
+    kept    TEXT,                                 -- JSON [how many, [pages, …], why]: what it was not found to have and is searchable all
+                                                  -- the same, since pages, or all of it for the reason why, could not be read
     PRIMARY KEY (job_seq, name)
 ) STRICT, WITHOUT ROWID;
 

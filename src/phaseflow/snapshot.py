@@ -4,7 +4,15 @@ from datetime import datetime
 
 from phaseflow.domain.eta import eta_seconds, items_per_second
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.messages import by_canonical, displaced, job_waiting_on, message, phase_waiting_on, source_down
+from phaseflow.domain.messages import (
+    by_canonical,
+    displaced,
+    job_waiting_on,
+    kept,
+    message,
+    phase_waiting_on,
+    source_down,
+)
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.status import JobStatusResponse, Metrics, PhaseDetail
 from phaseflow.domain.vocabulary import Action, JobPhase, JobStatus, PhaseStatus, WaitingOn
@@ -43,7 +51,7 @@ def compose(
 
 def _sources_down(record: JobRecord) -> str | None:
     """Which sources could not be read, and why: the job has gone on without them."""
-    down = [f"{source_down(name)}: {error}" for name, error in record.source_errors.items()]
+    down = [f"{source_down(name)}: {error}" for name, error in record.notes.errors.items()]
     return "; ".join(down) or None
 
 
@@ -61,13 +69,14 @@ def _with_trouble(message: str, record: JobRecord, unwritable: str | None) -> st
 
 
 def _left_out(record: JobRecord) -> list[str]:
-    """Which documents of sources are not in the job, and why."""
+    """Which documents of sources are not in the job, and why, and which are searchable though they were not found."""
     held = [
         displaced(name, None if holder == PUSH else holder, *some)
-        for name, found in record.displaced.items()
+        for name, found in record.notes.displaced.items()
         for holder, some in found.items()
     ]
-    return held + [by_canonical(name, *some) for name, some in record.canonical.items()]
+    others = [by_canonical(name, *some) for name, some in record.notes.canonical.items()]
+    return held + others + [kept(record.state.kb_id, name, *some) for name, some in record.notes.kept.items()]
 
 
 def _allowed(record: JobRecord) -> list[Action]:

@@ -34,6 +34,16 @@ def test_every_reason_to_wait_has_words_of_its_own(phase: JobPhase, reason: Wait
     assert "_" not in words
 
 
+@pytest.mark.parametrize("error", [None, "the source 'a' could not be read: x"])
+def test_the_end_of_a_run_says_what_stays_though_it_was_not_found(error: str | None) -> None:
+    stays = "1 document of the source 'a' was not found and stays until it can be read: phaseflow skip waf http://a/"
+    told = "; ".join(["Completed: 2 chunks indexed; 1 document failed", *([error] if error else []), stays])
+    lead, counts, *others = messages.summary(job(status="completed", message=told, error=error))
+    assert (lead.endswith("could not be read: x"), others) == (error is not None, [f"  {stays}"])
+    assert list(messages.summary(job(status="completed", message="Completed: 2 chunks indexed", error=error)))[2:] == []
+    assert "stays" not in counts
+
+
 def test_a_phase_that_waits_for_the_one_before_names_it() -> None:
     assert _noted(JobPhase.EMBEDDING, WaitingOn.UPSTREAM) == "waiting for chunking"
 

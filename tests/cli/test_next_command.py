@@ -10,7 +10,7 @@ import click
 import pytest
 
 import phaseflow.cli
-from phaseflow.cli.next_command import next_command
+from phaseflow.cli.next_command import completed, next_command
 from tests.cli.commands import Shell
 
 PRINTED = re.compile(r"phaseflow (?:start|resume|retry|cancel|failures|ingest) (?!\.)")
@@ -77,6 +77,9 @@ def test_a_printed_command_names_the_place_of_the_one_that_prints_it(given: list
     def printing(**_: object) -> None:
         assert next_command("start", "k").split(" ", 3)[:3] == ["phaseflow", "start", "k"]
         assert next_command("start", "k") == " ".join(["phaseflow start k", *ends])
+        for verb in ("resume", "skip", "failures"):
+            there = next_command(verb, "k")
+            assert completed(f"it stays: phaseflow {verb} k http://a/", "k") == f"it stays: {there} http://a/"
 
     printing.main(given, standalone_mode=False)
 

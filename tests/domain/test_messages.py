@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from phaseflow.domain import verbs
 from phaseflow.domain.ingestion import IngestionState
-from phaseflow.domain.messages import by_canonical, displaced, job_waiting_on, message, phase_waiting_on
+from phaseflow.domain.messages import by_canonical, displaced, job_waiting_on, kept, message, notes, phase_waiting_on
 from phaseflow.domain.phase import BY_USER, PhaseState
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
 from tests.domain.walks import T0, fresh, states, walk
@@ -184,6 +184,34 @@ def test_a_completed_job_says_how_many_documents_failed() -> None:
     done = running(*PHASES[1:]).each(lambda p: p.update_progress(2, 2).complete(LATER))
     assert message(done) == "Completed: 2 chunks indexed"
     assert message(done, 1) == "Completed: 2 chunks indexed; 1 document failed"
+
+
+@pytest.mark.parametrize("failed", [0, 1, 1200])
+@pytest.mark.parametrize("beside", ["", "the source 'a; b' could not be read: x; y"])
+def test_what_a_completed_job_says_beside_its_counts_is_told_from_them(failed: int, beside: str) -> None:
+    done = running(*PHASES[1:]).each(lambda p: p.update_progress(2, 2).complete(LATER))
+    assert notes("; ".join([message(done, failed), *([beside] if beside else [])])) == beside
+    assert notes(message(running())) == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "pages", "why", "told"),
+    [
+        (1, [], None, "1 document of the source 'docs' was not found and stays until all of it can be read"),
+        (2, [], "gone", "2 documents of the source 'docs' were not found and stay until all of it can be read: gone"),
+        (
+            2,
+            ["http://a/?b&c"],
+            None,
+            "stay until http://a/?b&c can be read, or is skipped: phaseflow skip k 'http://a/?b&c'",
+        ),
+        (2, ["a", "b"], None, "stay until a and others can be read, or are skipped: phaseflow failures k lists them,"),
+    ],
+)
+def test_documents_that_stay_are_told_with_what_lets_them_go(
+    number: int, pages: list[str], why: str | None, told: str
+) -> None:
+    assert told in kept("k", "docs", number, pages, why)
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,8 @@ async def test_nothing_goes_where_the_site_cannot_be_read_any_more(
             job.site.pages |= {"/list": broken, **dict.fromkeys(PAGES, broken)}
             done = await job.answered()
             assert (done.status, done.metrics.documents_deleted) == ("completed", 0)
+            told = "23 documents of the source 'default' were not found and stay until all of it can be read: "
+            assert (told in done.message) == (change is loses_its_list)
 
 
 async def test_a_pause_comes_between_and_a_page_that_hangs_does_not_hold_it_up(

@@ -79,10 +79,12 @@ async def test_one_source_that_is_gone_takes_out_nothing_and_holds_up_nothing(
         assert final.error.startswith("the source 'wiki' could not be read: ")
         assert final.error in final.message
         assert final.metrics.documents_deleted == 1
+        assert "; 4 documents of the source 'wiki' were not found and stay until all of it can be read" in final.message
         assert await uris(flow) == ["doc000.md", "doc002.md", "doc003.md", "doc004.md", *BOTH[4:]]
         (tmp_path / "elsewhere").rename(tmp_path / "wiki")
         healed = await (await flow.start("kb")).wait()
         assert (healed.error, healed.metrics.documents_deleted) == (None, 0)
+        assert "not found" not in healed.message
 
 
 async def test_a_new_or_changed_source_is_read_beside_one_that_is_away(

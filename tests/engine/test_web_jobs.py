@@ -270,9 +270,14 @@ async def test_what_is_gone_stays_while_a_page_cannot_be_read_and_goes_once_that
     async with site, PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
         await crawl(flow, site)
         site.pages["/"] = page("Home", "welcome to the harbour", "/tides", "/never")
-        assert (await crawl(flow, site)).metrics.documents_deleted == 0
-        await flow.skip_document("site", document_id("site", site.url + "/never"))
-        assert (await crawl(flow, site)).metrics.documents_deleted == 1
+        kept = await crawl(flow, site)
+        assert kept.metrics.documents_deleted == 0
+        never = f"{site.url}/never"
+        why = f"until {never} can be read, or is skipped: phaseflow skip site {never}"
+        assert f"; 1 document of the source 'default' was not found and stays {why}" in kept.message
+        await flow.skip_document("site", document_id("site", never))
+        final = await crawl(flow, site)
+        assert (final.metrics.documents_deleted, "not found" in final.message) == (1, False)
         assert site.url + "/extra" not in {each.uri for each in (await flow.documents("site")).items}
 
 

@@ -239,4 +239,4 @@ async def test_a_second_job_of_the_same_name_is_no_job(database: Database, path:
 async def test_the_error_of_a_source_is_cut(database: Database) -> None:
     made = await stock(database)
     await database.write(lambda tx: JobSources(tx, made.seq).fail("wiki", "x" * 3_000_000))
-    assert len((await made.record()).source_errors["wiki"]) == LONGEST_ERROR
+    assert len((await made.record()).notes.errors["wiki"]) == LONGEST_ERROR

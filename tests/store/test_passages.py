@@ -47,9 +47,9 @@ async def test_a_census_counts_by_source_without_what_is_found_and_new(database:
         found, after = await database.read(
             lambda tx, after=after: SearchablePassages(tx, made.scope).census(made.seq, SINCE, [], after, limit)  # type: ignore[misc]  # bound in the loop
         )
-        for source, count, missing in found:
-            had[source] = had.get(source, 0) + count
-            gone[source] = gone.get(source, 0) + missing
+        for each in found:
+            had[each.source] = had.get(each.source, 0) + each.documents
+            gone[each.source] = gone.get(each.source, 0) + each.gone
     assert had == {"docs": 3, "wiki": 1}
     assert gone == {"docs": 2, "wiki": 0}
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from phaseflow.actors.context import Plan, RunContext
 from phaseflow.actors.gate import Gate
+from phaseflow.actors.kept_documents import KeptDocuments
 from phaseflow.actors.listing import CannotList, list_again
 from phaseflow.actors.second_crawl import SecondCrawl
 from phaseflow.components.protocols import Entry, Loader
@@ -24,7 +25,7 @@ from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.failures import Failures
 from phaseflow.store.job_sources import JobSources
 from phaseflow.store.knowledge_bases import KnowledgeBases
-from phaseflow.store.passages import Scope, SearchablePassages
+from phaseflow.store.passages import Census, Scope, SearchablePassages
 from phaseflow.store.progress import Done, JobCounts
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.twins import Naming, Twins
@@ -62,15 +63,17 @@ class Withdrawal:
         self._scope = scope
         self._hold = hold
         self._uncertain: list[str] = []
+        self._whys: dict[str, str] = {}
 
     async def run(self) -> None:
         """Take out all that is gone."""
         found = await self._context.database.read(self._look)
         self._uncertain = found.uncertain
-        had, gone = await self._census(found.since)
+        had, gone, kept = await self._census(found.since)
         asks = await self._await_consent(had, gone)
-        if asks or found.was_asked:
-            await self._keep_returned()
+        if (asks or found.was_asked) and await self._keep_returned():
+            _, _, kept = await self._census(found.since)
+        await KeptDocuments(self._context, self._gate).tell(kept, self._whys)
         if gone.total() or not found.is_live:  # else each document that search sees was found
             await self._withdraw_missing()
         if found.has_failures:
@@ -112,12 +115,12 @@ class Withdrawal:
     def _has_consent(self, names: Sequence[str], tx: Transaction) -> bool:
         return Consent(tx).given(self._context.plan.attempt.job_id, names)
 
-    async def _keep_returned(self) -> None:
+    async def _keep_returned(self) -> bool:
         """After a wait for an answer: keep what the sources have again. They are listed once more, or crawled, where
-        that is how they are known."""
+        that is how they are known. Whether there was one."""
         plan = self._context.plan
         if not await self._context.database.read(lambda tx: Consent(tx).was_asked(plan.attempt.job_id)):
-            return
+            return False
         for name, loader in plan.components.loaders.items():
             try:
                 if getattr(loader, "follows_links", False):
@@ -127,6 +130,8 @@ class Withdrawal:
             except (CannotList, ComponentError) as error:
                 get_logger().warning("nothing of a source goes: it cannot be listed", source=name, error=text_of(error))
                 self._uncertain = [*self._uncertain, name]
+                self._whys[name] = text_of(error)
+        return True
 
     async def _crawl_again(self, name: str, loader: Loader) -> None:
         gone = [uri for found in await self._all_missing() for _, uri, source in found if source == name]
@@ -141,11 +146,12 @@ class Withdrawal:
         self._context.advance(tx, JobPhase.INDEXING, Done())
         Frontier(tx, self._context.plan.attempt.job_seq).add_returned(name, uris)
 
-    async def _census(self, since: str) -> tuple[Counter[str], Counter[str]]:
-        """How many searchable documents there were of each source before the job, and how many of these are gone."""
+    async def _census(self, since: str) -> tuple[Counter[str], Counter[str], Counter[str]]:
+        """How many searchable documents there were of each source before the job, how many of these are gone, and how
+        many stay though they were not found."""
         plan = self._context.plan
         seq = plan.attempt.job_seq
-        had, gone = Counter[str](), Counter[str]()
+        had, gone, kept = Counter[str](), Counter[str](), Counter[str]()
         # Counted in full before anything goes: a guard that looks at each page would have taken out most of them by the
         # time that the share is known. In pages, for one statement over a million documents would hold a reader for
         # seconds.
@@ -155,10 +161,11 @@ class Withdrawal:
                 found, after = await self._context.database.read(
                     partial(_counted, plan.attempt.kb_id, seq, since, self._uncertain, after)
                 )
-            for source, documents, missing in found:
-                had[source] += documents
-                gone[source] += missing
-        return had, gone
+            for each in found:
+                had[each.source] += each.documents
+                gone[each.source] += each.gone
+                kept[each.source] += each.kept
+        return had, gone, kept
 
     async def _withdraw_missing(self) -> None:
         after: str | None = ""
@@ -254,7 +261,7 @@ def _misnamed(
 
 def _counted(
     kb_id: str, seq: int, since: str, uncertain: Sequence[str], after: str, tx: Transaction
-) -> tuple[list[tuple[str, int, int]], str | None]:
+) -> tuple[list[Census], str | None]:
     kb = KnowledgeBases(tx).get(kb_id)  # what is searchable now, also when another index is being built
     return SearchablePassages(tx, Scope(kb.key, kb.index_version)).census(seq, since, uncertain, after, CLEAN_UP)
 

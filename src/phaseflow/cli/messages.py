@@ -7,7 +7,7 @@ from phaseflow.cli.next_command import completed, next_command
 from phaseflow.cli.plain_text import one_line
 from phaseflow.domain.counting import counted, form
 from phaseflow.domain.deletions import WOULD_DELETE
-from phaseflow.domain.messages import waiting_words
+from phaseflow.domain.messages import notes, waiting_words
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus, WaitingOn
 
 if TYPE_CHECKING:
@@ -119,6 +119,17 @@ def summary(status: "JobStatusResponse") -> Iterator[str]:
         lead += f": {one_line(status.error or completed(status.message, status.kb_id))}"
     yield lead
     yield f"  {', '.join(parts)}"
+    if status.status is JobStatus.COMPLETED:
+        yield from (f"  {line}" for line in beside(status))
+
+
+def beside(status: "JobStatusResponse") -> Iterator[str]:
+    """What else is to be said of a completed job: of documents that are left out, or stay. Its error is said apart."""
+    found = notes(status.message)
+    if status.error:
+        found = found.removeprefix(status.error).removeprefix("; ")
+    if found:
+        yield one_line(completed(found, status.kb_id))
 
 
 def _span(status: "JobStatusResponse") -> Iterator[str]:

@@ -9,6 +9,7 @@ from click.core import ParameterSource
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+_NAMED = ("resume", "failures", "skip")
 _TAKES_HOSTS = frozenset({"ingest", "resume", "retry", "start"})
 
 
@@ -21,9 +22,12 @@ def next_command(verb: str, *words: str) -> str:
 
 
 def completed(text: str, kb_id: str) -> str:
-    """A message of the engine, which knows of no place: the command that it names as it works from here."""
-    named = f"phaseflow resume {kb_id} "
-    return text.replace(named, next_command("resume", kb_id) + " ") if named in text else text
+    """A message of the engine, which knows of no place: the commands that it names as they work from here."""
+    for verb in _NAMED:
+        named = f"phaseflow {verb} {kb_id} "
+        if named in text:
+            text = text.replace(named, next_command(verb, kb_id) + " ")
+    return text
 
 
 def as_typed(value: "BaseModel") -> "BaseModel":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from phaseflow.cli import options
+from phaseflow.cli import messages, options
 from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.cli.knowledge_bases import list_kbs
 from phaseflow.cli.next_command import next_command
@@ -15,7 +15,7 @@ from phaseflow.cli.parameters import KB, NAME, QUERY, Number
 from phaseflow.cli.place import Place, anywhere
 from phaseflow.cli.plain_text import cell, one_line
 from phaseflow.cli.server_options import refuse
-from phaseflow.cli.terminal import answer, answer_text, draw, pour, say
+from phaseflow.cli.terminal import answer, answer_text, draw, pour, say, say_lines
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.filters import as_filter
@@ -51,6 +51,7 @@ async def _one_kb(place: Place, as_json: bool, kb_id: str) -> Exit:
     from phaseflow.cli.progress_bars import picture
 
     draw(picture(latest))
+    say_lines(messages.beside(latest))  # a picture has no room for it
     if kb.counts.queued and latest.status in {JobStatus.COMPLETED, JobStatus.CANCELLED}:
         begins = next_command("start", kb_id)
         say(f"{counted(kb.counts.queued, 'document')} {_waits(kb.counts.queued)} for a start: {begins}")
@@ -97,8 +98,6 @@ async def _failures(place: Place, as_json: bool, kb_id: str, limit: int, cursor:
         page = await reader.failures(kb_id, limit=limit, cursor=cursor)
     if as_json:
         return _print(page)
-    from phaseflow.cli import messages
-
     for one in page.items:
         say(messages.failure(one))
     if not page.items:

@@ -1,6 +1,11 @@
 """Why nothing moves, and what happens, in one word and in one sentence: derived from the state alone."""
 
-from phaseflow.domain.counting import counted, counted_of
+import re
+import shlex
+from collections.abc import Sequence
+from typing import Final
+
+from phaseflow.domain.counting import counted, counted_of, form
 from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import BY_START, PhaseState
 from phaseflow.domain.verbs import released
@@ -124,6 +129,22 @@ def by_canonical(name: str, number: int, uri: str) -> str:
     return f"{counted(number, 'page')} of the source {name!r} {why} another as canonical{which}: {uri}"
 
 
+def kept(kb_id: str, name: str, number: int, pages: Sequence[str], why: str | None) -> str:
+    """What a status says of documents that a source was not found to have, and that stay searchable: nobody knows that
+    they are gone while ``pages``, or something else of the source (``why``), cannot be read."""
+    stay = form(number, "was not found and stays", others="were not found and stay")
+    some = f"{counted(number, 'document')} of the source {name!r} {stay}"
+    if not pages:
+        return f"{some} until all of it can be read" + (f": {why}" if why else "")
+    page, *others = pages
+    if others:
+        return (
+            f"{some} until {page} and others can be read, or are skipped: phaseflow failures {kb_id} lists them,"
+            f" phaseflow skip {kb_id} URI leaves one out"
+        )
+    return f"{some} until {page} can be read, or is skipped: phaseflow skip {kb_id} {shlex.quote(page)}"
+
+
 def message(state: IngestionState, documents_failed: int = 0) -> str:
     """One sentence on what the job does. A job that is over says how many of its documents failed."""
     status, phase = state.get_overall_status(), state[state.get_current_phase()]
@@ -144,6 +165,16 @@ def message(state: IngestionState, documents_failed: int = 0) -> str:
     if status is JobStatus.PAUSED:
         return _paused(state, phase)
     return _running(state)
+
+
+_COUNTS: Final = re.compile(r"Completed: [\d,]+ \w+ indexed(?:; [\d,]+ \w+ failed)?(?:; )?")
+
+
+def notes(message: str) -> str:
+    """What the message of a completed job says beside its counts: of sources that could not be read, of documents that
+    are left out or stay. Empty for nothing, and for another message."""
+    found = _COUNTS.match(message)
+    return "" if found is None else message[found.end() :]
 
 
 def _paused(state: IngestionState, phase: PhaseState) -> str:

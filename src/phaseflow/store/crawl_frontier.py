@@ -150,11 +150,16 @@ class Frontier:
 
     def any_failed(self, source: str) -> bool:
         """Whether a document that the source has could not be read, and may lead to others."""
+        return bool(self.failed(source, 1))
+
+    def failed(self, source: str, most: int) -> list[str]:
+        """The first of the documents of the source that could not be read, and may lead to others."""
         failed = f"{HAS_FAILED} AND state = {EntryState.FAILED} AND NOT ({_LEADS_NOWHERE})"  # the first, for the index
-        row = self.tx.row(
-            f"SELECT 1 FROM job_entries WHERE job_seq = ? AND {failed} AND source = ? LIMIT 1", self.job_seq, source
-        )
-        return row is not None
+        rows = self.tx.rows(
+            f"SELECT uri FROM job_entries WHERE job_seq = ? AND {failed} AND source = ? ORDER BY id LIMIT ?",
+            self.job_seq, source, most,
+        )  # fmt: skip
+        return [row[0] for row in rows]
 
     def has_unread(self, source: str | None = None) -> bool:
         """Whether anything is still to be read, for its links too; of one source, or of all."""

@@ -1,8 +1,9 @@
-"""The sources of a job: which have been listed to their end, and which could not be."""
+"""The sources of a job: which have been listed to their end, which could not be, and what is said of them."""
 
 import json
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple, Self
 
 from phaseflow.domain.phase import kept_error
 from phaseflow.store.states import EntryState
@@ -18,6 +19,47 @@ def was_found_gone(entry: str, source: str) -> str:
         f" AND EXISTS (SELECT 1 FROM job_sources AS js WHERE js.job_seq = {entry}.job_seq AND js.name = {source}"
         "  AND js.listed = 1 AND js.error IS NULL)))"
     )
+
+
+class Kept(NamedTuple):
+    """How many searchable documents of a source were not found, and stay, and because of what: ``pages`` that could not
+    be read and may lead to them, the first two, or ``why`` the source could not; neither where its own error says so.
+    """
+
+    number: int
+    pages: tuple[str, ...] = ()
+    why: str | None = None
+
+
+class SourceNotes(NamedTuple):
+    """What a status says of the sources of a job, by name. ``errors``: why they could not be read; ``displaced``: how
+    many documents are left out, by the source that holds their uris, and one of them; ``canonical``: the same of those
+    that name another as the one that stands for them; ``kept``: what stays though it was not found."""
+
+    errors: Mapping[str, str] = MappingProxyType({})
+    displaced: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType({})
+    canonical: Mapping[str, tuple[int, str]] = MappingProxyType({})
+    kept: Mapping[str, Kept] = MappingProxyType({})
+
+    @classmethod
+    def parse(cls, notes: str) -> Self:
+        """From what ``NOTES`` selects."""
+        found = json.loads(notes)
+        if not found:
+            return cls()
+        return cls(
+            errors={name: error for name, error, *_ in found if error is not None},
+            displaced={name: some for name, _, some, *_ in found if some},
+            canonical={name: tuple(some) for name, _, _, some, _ in found if some},
+            kept={name: Kept(some[0], tuple(some[1]), some[2]) for name, *_, some in found if some},
+        )
+
+
+NOTES: Final = (
+    "(SELECT json_group_array(json_array(name, error, json(displaced), json(canonical), json(kept)))"
+    "  FROM job_sources WHERE job_seq = seq)"
+)
+"""SQL: the notes on the sources of a job ``seq``."""
 
 
 class JobSources(NamedTuple):
@@ -50,6 +92,21 @@ class JobSources(NamedTuple):
             "  json_array(coalesce(canonical ->> 0, 0) + ?3, coalesce(canonical ->> 1, ?4))",
             self.job_seq, name, len(uris), uris[0],
         )  # fmt: skip
+
+    def set_kept(self, kept: Mapping[str, Kept]) -> None:
+        """What is known now of documents that stay: it takes the place of what was known before."""
+        self.tx.run("UPDATE job_sources SET kept = NULL WHERE job_seq = ? AND kept IS NOT NULL", self.job_seq)
+        for name, (number, pages, why) in kept.items():
+            self.tx.run(
+                "INSERT INTO job_sources (job_seq, name, kept) VALUES (?1, ?2, ?3)"
+                " ON CONFLICT (job_seq, name) DO UPDATE SET kept = excluded.kept",
+                self.job_seq, name, json_array([number, pages, None if why is None else kept_error(why)]),
+            )  # fmt: skip
+
+    def has_kept(self) -> bool:
+        """Whether a document of any of them is said to stay."""
+        sql = "SELECT 1 FROM job_sources WHERE job_seq = ? AND kept IS NOT NULL LIMIT 1"
+        return self.tx.row(sql, self.job_seq) is not None
 
     def forget_failures(self) -> None:
         """Let the sources that failed be tried again."""

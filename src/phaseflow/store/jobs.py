@@ -14,6 +14,7 @@ from phaseflow.domain.status import Transition, timestamp
 from phaseflow.domain.transitions import check_job_move
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
 from phaseflow.store.consent import Consent
+from phaseflow.store.job_sources import NOTES, SourceNotes
 from phaseflow.store.knowledge_bases import IS_LIVE, KEY_OF, name_of
 from phaseflow.store.transaction import Row, Transaction, json_array
 from phaseflow.store.transitions import TransitionLog
@@ -21,9 +22,7 @@ from phaseflow.store.transitions import TransitionLog
 
 class JobRecord(NamedTuple):
     """A job as the database holds it. ``newest``: no later job of its knowledge base exists.
-    ``source_errors``: why sources could not be read, by name; ``displaced``: how many documents of a source are left
-    out, by the source that holds their uris, and one of them; ``canonical``: the same of those that name another as the
-    one that stands for them. ``lists``: it lists its sources, and does not only take what is asked for.
+    ``notes``: what is to be said of its sources. ``lists``: it lists them, and does not only take what is asked for.
 
     ``made_again``: what of the index it makes again, and why. ``last_signs``: when each phase was written last.
     """
@@ -46,9 +45,7 @@ class JobRecord(NamedTuple):
     completed_at: datetime | None
     newest: bool
     made_again: str | None = None
-    source_errors: Mapping[str, str] = MappingProxyType({})
-    displaced: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType({})
-    canonical: Mapping[str, tuple[int, str]] = MappingProxyType({})
+    notes: SourceNotes = SourceNotes()
     last_signs: Mapping[JobPhase, datetime] = MappingProxyType({})
 
 
@@ -62,8 +59,7 @@ _JOB = (
     " queued_at, listed, documents_deleted, documents_failed, characters_sent, cancelled_at, created_at, started_at,"
     " completed_at, lease_s, lease_until, can_retry, made_again,"
     " seq = (SELECT max(seq) FROM ingestion_jobs AS other WHERE other.kb_id = ingestion_jobs.kb_id),"
-    " (SELECT json_group_array(json_array(name, error, json(displaced), json(canonical)))"
-    "  FROM job_sources WHERE job_seq = seq),"
+    f" {NOTES},"
     f" (SELECT json_group_array(json_array(phase_name, updated_at, {_PHASE})) FROM"
     "  (SELECT * FROM ingestion_phase_status WHERE job_id = ingestion_jobs.id ORDER BY id))"
 )
@@ -256,9 +252,9 @@ def _record(row: Row) -> JobRecord:
     (
         seq, job_id, kb_id, managed, sources, settings, full, lists, attempt, index_version, model, held, hold_reason,
         intent, intent_phases, queued_at, listed, deleted, failed, characters, cancelled_at, created_at, started_at,
-        completed_at, lease_s, lease_until, can_retry, made_again, newest, sources_seen, phases,
+        completed_at, lease_s, lease_until, can_retry, made_again, newest, notes, phases,
     ) = row  # fmt: skip
-    found, seen = json.loads(phases), json.loads(sources_seen)
+    found = json.loads(phases)
     state = IngestionState(
         job_id=job_id,
         kb_id=kb_id,
@@ -277,9 +273,7 @@ def _record(row: Row) -> JobRecord:
         index_version=index_version, model=model, listed=bool(listed), documents_deleted=deleted,
         documents_failed=failed, characters_sent=characters, created_at=datetime.fromisoformat(created_at),
         started_at=parse_time(started_at), completed_at=parse_time(completed_at), newest=bool(newest),
-        made_again=made_again, source_errors={name: error for name, error, *_ in seen if error is not None},
-        displaced={name: some for name, _, some, _ in seen if some},
-        canonical={name: tuple(some) for name, _, _, some in seen if some},
+        made_again=made_again, notes=SourceNotes.parse(notes),
         last_signs={JobPhase(name): datetime.fromisoformat(at) for name, at, *_ in found},
     )  # fmt: skip
 

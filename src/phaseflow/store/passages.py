@@ -60,6 +60,16 @@ def _passages(document: StagedDocument, first: int, last: int | None) -> Iterato
         yield Passage(document.chunk_id(n), document.text[start:end], document.context(n), document.title, document.uri)
 
 
+class Census(NamedTuple):
+    """Of a source: how many searchable documents there are, how many of them are ``gone`` (``missing`` names them), and
+    how many are ``kept`` though the crawl has not found them."""
+
+    source: str
+    documents: int
+    gone: int
+    kept: int
+
+
 class Found(NamedTuple):
     """A passage as it is shown. ``parts`` (JSON) are those around it, ``metadata`` (JSON) its document's."""
 
@@ -118,12 +128,9 @@ class SearchablePassages:
 
     def census(
         self, job_seq: int, since: str, uncertain: Sequence[str], after: str, limit: int
-    ) -> tuple[list[tuple[str, int, int]], str | None]:
-        """Of the next ``limit`` searchable documents by uri: (source, how many, how many of them ``missing`` names).
-
-        By source, without those found that were not known before ``since``; and the uri to go on after, None at the
-        end.
-        """
+    ) -> tuple[list[Census], str | None]:
+        """Of the next ``limit`` searchable documents by uri: how many there are of each source, without those found
+        that were not known before ``since``; and the uri to go on after, None at the end."""
         rows = self.tx.rows(
             f"SELECT d.uri, {_SOURCE}, {_FOUND}, {_STAYS}, EXISTS"
             " (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri AND c.created_at >= ?7)"
@@ -133,7 +140,8 @@ class SearchablePassages:
         )  # fmt: skip
         had = Counter(source for _, source, found, _, is_new in rows if not (found and is_new))
         gone = Counter(source for _, source, _, stays, _ in rows if not stays)
-        return [(source, count, gone[source]) for source, count in had.items()], next_after(rows, limit)
+        kept = Counter(source for _, source, found, stays, _ in rows if stays and not found)
+        return [Census(name, count, gone[name], kept[name]) for name, count in had.items()], next_after(rows, limit)
 
     def missing(
         self, job_seq: int, uncertain: Sequence[str], after: str, limit: int

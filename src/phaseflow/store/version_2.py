@@ -181,6 +181,7 @@ CREATE TABLE job_sources (
     error   TEXT,
     displaced TEXT,
     canonical TEXT,
+    kept    TEXT,
     PRIMARY KEY (job_seq, name)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE displaced_entries (
