@@ -58,7 +58,9 @@ CREATE TABLE ingestion_jobs (
     lease_until       TEXT,                       -- null: it has not been heard of for that long
     can_retry         INTEGER NOT NULL DEFAULT 0, -- that program can
     allow_deletes     INTEGER NOT NULL DEFAULT 0, -- any number of documents may be taken out
-    made_again        TEXT                        -- what of the index this job makes again, and why, in words
+    made_again        TEXT,                       -- what of the index this job makes again, and why, in words
+    made_with         TEXT                        -- JSON: what its documents so far were made with (domain/indexed_with); null: it has
+                                                  -- not begun
 ) STRICT;
 CREATE INDEX ingestion_jobs_by_kb ON ingestion_jobs (kb_id, seq);
 CREATE INDEX ingestion_jobs_open ON ingestion_jobs (seq) WHERE completed_at IS NULL OR intent IS NOT NULL;

@@ -11,6 +11,7 @@ from phaseflow.components import context, recipe
 from phaseflow.domain.counting import counted
 from phaseflow.domain.indexed_with import CUT_AGAIN, READ_AGAIN
 from phaseflow.domain.status import KnowledgeBase
+from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.flow.starting import Starting
 from tests.engine.components import CountingEmbedder
 from tests.matrices import first_of_each
@@ -191,3 +192,78 @@ async def test_how_phaseflow_cuts_is_none_of_the_rules_where_a_program_cuts(
         await _run(flow)
         status = await flow.status("kb")
         assert status.metrics.documents_unchanged == status.metrics.documents_found
+
+
+async def _begin(flow: PhaseFlow, folder: Path) -> None:
+    """A job that has loaded all its documents, and indexed none."""
+    with fail_soon(20):
+        await (await flow.start("kb", folder, hold=["embedding"])).wait_until_idle()
+
+
+async def _go_on(flow: PhaseFlow) -> None:
+    await flow.resume("kb")
+    with fail_soon(20):
+        assert (await (await flow.job("kb")).wait()).status is JobStatus.COMPLETED
+
+
+async def _run_again(flow: PhaseFlow) -> None:
+    """All is as old as it is said to be, and is made again."""
+    told = _stale(await flow.kb("kb"))
+    await _run(flow)
+    metrics = (await flow.status("kb")).metrics
+    assert metrics.documents_loaded + metrics.documents_unchanged == metrics.documents_found > 0
+    assert (metrics.documents_unchanged == 0) == bool(told)
+    assert (await flow.kb("kb")).stale == []
+
+
+async def test_a_job_that_another_version_of_phaseflow_goes_on_with_says_that_its_documents_are_older(
+    folder: Path, database: Path, older: pytest.MonkeyPatch
+) -> None:
+    async with PhaseFlow(database) as flow:
+        await _begin(flow, folder)
+    older.undo()
+    async with PhaseFlow(database) as flow:
+        await _go_on(flow)
+        assert _stale(await flow.kb("kb")) == {"phaseflow_version": READ_AGAIN}
+        await _run_again(flow)
+
+
+async def test_a_job_that_the_older_version_ends_after_another_says_so_too(
+    folder: Path, database: Path, older: pytest.MonkeyPatch
+) -> None:
+    async with PhaseFlow(database) as flow:
+        await _begin(flow, folder)
+    with older.context() as newer:
+        newer.setattr(context, "RULES", context.RULES + 1)
+        async with PhaseFlow(database) as flow:
+            with fail_soon(20):
+                await flow.resume("kb", JobPhase.EMBEDDING)
+                await flow.pause("kb")
+                await (await flow.job("kb")).wait_until_idle()
+    async with PhaseFlow(database) as flow:
+        if (await flow.status("kb")).status is not JobStatus.COMPLETED:
+            await _go_on(flow)
+        assert _stale(await flow.kb("kb")) == {"phaseflow_version": READ_AGAIN}
+
+
+async def test_a_job_of_which_nothing_was_loaded_is_made_by_the_version_that_loads_it(
+    folder: Path, database: Path, older: pytest.MonkeyPatch
+) -> None:
+    async with PhaseFlow(database) as flow:
+        with fail_soon(20):
+            await (await flow.start("kb", folder, hold=["loading"])).wait_until_idle()
+    older.undo()
+    async with PhaseFlow(database) as flow:
+        await _go_on(flow)
+        assert (await flow.kb("kb")).stale == []
+
+
+async def test_a_job_that_another_chunker_goes_on_with_says_so(folder: Path, database: Path) -> None:
+    async with PhaseFlow(database) as flow:
+        await _begin(flow, folder)
+    async with PhaseFlow(database, chunker=OwnChunker()) as flow:
+        await _go_on(flow)
+        kb = await flow.kb("kb")
+        assert _made_with(kb)["chunker"] == {"type": "custom", "fingerprint": "built-in and own-chunker"}
+        assert _stale(kb) == {"chunker": CUT_AGAIN}
+        await _run_again(flow)

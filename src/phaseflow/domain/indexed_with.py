@@ -22,6 +22,9 @@ EMBEDDED_AGAIN = "every passage is embedded again"
 _MOVED = "its vectors are copied there; nothing is read or embedded again"
 OWN_INDEX = "own"
 """The fingerprint of an index that the program has given: there is one."""
+BUILT_IN = "built-in"
+"""Stands for the chunker that comes along, where it has cut beside one of a program."""
+_AND = " and "
 PHASEFLOW = "phaseflow_version"
 """In place of a setting: what phaseflow itself decides about passages has changed since the index was made."""
 _WHAT_CUTS = ("chunker", "chunk_size", "chunk_overlap")
@@ -52,7 +55,8 @@ class StaleSetting(BaseModel):
 
 class IndexedWith(BaseModel):
     """What an index was made with. With a chunker of a program's own the sizes are null: they had no say. ``rules`` is
-    what phaseflow itself decides, by its versions; null where that is not known."""
+    what phaseflow itself decides, by its versions; null where that is not known. Where a job was resumed by another
+    version, or with another chunker, the rules, or the fingerprints, of all of them are joined with "and"."""
 
     model_config = _VALUE
     chunk_size: int | None
@@ -99,6 +103,17 @@ class IndexedWith(BaseModel):
             return None
         return f"made by a program with its own {' and '.join(own)}, in place of what these settings name"
 
+    def along_with(self, earlier: "IndexedWith") -> "IndexedWith":
+        """What made documents of which some were made ``earlier`` by other rules or another chunker: it differs from
+        either, so the next job makes again what it would make otherwise."""
+        chunker, cut = self.chunker, [each for each in (earlier, self) if each.chunker is not None]
+        if earlier.chunker != chunker:
+            named = [BUILT_IN if each.chunker is None else each.chunker.fingerprint for each in (earlier, self)]
+            chunker = CustomComponent(fingerprint=_joined(named))
+        rules = [each.rules for each in cut or (earlier, self) if each.rules is not None]
+        sizes = {} if chunker is None else {"chunk_size": None, "chunk_overlap": None}
+        return self.model_copy(update={"chunker": chunker, "rules": _joined(rules) if rules else None, **sizes})
+
     def stale(self, following: "IndexedWith") -> list[StaleSetting]:
         """What differs between what made an index and what the next job would use."""
         found = [StaleSetting(setting=name, cost=CUT_AGAIN) for name in _WHAT_CUTS if self._differs(following, name)]
@@ -121,6 +136,11 @@ class IndexedWith(BaseModel):
 
     def _differs(self, following: "IndexedWith", name: str) -> bool:
         return bool(getattr(self, name) != getattr(following, name))
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """Each part once, in the order in which they came: what is joined again with one of its parts stays as it is."""
+    return _AND.join(dict.fromkeys(piece for part in parts for piece in part.split(_AND)))
 
 
 def made_again(found: Sequence[StaleSetting], documents: int, passages: int) -> str | None:

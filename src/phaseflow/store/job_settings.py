@@ -1,4 +1,4 @@
-"""The settings that jobs run with: each has those that its knowledge base had when it was made."""
+"""The settings that jobs run with: each has those that its knowledge base had when it was made.""" ""
 
 from phaseflow.domain.ocr import OcrSettings
 from phaseflow.domain.settings import Settings
@@ -15,6 +15,17 @@ def reads_otherwise(tx: Transaction, kb_key: str, settings: str, *, before: int 
         kb_key, before,
     )  # fmt: skip
     return found is not None and _ocr(str(found)) != _ocr(settings)
+
+
+def made_with(tx: Transaction, job_id: str) -> str | None:
+    """What the documents of a job were made with in its runs so far, as ``note_made_with`` has it."""
+    found = tx.value("SELECT made_with FROM ingestion_jobs WHERE id = ?", job_id)
+    return None if found is None else str(found)
+
+
+def note_made_with(tx: Transaction, job_id: str, settings: str) -> None:
+    """What they are made with, the run included that begins now."""
+    tx.run("UPDATE ingestion_jobs SET made_with = ?2 WHERE id = ?1", job_id, settings)
 
 
 def _ocr(settings: str) -> OcrSettings | None:

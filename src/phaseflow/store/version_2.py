@@ -42,6 +42,7 @@ ALTER TABLE ingestion_jobs ADD COLUMN lease_until TEXT;
 ALTER TABLE ingestion_jobs ADD COLUMN can_retry INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ingestion_jobs ADD COLUMN allow_deletes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ingestion_jobs ADD COLUMN made_again TEXT;
+ALTER TABLE ingestion_jobs ADD COLUMN made_with TEXT;
 CREATE INDEX ingestion_jobs_leased ON ingestion_jobs (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX job_entries_failed ON job_entries (job_seq, id) WHERE state IN (3, 5);
 CREATE INDEX job_entries_twins ON job_entries (job_seq, uri) WHERE twin IS NOT NULL;

@@ -16,6 +16,7 @@ from phaseflow.domain.vocabulary import Intent, JobPhase, PhaseStatus
 from phaseflow.store import (
     failpoints,
     index_spaces,
+    job_settings,
     jobs,
     vectors,
 )
@@ -69,6 +70,7 @@ def start_run(
     attempt = Jobs(tx).begin_attempt(job_id, again if lists else None)
     StagedDocuments(tx).give_up_unfinished(record.seq)
     failpoints.hit(f"run_start.{before.intent}")
+    made = _along_with_earlier(tx, record, made_with)
     at, settings = clock.now(), Settings.model_validate_json(record.settings)
     after = verbs.take_turn(before, at).measured(before, clock.end_of_stretches(tx))
     logged = Jobs(tx).save(before, after, reason=_REASONS.get(before.intent), at=at)
@@ -84,7 +86,7 @@ def start_run(
         model=model,
         model_id=Model(tx, model).number(),
         max_deleted_share=settings.max_deleted_share,
-        live_settings=_live(made_with, kb, reads_all=lists and record.sources == kb.sources).model_dump_json(),
+        live_settings=_live(made, kb, reads_all=lists and record.sources == kb.sources).model_dump_json(),
         space=space,
         moves=moves,
         has_leftovers=StagedDocuments(tx).are_left_by_older(kb.key, record.seq),
@@ -138,6 +140,16 @@ def _made_with(record: JobRecord, components: Components, made_by: str) -> Index
         index=OWN_INDEX if components.index_server == index_spaces.OWN else None,
         rules=rules(own_chunker=components.has_own_chunker),
     )
+
+
+def _along_with_earlier(tx: Transaction, record: JobRecord, made_with: IndexedWith) -> IndexedWith:
+    """What the documents of a job are made with, those of its earlier runs included: it may be gone on with by another
+    version of phaseflow, and what is loaded is not read again in this job."""
+    earlier, loading = job_settings.made_with(tx, record.state.job_id), record.state[JobPhase.LOADING]
+    if earlier is not None and loading.items_processed > loading.items_reused:
+        made_with = made_with.along_with(IndexedWith.model_validate_json(earlier))
+    job_settings.note_made_with(tx, record.state.job_id, made_with.model_dump_json())
+    return made_with
 
 
 def _live(made_with: IndexedWith, kb: KnowledgeBaseRecord, *, reads_all: bool) -> IndexedWith:
