@@ -4,9 +4,11 @@
 
 PATH is a room (``domain``) or a module (``store/jobs.py``) of ``src/phaseflow``; all rooms of the core without one.
 Works on a copy, so the working tree can be used meanwhile. cosmic-ray says which mutants there are; each is tested, in
-a process of its own, by those of the near tests of its room that run the line. With ``--sql``, the mutants are those of
-the SQL in the strings of ``store`` instead, which Python does not read (``sql_mutants.py`` says which there are). Exit
-code 1 when a mutant survives that is not in ``survivors.toml``, which says of each known one why it may.
+a process of its own, by those of the near tests of its room that run the line. Only tests that run by default count:
+what a thorough one alone would notice survives. A mutant with which they take several times as long hangs, and so was
+noticed. With ``--sql``, the mutants are those of the SQL in the strings of ``store`` instead, which Python does not
+read (``sql_mutants.py`` says which there are). Exit code 1 when a mutant survives that is not in ``survivors.toml``,
+which says of each known one why it may.
 """
 
 import argparse
@@ -14,13 +16,14 @@ import ast
 import importlib
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import tomllib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -93,12 +96,14 @@ COPIED = ("src", "tests", "schema.sql", "pyproject.toml", "docs", "README.md", "
 _FAILED = ("FAILED ", "ERROR ")
 PYTEST = (
     # Python itself warns of ``is`` beside a literal, which would pass for a test that fails.
-    "-q", "-x", "-n", "0", "--tb=no", "-p", "no:cacheprovider", "-W", "ignore::SyntaxWarning", "-o",
-    "addopts=--strict-markers --import-mode=importlib -m 'not slow and not browser'"
-    " -p no:asyncio -p no:benchmark -p no:schemathesis",
+    "-x", "-n", "0", "--dist", "no", "--tb=no", "-p", "no:cacheprovider", "-W", "ignore::SyntaxWarning",
 )  # fmt: skip
+"""Whatever else the project's configuration says, for only the tests that run by default keep a change out."""
 SLOWER = 3
-"""A mutant may take so many times as long as the tests take without one; else it hangs, and so was noticed."""
+"""A mutant may take so many times as long as its tests take without one; else it hangs, and so was noticed."""
+LEAST_S = 10.0
+"""What it may take besides, for the machine may be busier than it was."""
+_DURATION = re.compile(r"^(\d+\.\d+)s (?:setup|call|teardown) +(\S.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,22 @@ class Mutant:
 
     def __str__(self) -> str:
         return f"{self.where}:{self.line}\n  - {self.before}\n  + {self.after}"
+
+
+class Durations:
+    """How long tests take without a mutant, from what pytest says with ``--durations=0`` in a run of ``took_s``."""
+
+    def __init__(self, said: str, took_s: float) -> None:
+        self._of: dict[str, float] = defaultdict(float)
+        for seconds, test in _DURATION.findall(said):
+            self._of[test] += float(seconds)
+        self._start_s = max(0.0, took_s - sum(self._of.values()))
+
+    def most_s(self, tests: Sequence[str]) -> float:
+        """How long some of the tests may take with a mutant; what is no single test stands for all of them."""
+        known = all("::" in test for test in tests)
+        tests_s = sum(self._of.get(test, 0.0) for test in tests) if known else sum(self._of.values())
+        return SLOWER * (self._start_s + tests_s) + LEAST_S
 
 
 class Laboratory:
@@ -152,11 +173,11 @@ class Laboratory:
                 _kill_group(process.pid)
         return next(iter(_failed(said.read_text("utf-8", "replace"))), "the tests, which cannot be run")
 
-    def reached_by(self, tests: list[str]) -> tuple[Reached, float]:
-        """Run the tests, and say what those that pass run, and how long all of them took."""
+    def reached_by(self, tests: list[str]) -> tuple[Reached, "Durations"]:
+        """Run the tests, and say what those that pass run, and how long they took."""
         began = time.monotonic()
         data = self.folder / f"reached-{tests[0].replace('/', '-')}"
-        command = [sys.executable, "-m", "pytest", *PYTEST, "--maxfail=0", "-rfE", *OPTIONS, *tests]
+        command = [sys.executable, "-m", "pytest", *PYTEST, "--maxfail=0", "-rfE", "--durations=0", *OPTIONS, *tests]
         done = subprocess.run(
             command, cwd=self.folder, env={**self._environment, "COVERAGE_FILE": str(data)}, capture_output=True,
             text=True, timeout=1800, check=False,
@@ -167,7 +188,7 @@ class Laboratory:
             raise SystemExit(f"these tests cannot be run without any mutant: {' '.join(tests)}\n{said}")
         for test in sorted(failed):
             print(f"left out, for it fails without any mutant while lines are written down: {test}", flush=True)
-        return Reached(data, failed), time.monotonic() - began
+        return Reached(data, failed), Durations(done.stdout, time.monotonic() - began)
 
     def mutants_of_sql(self, modules: list[Path], chance: random.Random | None) -> Iterator[tuple[Mutant, Path, str]]:
         """Each mutant of the SQL in the modules, as ``mutants`` gives those of their Python."""
@@ -310,10 +331,11 @@ def main() -> int:
         for mutant, path, text in islice(mutants(modules, chance), options.sample):
             room = room_of(mutant.where)
             original = path.read_text("utf-8")
-            batches, took_s = _batches(reached[room][0], path, mutant.line, NEAR[room]), reached[room][1]
+            lines, durations = reached[room]
+            batches = _batches(lines, path, mutant.line, NEAR[room])
             path.write_text(text, "utf-8")
             try:
-                found = (laboratory.noticed_by(tests, took_s * SLOWER + 10) for tests in batches)
+                found = (laboratory.noticed_by(tests, durations.most_s(tests)) for tests in batches)
                 by = next(filter(None, found), None)
             finally:
                 path.write_text(original, "utf-8")

@@ -13,13 +13,16 @@ OPTIONS = ("--cov=phaseflow", "--cov-context=test", "--cov-report=", "--cov-conf
 class Reached:
     """The tests by the lines that they run, from the data that a run with ``OPTIONS`` has left in ``path``.
 
-    Those in ``failed`` are none of them: there are some that measure time, which writing all lines down takes.
+    Those in ``failed`` are none of them: there are some that measure time, which writing all lines down takes. Raises
+    ValueError where nothing says which test has run what: then no change would be tried with any.
     """
 
     def __init__(self, path: Path, failed: Set[str] = frozenset()) -> None:
         self._failed = failed
         self._data = CoverageData(str(path))
         self._data.read()
+        if not any(self._data.measured_contexts()):
+            raise ValueError(f"{path} says of no line which test has run it")
         self._of_lines: dict[Path, dict[int, list[str]]] = {}
 
     def tests_of(self, module: Path, line: int) -> list[str] | None:
