@@ -1,5 +1,6 @@
 """What was deleted is gone from the file, what nobody uses is freed in time, and a copy can be made at any moment."""
 
+import re
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import anyio.from_thread
 import pytest
 
 from phaseflow import FolderSource, InvalidRequest, PhaseFlow
-from phaseflow.domain.errors import BackupFailed, StoreUnavailable
+from phaseflow.domain.errors import BackupFailed, NotADatabase, StoreUnavailable
 from phaseflow.store import backup, failpoints, upkeep
 from phaseflow.store.leftovers import Leftovers
 from phaseflow.store.upkeep import FreeSpace
@@ -311,6 +312,22 @@ async def test_a_file_can_be_written_anew(tmp_path: Path, database: Path) -> Non
         assert done.size_bytes == database.stat().st_size
         await ingest(flow, "kb", write(tmp_path / "a", "secondzz"))
         assert await flow.search("kb", "secondzz1x1")
+
+
+async def test_a_document_whose_text_was_changed_in_place_is_named_and_can_be_read_again(
+    tmp_path: Path, database: Path
+) -> None:
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await ingest(flow, "kb", write(tmp_path / "a", "firstzz", 2))
+        uri, *_ = [each.uri for each in (await flow.documents("kb")).items]
+        turned = "UPDATE texts SET text = upper(text) WHERE id >> 20 = (SELECT id FROM documents WHERE uri = ?)"
+        await flow._engine.hub.database.write(lambda tx: tx.run(turned, uri))
+        with pytest.raises(NotADatabase, match=f"the text of {re.escape(uri)} in kb is not what was stored"):
+            await flow.backup(tmp_path / "copy.db")
+        await flow.retry_document("kb", uri)
+        with fail_soon(20):
+            assert (await (await flow.job("kb")).wait()).status == "completed"
+        assert await flow.backup(tmp_path / "copy.db") > 0
 
 
 async def test_a_copy_is_whole_private_and_of_one_moment(tmp_path: Path, database: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from hashlib import blake2b
 from pathlib import Path
 from threading import Event, Thread
 
@@ -30,8 +31,8 @@ async def kept(path: Path, tmp_path: Path) -> Path:
         for uri, file in (("a", "one"), ("b", "two")):
             connection.execute(
                 "INSERT INTO pushed (kb_id, uri, media_type, size, digest, file, pushed_at)"
-                " VALUES (?, ?, 'text/plain', ?, '', ?, '2026-01-01T00:00:00.000Z')",
-                (made.key, uri, len(CONTENT), file),
+                " VALUES (?, ?, 'text/plain', ?, ?, ?, '2026-01-01T00:00:00.000Z')",
+                (made.key, uri, len(CONTENT), blake2b(CONTENT, digest_size=16).hexdigest(), file),
             )
         connection.commit()
     folder = tmp_path / "kept"

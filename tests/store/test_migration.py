@@ -16,6 +16,7 @@ from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.domain.identifiers import document_id
 from phaseflow.flow.reader import Reader
 from phaseflow.store import failpoints, migration, schema
+from phaseflow.store.content_check import changed_content
 from phaseflow.store.documents import StagedDocument, StagedDocuments, text_hash
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.passages import Scope, SearchablePassages
@@ -158,6 +159,8 @@ async def test_each_document_of_version_1_is_there_in_its_state(
         with pytest.raises(KeyboardInterrupt):
             await _break_off(old, broken_off_at)
         assert select(old, "PRAGMA user_version") == [(schema.VERSION,)]
+        with closing(sqlite3.connect(old)) as connection:
+            assert changed_content(connection) is None
         with pytest.raises(StoreUnavailable, match="is not up to date yet; if no ingest or serve is doing that now"):
             async with Reader(old):
                 pass
@@ -181,6 +184,8 @@ async def test_each_document_of_version_1_is_there_in_its_state(
             (uri, document_id("kb", uri)) for uri in sorted(uri for uri, *_ in TEXTS.values())
         ]
     assert select(old, "SELECT name FROM sqlite_schema WHERE name LIKE '%version_1'") == []
+    with closing(sqlite3.connect(old)) as connection:
+        assert changed_content(connection) is None
     assert select(old, "SELECT live_settings ->> '$.rules' FROM knowledge_bases") == [("1",)]  # not those of today
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from phaseflow.store import failpoints
 from phaseflow.store.connection import is_damage
+from phaseflow.store.content_check import changed_content
 
 _CHECK: Final = "PRAGMA quick_check(1)"
 """It reads every page once. ``integrity_check`` also compares the indexes with their tables, for twice the time, and
@@ -49,7 +50,8 @@ class CopyStop:
 
 
 def damage(path: Path, stop: CopyStop) -> str | None:
-    """What SQLite finds wrong in a file that nobody else has open, in one line; None when it is sound. Blocking.
+    """What is wrong in a file that nobody else has open, in one line: what SQLite finds, else which documents are not
+    what was stored. None when it is sound. Blocking.
 
     Takes time in proportion to the file. Raises sqlite3.Error when it is stopped, or the disk fails.
     """
@@ -58,6 +60,9 @@ def damage(path: Path, stop: CopyStop) -> str | None:
         with closing(sqlite3.connect(uri, uri=True)) as connection, stop.interrupting(connection):
             failpoints.hit("backup.checking")
             found = str(connection.execute(_CHECK).fetchone()[0])
+            if found == "ok":
+                failpoints.hit("backup.checking_contents")
+                found = changed_content(connection, lambda: stop.is_asked) or found
     except sqlite3.Error as error:
         if not is_damage(error):
             raise

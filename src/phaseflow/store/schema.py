@@ -144,7 +144,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise _damaged(path, damage)
     for step in range(version, VERSION):
         _in_one_step(connection, migration.MIGRATIONS[step], step + 1)
-    if connection.execute(_OF_VERSION_1).fetchone()[0]:
+    if is_half_migrated(connection):
         migration.move_rows(connection)
     if not upkeep.is_rebuilt(connection):
         _rebuild(connection, path)
@@ -174,6 +174,11 @@ def identity(connection: sqlite3.Connection) -> tuple[int, int, int]:
     """(application id, version, number of tables) of a file."""
     application_id, version, tables = connection.execute(_IDENTITY).fetchone()
     return application_id, version, tables
+
+
+def is_half_migrated(connection: sqlite3.Connection) -> bool:
+    """Whether rows of an older version are left to be moved in a file of this one."""
+    return bool(connection.execute(_OF_VERSION_1).fetchone()[0])
 
 
 def _is_small(path: Path) -> bool:
