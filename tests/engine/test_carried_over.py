@@ -156,7 +156,6 @@ async def test_one_whose_new_text_cannot_be_embedded_is_found_as_it_was(database
         assert "doc001.md" in {hit.uri for hit in await flow.search("kb", "word1x4", mode="vectors", limit=100)}
 
 
-@pytest.mark.thorough
 async def test_a_passage_that_the_new_embedder_rejects_is_still_found_by_words(database: Path, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "docs", 3)
     await ingested(database, folder)

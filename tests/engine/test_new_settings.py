@@ -158,11 +158,10 @@ async def test_only_the_first_push_after_text_is_to_be_recognised_otherwise_read
     assert select(database, "SELECT lists FROM ingestion_jobs ORDER BY seq") == [(1,), (0,), (1,), (0,)]
 
 
-@pytest.mark.thorough
 async def test_what_is_gone_when_another_embedder_makes_the_index_anew_is_known_no_more_and_counted(
     database: Path, tmp_path: Path
 ) -> None:
-    folder = write_folder(tmp_path / "docs", 12)
+    folder = write_folder(tmp_path / "docs", 5)
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await (await flow.start("kb", FolderSource(str(folder)))).wait()
         await flow.add("kb", _push("pushed"))
@@ -176,7 +175,7 @@ async def test_what_is_gone_when_another_embedder_makes_the_index_anew_is_known_
         assert (done.status, done.metrics.documents_deleted) == (JobStatus.COMPLETED, 2)
         found = await flow.documents("kb")
         assert {each.uri: each.status for each in found.items} == {
-            "pushed": "indexed", **{f"doc{number:03}.md": "indexed" for number in range(2, 12)}
+            "pushed": "indexed", **{f"doc{number:03}.md": "indexed" for number in range(2, 5)}
         }  # fmt: skip
         await flow.add("kb", _push("doc000.md"))  # its name is free
         await _until_whole(flow)

@@ -344,6 +344,19 @@ async def test_an_answer_to_a_pause_of_the_user_is_none_to_the_question(database
         assert len(await uris(flow)) == 30
 
 
+async def test_a_smaller_share_asks_sooner_and_a_yes_beforehand_is_for_any_share(
+    database: Path, tmp_path: Path
+) -> None:
+    folder = FolderSource(str(write_folder(tmp_path / "docs", 21, words=5)))
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", folder, settings={"max_deleted_share": 0.4})).wait()
+        thin_out(folder, 11)
+        assert (await (await flow.start("kb")).wait_until_idle()).status == "paused"
+        await flow.cancel("kb")
+        done = await (await flow.start("kb", allow_deletes=True)).wait_until_idle()
+        assert (done.status, done.metrics.documents_deleted) == ("completed", 10)
+
+
 @pytest.mark.thorough
 async def test_yes_can_be_said_beforehand_and_the_share_be_set(database: Path, many: FolderSource) -> None:
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:

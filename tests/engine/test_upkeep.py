@@ -210,7 +210,6 @@ async def test_what_cannot_be_freed_is_tried_again(
     assert caplog.text.count("cannot remove what is gone, trying again") == 3
 
 
-@pytest.mark.thorough
 async def test_words_of_removed_passages_leave_a_large_index_within_the_hour(
     tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,8 +217,8 @@ async def test_words_of_removed_passages_leave_a_large_index_within_the_hour(
     monkeypatch.setattr(upkeep, "WORTH_IT", 0)
     monkeypatch.setattr(janitor, "MERGE_EVERY_S", 0.5)
     async with PhaseFlow(database, embedder=CountingEmbedder(), keep_vectors=0) as flow:
-        await ingest(flow, "kb", write(tmp_path / "a", "firstzz"))
-        await ingest(flow, "kb", write(tmp_path / "a", "secondzz"))
+        await ingest(flow, "kb", write(tmp_path / "a", "firstzz", 1))
+        await ingest(flow, "kb", write(tmp_path / "a", "secondzz", 1))
         await until(lambda: not readable(database, "firstzz"))
 
 

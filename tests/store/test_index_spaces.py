@@ -76,6 +76,16 @@ def test_a_space_that_takes_the_place_of_another_is_searched_once_the_move_is_co
     assert Spaces(tx).server_of(KB, 1) is None
 
 
+@pytest.mark.parametrize("stays", [SERVER, None])
+def test_a_space_of_a_move_that_was_called_off_goes_with_the_next_job(tx: Transaction, stays: str | None) -> None:
+    if stays is not None:
+        Spaces(tx).ensure(KB, 1, stays, moves=False)
+    assert Spaces(tx).ensure(KB, 1, "elsewhere", moves=True) is not None
+    Spaces(tx).ensure(KB, 1, stays, moves=False)
+    assert Spaces(tx).names("elsewhere") == set()
+    assert Spaces(tx).server_of(KB, 1) == stays
+
+
 def test_passages_that_were_not_proposed_are_those_of_what_search_sees(tx: Transaction, space: Space) -> None:
     contents = SpaceContents(tx, space)
     assert contents.unproposed([], None) == 0

@@ -108,3 +108,13 @@ async def test_a_deleted_knowledge_base_goes_in_steps_and_leaves_its_neighbour_w
     assert select(database.path, "SELECT uri FROM documents") == [("a",)]
     assert before["chunks"] == len(indexed_passages(database.path)) == 6
     assert select(database.path, "SELECT name FROM knowledge_bases") == [("other",)]
+
+
+async def test_the_vectors_kept_for_a_knowledge_base_are_due_once_it_is_deleted(gone: Stock) -> None:
+    path, kept = gone.database.path, "SELECT count(*) FROM unused_vectors WHERE since > ''"
+    await steps(gone.database)
+    assert select(path, kept) == [(3,)]
+    await gone.database.write(lambda tx: KnowledgeBases(tx).remove("kb"))
+    await steps(gone.database)
+    assert select(path, kept) == [(0,)]
+    assert select(path, "SELECT count(*) FROM unused_vectors") == [(4,)]
