@@ -42,6 +42,13 @@ def near(
     return found
 
 
+@pytest.mark.parametrize("length", [1e-30, 1e-12, 1e25, 3e37])
+def test_a_query_has_a_direction_also_when_no_float32_holds_the_squares_of_its_numbers(length: float) -> None:
+    matrix = DICE.standard_normal((COUNT, 32), np.float32)
+    query = matrix[7] * np.float32(length)
+    assert near(matrix, query).of(np.array([7])).item() == pytest.approx(1, abs=1e-5)
+
+
 def ranked(by: Share, count: int) -> list[int]:
     return [int(place) for place in fused(KNOWN, by).places[:count]]
 

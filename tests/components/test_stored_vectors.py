@@ -29,6 +29,14 @@ def test_a_vector_with_a_few_large_numbers_is_kept_in_two_bytes_a_number() -> No
     assert np.abs(read_all(small)[1] - rows[1]).max() < 1e-4
 
 
+def test_a_vector_points_where_it_did_also_when_no_float32_holds_the_squares_of_its_numbers() -> None:
+    plain = DICE.standard_normal((1, 64), dtype=np.float32)
+    factors = np.array([[1e-40], [1e-30], [1e-18], [1], [1e18], [1e30], [5e37]], np.float32)
+    rows = unit(plain * factors)
+    assert np.abs(rows[1:] - unit(plain)).max() < 1e-6
+    assert np.abs(rows[0] - unit(plain)).max() < 1e-3  # such small numbers have fewer digits
+
+
 def test_what_is_exact_stays_so_also_beside_small_ones() -> None:
     rows = unit(DICE.standard_normal((4, 12), dtype=np.float32))
     exact = stored(rows, small=False)

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from phaseflow.components.contained import contained, contained_call
@@ -58,7 +59,7 @@ def checked_page(loader: Loader, page: Any) -> Sequence[Entry]:
             )
         if wrong := _wrong_field(entry, _ENTRY) or _wrong_entry(entry):
             raise ComponentUnavailable(f"{_name(loader)}.list() yielded an Entry whose {wrong}")
-    return page if len({entry.uri for entry in page}) == len(page) else list({e.uri: e for e in page}.values())
+    return list({entry.uri: entry for entry in page}.values())  # a list of ours: the loader may use its own again
 
 
 def checked_document(loader: Loader, found: Any, asked: Entry, known: Known | None) -> _Loaded:
@@ -83,7 +84,16 @@ def checked_document(loader: Loader, found: Any, asked: Entry, known: Known | No
             f"{_name(loader)}.load() returned Unchanged for a document that is not known: return a Document"
         )
     answer: _Loaded = found
-    return answer
+    return _own(answer)
+
+
+def _own(found: _Loaded) -> _Loaded:
+    """The same for good: a loader may use its lists and mappings again for the next document, before this is stored."""
+    links = tuple(found.links)
+    if not isinstance(found, Document):
+        return replace(found, links=links)
+    metadata = {name: list(each) if isinstance(each, list) else each for name, each in found.metadata.items()}
+    return replace(found, links=links, parts=tuple(found.parts), metadata=metadata)
 
 
 def _wrong_field(value: object, fields: Mapping[str, tuple[type, ...]]) -> str | None:

@@ -62,7 +62,10 @@ class Nearness:
         how many of the nearest the places will be asked for."""
         import numpy as np
 
-        length = float(np.linalg.norm(vector))
+        with np.errstate(over="ignore"):
+            length = float(np.linalg.norm(vector))
+        if length == 0 or not np.isfinite(length):  # of numbers whose squares are no float32
+            length = float(np.linalg.norm(vector.astype(np.float64)))
         if not len(vectors.ids) or length == 0 or not np.isfinite(length):
             return None
         query = (vector / length).astype(np.float32)

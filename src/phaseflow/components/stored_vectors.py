@@ -19,13 +19,18 @@ MOST_OFF: Final = 0.012
 by some 0.0003. Most are 0.007 away. Those with a few numbers far larger than the rest would be further: they are kept
 in two bytes a number."""
 _LARGEST: Final = 127
+_SHORT: Final = 1e-12
+"""A length below this may be wrong, or 0, as the root of squares in float32."""
 
 
 def unit(found: "Numbers") -> "Numbers":
     """Each row brought to length 1; a zero vector stays as it is."""
     import numpy as np
 
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    with np.errstate(over="ignore", under="ignore"):  # the squares of large and of small numbers are no float32
+        lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    if not (is_plain := (lengths > _SHORT) & (lengths < np.inf)).all():
+        lengths = np.where(is_plain, lengths, np.linalg.norm(found.astype(np.float64), axis=1, keepdims=True))
     return np.ascontiguousarray(found / np.where(lengths > 0, lengths, 1), dtype="<f4")
 
 

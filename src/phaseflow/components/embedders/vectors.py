@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def checked_vectors(rows: Any, count: int, dimension: int | None = None) -> "Vectors":
     """Return ``rows`` as a float32 array of shape (count, dimension); a None dimension takes any.
 
+    The array is a copy: an embedder may answer into memory of its own, and write its next answer there.
     Raises TransientError when the number of rows, their dimension or a number in them is not as it has to be.
     """
     import numpy as np
@@ -47,7 +48,7 @@ def _as_array(rows: Any) -> "Vectors":
     if found.dtype.kind not in "fiu" or found.ndim == 0:
         raise _malformed("something that is not a number stands in a vector")
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused as such
-        return np.ascontiguousarray(found, np.float32)
+        return np.array(found, np.float32, order="C")
 
 
 def _malformed(what: str) -> TransientError:
