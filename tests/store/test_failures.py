@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 import pytest
@@ -151,9 +152,8 @@ async def clear_missing(made: Stock, uncertain: Sequence[str], limit: int) -> li
     """Page by page; after which uri each goes on."""
     cursors: list[str | None] = [""]
     while (after := cursors[-1]) is not None:
-        cursors.append(
-            await run(made, lambda failures, after=after: failures.clear_missing(made.seq, uncertain, after, limit))  # type: ignore[misc]
-        )
+        page = partial(Failures.clear_missing, job_seq=made.seq, uncertain=uncertain, after=after, limit=limit)
+        cursors.append(await run(made, page))
     return cursors[1:]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -44,7 +45,7 @@ async def other(database: Database) -> Stock:
     """A knowledge base in which the same is wanted; nothing may change it."""
     found = await stock(database, "other", "other job")
     await found.note("a", "b")
-    await run(found, lambda inbox: inbox.ask(["a", "b", "z"], NOW))
+    await run(found, lambda inbox: inbox.ask(["a", "b", "z"], NOW, anew=True))
     await execute(found, "UPDATE requests SET job_seq = ? WHERE uri = 'b'", found.seq)
     return found
 
@@ -112,7 +113,7 @@ async def test_a_job_takes_what_waits_first_come_first(made: Stock) -> None:
         await execute(made, sql, made.seq - 1, uri, EntryState.LISTED)
     await execute(made, "INSERT INTO job_entries (job_seq, uri) VALUES (?, 'new')", made.seq - 1)
     for uri in ("read", "of a source", "new", "listed", "a"):
-        await run(made, lambda inbox, uri=uri: inbox.ask([uri], NOW))  # type: ignore[misc]
+        await run(made, partial(Inbox.ask, uris=[uri], at=NOW))
 
     def take(inbox: Inbox) -> tuple[int, int]:
         return inbox.take(made.seq, 3, {"wiki", "default"})
@@ -139,17 +140,17 @@ async def test_what_a_job_has_no_source_for_is_looked_for_among_what_was_pushed(
 
 
 async def test_what_was_asked_for_again_while_a_job_read_it_is_left_to_the_next_one(made: Stock) -> None:
-    await run(made, lambda inbox: inbox.ask(["a", "b", "c", "old"], NOW))
+    await run(made, lambda inbox: inbox.ask(["a", "b", "c", "old", "in hand"], NOW))
     await execute(made, "UPDATE requests SET job_seq = ? WHERE kb_id = ?", made.seq, made.key)
     await execute(made, "UPDATE requests SET job_seq = ? WHERE kb_id = ? AND uri = 'old'", made.seq - 1, made.key)
     sql = f"SELECT uri, id FROM requests WHERE kb_id = '{made.key}'"
     number: dict[str, int] = dict(select(made.database.path, sql))
     read = [("a", number["a"]), ("b", number["b"] - 1), ("c", None), ("old", None)]
     await run(made, lambda inbox: inbox.leave_newer(made.seq, read))
-    assert requests(made) == {"a": made.seq, "b": FOR_THE_NEXT, "c": FOR_THE_NEXT, "old": made.seq - 1}
-    await run(made, lambda inbox: inbox.settle(made.seq, ["a", "b", "c", "old"]))
-    assert requests(made) == {"b": FOR_THE_NEXT, "c": FOR_THE_NEXT, "old": made.seq - 1}, "what it has not read stays"
-    await run(made, lambda inbox: inbox.settle(made.seq, []))
+    assert requests(made)["a"] == requests(made)["in hand"] == made.seq
+    await run(made, lambda inbox: inbox.settle(made.seq, ["a", "b", "c"]))
+    left = {"b": FOR_THE_NEXT, "c": FOR_THE_NEXT, "old": made.seq - 1, "in hand": made.seq}
+    assert requests(made) == left, "what it has not read stays"
 
 
 async def test_what_older_jobs_have_taken_and_left_waits_again_before_a_job_begins(made: Stock) -> None:

@@ -93,6 +93,53 @@ async def test_none_is_freed_while_a_job_embeds(made: Stock) -> None:
     assert left(made) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(
+    ("job", "frees"),
+    [
+        ("completed_at = '2026'", True),
+        ("completed_at = '2026', intent = 'retry'", False),
+        ("managed = 0", True),
+    ],
+)
+async def test_only_an_open_job_of_the_engine_keeps_vectors_from_being_freed(
+    made: Stock, job: str, frees: bool
+) -> None:
+    await let_go(made, HASHES)
+    await stock(made.database, "other", "open, and does not embed yet")
+
+    def change(tx: Transaction) -> None:
+        tx.run("UPDATE ingestion_phase_status SET status = 'not_started' WHERE phase_name = 'embedding'")
+        tx.run(
+            "UPDATE ingestion_phase_status SET status = 'running' WHERE job_id = ? AND phase_name = 'embedding'",
+            made.job_id,
+        )
+        tx.run(f"UPDATE ingestion_jobs SET {job} WHERE id = ?", made.job_id)
+
+    await made.database.write(change)
+    assert await ask(made, lambda unused: unused.are_due(UnusedVectors.due_before(NOW, 0))) == frees
+    assert await ask(made, lambda unused: unused.free_some(UnusedVectors.due_before(NOW, 0))) == frees
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_vector_that_a_passage_names_is_never_freed(made: Stock, at_once: bool) -> None:
+    await made.publish(("a", "A text."), ("b", "Another text."))
+    every = select(made.database.path, "SELECT id, text_hash FROM vectors")
+
+    def let_all_go(tx: Transaction) -> None:
+        for key in (made.key, "other~2"):
+            UnusedVectors(tx).let_go(key, every, at_once=at_once)
+        tx.run("UPDATE ingestion_phase_status SET status = 'completed'")
+
+    await made.database.write(let_all_go)
+    noted = select(made.database.path, "SELECT kb_id, count(*) FROM unused_vectors GROUP BY kb_id ORDER BY kb_id")
+    assert noted == [(made.key, 5), ("other~2", 5 if at_once else 7)]
+    while await ask(made, lambda unused: unused.free_some(UnusedVectors.due_before(NOW, 0))):
+        pass
+    sql = "SELECT count(*) FROM chunks AS c LEFT JOIN vectors AS v ON v.id = c.vector_id WHERE v.id IS"
+    assert select(made.database.path, f"{sql} NULL") == [(0,)]
+    assert select(made.database.path, "SELECT count(*) FROM vectors") == [(2,)]
+
+
 async def test_what_another_knowledge_base_has_let_go_later_is_kept_for_it(made: Stock) -> None:
     await let_go(made, HASHES[:2], timestamp(NOW - timedelta(days=9)))
     await let_go(made, HASHES[1:2], key="other~2")
