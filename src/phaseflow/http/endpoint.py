@@ -1,8 +1,9 @@
 """An endpoint is one declaration: its route, the check of its requests and its OpenAPI description come from it."""
 
+import re
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar, get_args
 from urllib.parse import parse_qsl
 
 import anyio
@@ -39,7 +40,21 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True)
     headers: ClassVar[frozenset[str]] = frozenset()
     """The names (aliases) of those fields that stand in a header."""
+    whole: ClassVar[frozenset[str]] = frozenset()
+    """The names (aliases) of those fields that are whole numbers."""
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        fields = cls.model_fields.items()
+        cls.whole = frozenset(field.alias or name for name, field in fields if _takes_int(field.annotation))
+
+
+def _takes_int(kind: Any) -> bool:
+    return kind is int or any(_takes_int(each) for each in get_args(kind))
+
+
+_WHOLE_NUMBER: Final = re.compile("-?[0-9]+")
+"""As JSON and OpenAPI have it. Pydantic also reads ``100.0``, ``1_000``, ``+1`` and blanks round a number as one."""
 
 _ParametersT_co = TypeVar("_ParametersT_co", bound=Parameters, covariant=True)
 _BodyT_co = TypeVar("_BodyT_co", covariant=True)
@@ -136,8 +151,12 @@ class Endpoint:
         if self.is_strict:
             self._check_names([name for name, _ in request.query_params.multi_items()], elsewhere)
         query = {name: value for name, value in request.query_params.items() if name not in elsewhere}
+        given = query | self._headers(request) | request.path_params
+        for name in self.parameters.whole & given.keys():
+            if not _WHOLE_NUMBER.fullmatch(given[name]):
+                raise InvalidRequest(name, "must be a whole number")
         try:
-            return self.parameters.model_validate_strings(query | self._headers(request) | request.path_params)
+            return self.parameters.model_validate_strings(given)
         except ValidationError as error:
             raise _first_fault(error) from None
 
