@@ -29,6 +29,11 @@ BASE = "http://a.test/docs/guide/page.html?old=1"
         ("/100%", "http://a.test/100%25"),
         ("/a%2Fb", "http://a.test/a%2Fb"),
         ("http://b\u00fccher.test/", "http://xn--bcher-kva.test/"),
+        ("http://b%C3%BCcher.test/", "http://xn--bcher-kva.test/"),
+        ("http://B%c3%9cCHER.%54est./x", "http://xn--bcher-kva.test/x"),
+        ("http://B\u00dcCHER.TEST/", "http://xn--bcher-kva.test/"),
+        ("http://XN--BCHER-KVA.Test/", "http://xn--bcher-kva.test/"),
+        ("http://%61.test:81/", "http://a.test:81/"),
         ("http://[2001:DB8:0:0::1]:8080/", "http://[2001:db8::1]:8080/"),
         ("\\\\b.test\\x", "http://b.test/x"),
         ("/x?", "http://a.test/x"),
@@ -55,6 +60,13 @@ def test_an_address_has_one_spelling(link: str, expected: str) -> None:
         "http://-a.test/",
         "http://a..test/",
         "http://a%00.test/",
+        "http://a%2Ftest/",
+        "http://user%40a.test/",
+        "http://a.test%3A80/",
+        "http://%5B::1%5D/",
+        "http://a%2525.test/",
+        "http://b%FCcher.test/",
+        "http://a%.test/",
         "http://[::1/",
         "http://[fe80::1%25eth0]/",
         "http://a.test/" + "x" * 5000,
@@ -68,6 +80,12 @@ def test_what_no_crawler_can_follow_is_no_address(link: str) -> None:
 def test_normalising_twice_changes_nothing(link: str) -> None:
     once = normalised(link, BASE)
     assert once is None or normalised(once) == once
+
+
+@given(st.text(alphabet="a.%1C3BEFß-Ü:。@", max_size=12))
+def test_a_host_has_one_spelling(host: str) -> None:
+    address = normalised(f"http://{host}.test/")
+    assert address is None or (normalised(address) == address and "%" not in site_of(address))
 
 
 @given(st.text(alphabet="/.%?#:@[]\\ \tab2fF0&=é\ud800", max_size=30))

@@ -226,6 +226,21 @@ async def test_a_page_with_another_canonical_address_is_skipped_for_it(head: str
         assert isinstance(outcomes["/real"], Document)
 
 
+async def test_a_page_whose_canonical_address_comes_with_not_modified_is_skipped_for_it() -> None:
+    copy = Reply(html(text="Words of the copy.").body, headers={"etag": '"1"'})
+    async with WebSite({"/copy": copy, "/real": html()}) as site:
+        known = (await crawl(site.loader("/copy"))).known()
+        site.pages["/copy"] = Reply(copy.body, headers={**copy.headers, "link": '</real>; rel="canonical"'})
+        done = await crawl(site.loader("/copy"), known)
+        skipped = done.outcomes[site.at("127.0.0.1", "/copy")]
+        assert isinstance(skipped, Skipped)
+        assert skipped.twin == site.at("127.0.0.1", "/real")
+        assert list(done.documents) == [skipped.twin]
+        del site.pages["/real"]  # a claim that does not hold loses no page
+        kept = await crawl(site.loader("/copy"), known)
+        assert isinstance(kept.outcomes[site.at("127.0.0.1", "/copy")], Unchanged)
+
+
 @pytest.mark.parametrize(
     "pages",
     [
@@ -274,6 +289,51 @@ async def test_sitemaps_are_found_named_indexed_packed_and_as_text() -> None:
         }
         outcomes = await crawled(site)
         assert sorted(outcomes) == ["/", "/a", "/b", "/c", "/d"]
+
+
+_RSS = (
+    '<rss version="2.0" xmlns:atom="http://www.w3.org/2005/Atom"><channel><link>{url}/home</link>'
+    '<atom:link rel="self" href="{url}/feed"/><item><title>A</title><link> {url}/a?x=1&amp;y=2 </link>'
+    '<guid>{url}/guid</guid><atom:link rel="replies" href="{url}/replies"/></item>'
+    "<item><link><![CDATA[{url}/b]]></link></item></channel></rss>"
+)
+_RDF = (
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns="http://purl.org/rss/1.0/"><channel>'
+    "<link>{url}/home</link></channel><item><link>{url}/a?x=1&amp;y=2</link></item><item><link>/b</link></item></rdf:RDF>"
+)
+_ATOM = (
+    '<feed xmlns="http://www.w3.org/2005/Atom"><link href="{url}/home"/><link rel="self" href="{url}/feed"/>'
+    '<entry><link rel="edit" href="{url}/edit"/><link rel="alternate" href="{url}/a?x=1&amp;y=2"/></entry>'
+    '<entry><link href="/b"/></entry></feed>'
+)
+
+
+@pytest.mark.parametrize("feed", [_RSS, _RDF, _ATOM])
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_a_feed_that_is_named_as_a_sitemap_names_its_pages(feed: str, is_whole: bool) -> None:
+    async with WebSite() as site:
+        text = feed.format(url=site.url)
+        body = text if is_whole else text.replace("x=1&amp;y", "x=1&y")  # the commonest fault
+        site.pages = {
+            "/": html(), "/a?x=1&y=2": html(), "/b": html(), "/robots.txt": robots("Sitemap: /feed"),
+            "/feed": Reply(body.encode(), type="application/rss+xml"),
+        }  # fmt: skip
+        assert await documents(site) == ["/", "/a?x=1&y=2", "/b"]
+        assert (site.paths["/home"] > 0) != is_whole  # of a broken one all that looks like a page is taken
+        assert not {"/edit", "/replies", "/guid"} & site.paths.keys()
+
+
+async def test_a_feed_that_is_named_as_a_sitemap_and_cannot_be_read_now_is_none_of_the_documents() -> None:
+    async with WebSite() as site:
+        named = f"{site.url}/feed"
+        site.pages = {"/": html(), "/robots.txt": robots("Sitemap: /feed"), "/feed": Reply(status=503)}
+        async with site.loader() as loader:
+            listed = [entry async for page in loader.list() for entry in page]
+            assert Entry(named) in listed
+            site.pages["/feed"] = Reply(_RSS.format(url=site.url).encode(), type="application/rss+xml")
+            outcome = await loader.load(Entry(named), None)
+        assert isinstance(outcome, Skipped)
+        assert [link.uri for link in outcome.links] == [f"{site.url}/a?x=1&y=2", f"{site.url}/b"]
 
 
 async def test_a_broken_sitemap_gives_what_stands_before_the_break() -> None:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 MAX_LENGTH = 4000
 """Longer ones come from links that grow at every step."""
@@ -33,10 +33,10 @@ _TRIMMED = "".join(map(chr, range(33)))
 def normalised(link: str, base: str | None = None) -> str | None:
     """Return the address that a link on the page ``base`` leads to, or None when no crawler can follow it.
 
-    Lower-case scheme and host (international names in their ASCII form), no default port, no dot segments, no
-    fragment, no known parameter of a session or a campaign, escapes in one spelling. The result normalises to itself.
-    None: other schemes than http and https, user names, hosts and ports that cannot be, and what is longer than 4,000
-    characters.
+    Lower-case scheme and host (international names, escaped or not, in their ASCII form), no default port, no dot
+    segments, no fragment, no known parameter of a session or a campaign, escapes in one spelling. The result normalises
+    to itself. None: other schemes than http and https, user names, hosts and ports that cannot be, and what is longer
+    than 4,000 characters.
     """
     try:
         trimmed = link.strip(_TRIMMED).translate(_IGNORED)
@@ -96,6 +96,10 @@ def _forward(link: str) -> str:
 def _host(name: str) -> str | None:
     if ":" in name:
         return _ipv6(name)
+    try:
+        name = unquote(name, errors="strict")
+    except UnicodeDecodeError:
+        return None
     name = name.lower().removesuffix(".")
     if not name.isascii():
         name = _ascii_form(name)

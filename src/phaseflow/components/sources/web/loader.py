@@ -162,7 +162,7 @@ class WebLoader:
             return await self._not_modified(entry, known, stamp, answer)
         if not answer.is_success:
             raise answer.refusal()
-        if Sitemap.is_in(answer.body):
+        if Sitemap.is_in(answer.body) or self._seeds.is_sitemap(entry.uri):
             return await self._sitemap(entry, answer)
         return await self._page(entry, known, await self._read(answer))
 
@@ -201,11 +201,12 @@ class WebLoader:
         return Skipped(entry, f"redirects to {answer.url}", (there, *more))
 
     async def _not_modified(self, entry: Entry, known: Known, stamp: Stamp, answer: Answer) -> Outcome:
-        directives = Page.of_headers(answer.headers, answer.url, self._agent).directives
-        links = await self._links.entries(entry, () if directives.nofollow else stamp.links)
-        if directives.noindex:
+        page = Page.of_headers(answer.headers, answer.url, self._agent)
+        links = await self._links.entries(entry, () if page.directives.nofollow else stamp.links)
+        if page.directives.noindex:
             return Skipped(entry, _NOINDEX, links)
-        self._standing.remember(entry.uri, stands=True)
+        if (canonical := await self._canonical(entry, page.canonical)) is not None:
+            return self._left_out_for(canonical, entry, links)
         async with self._twins.turn(known.content_hash, entry.uri) as twin:
             if twin is not None:
                 return Skipped(entry, f"the same page as {twin}", links, twin, is_same=True)
@@ -222,12 +223,8 @@ class WebLoader:
         links = await self._links.entries(entry, page.links)
         if page.directives.noindex:
             return Skipped(entry, _NOINDEX, links)
-        canonical = await self._canonical(entry, reading)
-        if canonical is not None:
-            reason = f"its canonical address is {canonical}"
-            # The page that it names may be a document already, or become one later.
-            self._twins.add_alias(canonical, entry.uri)
-            return Skipped(entry, reason, (Entry(canonical, depth=entry.depth), *links), canonical)
+        if (canonical := await self._canonical(entry, page.canonical)) is not None:
+            return self._left_out_for(canonical, entry, links)
         stamp = Stamp.of(reading.answer, page.links).encoded(entry.uri)
         async with self._twins.turn(reading.digest, entry.uri) as read_before:
             if read_before is None and known is not None and known.content_hash == reading.digest:
@@ -247,13 +244,18 @@ class WebLoader:
         await self._extraction.check(answer)
         return await Reading.of(answer, self._agent)
 
-    async def _canonical(self, entry: Entry, reading: Reading) -> str | None:
-        """Return the address that stands for this page, when there is one that holds.
+    def _left_out_for(self, canonical: str, entry: Entry, links: tuple[Entry, ...]) -> Skipped:
+        reason = f"its canonical address is {canonical}"
+        # The page that it names may be a document already, or become one later.
+        self._twins.add_alias(canonical, entry.uri)
+        return Skipped(entry, reason, (Entry(canonical, depth=entry.depth), *links), canonical)
+
+    async def _canonical(self, entry: Entry, target: str | None) -> str | None:
+        """Return the address that stands for this page, when there is one that holds: ``target`` is what it names.
 
         A canonical address is a claim. One that leads nowhere, elsewhere again or back here would lose the page, and
         so would one that has no answer but errors.
         """
-        target = reading.page.canonical
         if target is None or target == entry.uri or not self._links.same_site(target, entry.uri):
             self._standing.remember(entry.uri, stands=True)
             return None

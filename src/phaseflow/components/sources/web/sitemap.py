@@ -1,8 +1,9 @@
-"""Sitemaps: XML, an index of them, or a list of addresses as text; packed or not."""
+"""Sitemaps: XML, an index of them, a feed (RSS, Atom), or a list of addresses as text; packed or not."""
 
 import html
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from xml.parsers import expat
@@ -18,8 +19,12 @@ MAX_PAGES = 50_000
 _HEAD = 4096
 # Atomic groups: what stands before the root cannot be read in many ways.
 _ROOT = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s|(?><\?.*?\?>)|(?><!--.*?-->))*+<(?:\w+:)?(?:urlset|sitemapindex)\b", re.S)
-_LOC = re.compile(rb"<loc>\s*+(?:<!\[CDATA\[)?([^<>\]]++)(?:\]\]>)?\s*+</loc>")
+_LOC = re.compile(rb"<(loc|link)>\s*+(?:<!\[CDATA\[)?([^<>\]]++)(?:\]\]>)?\s*+</\1>")
+_HREF = re.compile(rb"""<link\b([^<>]*?)\bhref\s*=\s*["']([^"'<>]++)["']([^<>]*)>""")
+_ALTERNATE = re.compile(rb"""\brel\s*=\s*["'](?!alternate["'])""")
+_NAMING = frozenset(("loc", "link"))
 _INSIDE = frozenset(("url", "sitemap"))
+_INSIDE_FEED = frozenset(("item", "entry"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ class Sitemap:
 
 @dataclass(slots=True)
 class _Reader:
-    """Collects the ``loc`` of every ``url`` and ``sitemap``. Takes no document type, and so no entities."""
+    """Collects the ``loc`` of every ``url`` and ``sitemap``, and the page of every ``item`` and ``entry`` of a feed.
+    Takes no document type, and so no entities."""
 
     found: dict[str, list[str]] = field(default_factory=lambda: {"url": [], "sitemap": []})
     _path: list[str] = field(default_factory=list)
@@ -74,23 +80,33 @@ class _Reader:
 
     def _scan(self, data: bytes) -> None:
         into = self.found["sitemap" if b"<sitemapindex" in data[:_HEAD] else "url"]
-        links = (html.unescape(match[1].decode("utf-8", "replace")).strip() for match in _LOC.finditer(data))
+        found = [match[2] for match in _LOC.finditer(data)]
+        if b"<feed" in data[:_HEAD]:
+            found += [m[2] for m in _HREF.finditer(data) if not _ALTERNATE.search(m[1] + b" " + m[3])]
+        links = (html.unescape(link.decode("utf-8", "replace")).strip() for link in found)
         into[:] = dict.fromkeys((*into, *islice(links, MAX_PAGES)))
 
-    def _start(self, name: str, _attributes: object) -> None:
-        local = name.rpartition(":")[2].lower()
+    def _start(self, name: str, attributes: Mapping[str, str]) -> None:
+        local, around = name.rpartition(":")[2].lower(), self._path[-1] if self._path else ""
         self._path.append(local)
-        # An image's or a film's loc stands a level deeper.
-        if local == "loc" and len(self._path) > 1 and self._path[-2] in _INSIDE:
+        # An image's or a film's loc stands a level deeper, and so does the link of a feed to its site.
+        if local == "loc" and around in _INSIDE:
             self._text = []
+        elif local == "link" and around in _INSIDE_FEED:
+            if "href" not in attributes:
+                self._text = []
+            elif attributes.get("rel", "alternate") == "alternate":
+                self._add("url", attributes["href"])
 
     def _end(self, _name: str) -> None:
-        if self._path.pop() != "loc" or self._text is None:
+        if self._path.pop() not in _NAMING or self._text is None:
             return
-        into = self.found[self._path[-1]]
-        into.append("".join(self._text).strip())
-        self._text = None
-        if len(into) >= MAX_PAGES:
+        text, self._text = "".join(self._text).strip(), None
+        self._add("sitemap" if self._path[-1] == "sitemap" else "url", text)
+
+    def _add(self, kind: str, link: str) -> None:
+        self.found[kind].append(link)
+        if len(self.found[kind]) >= MAX_PAGES:
             raise _Enough
 
     def _characters(self, text: str) -> None:

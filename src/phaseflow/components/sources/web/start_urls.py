@@ -71,6 +71,7 @@ class Seeds:
         self._links = links
         self._sleep = sleep
         self._slow = 0
+        self._unread: set[str] = set()
         self._sites = tuple(dict.fromkeys(map(site_of, given)))
 
     async def pages(self) -> AsyncIterator[Sequence[Entry]]:
@@ -99,6 +100,11 @@ class Seeds:
             if len(found) >= self._most:
                 break
         return tuple(found.values())[: self._most]
+
+    def is_sitemap(self, url: str) -> bool:
+        """Say whether an address was named as a sitemap, and could not be read when it was listed: a feed or a list of
+        addresses does not tell that by itself."""
+        return url in self._unread
 
     async def _reached(self) -> list[str]:
         faults: dict[str, Exception] = {}
@@ -141,6 +147,7 @@ class Seeds:
             named = waiting.popleft()
             found = await self._read(named)
             if found is None:
+                self._unread.add(named.url)
                 yield [Entry(named.url)]
                 continue
             new = [url for url in found.sitemaps if url not in seen]
