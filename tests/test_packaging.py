@@ -104,7 +104,8 @@ assert not looked, looked  # the collector: hardly anything that is made so earl
 ROOMS = {"actors", "supervisor", "tracker", "http", "flow.phase_flow", "components.embedders", "components.extraction"}
 ROOMS |= {"components.extraction.registry", "components.sources.folder", "components.workers.pool"}
 SEARCH = {"components.index", "components.resident", "domain.search_query", "flow.searching"}
-ROOMS |= {"cli.tables", "components.embedders.openai"} if "search" in sys.argv else SEARCH
+SERVERS = {"components.embedders.access", "components.embedders.openai", "components.embedders.server_name"}
+ROOMS |= {"cli.tables", *SERVERS} if "search" in sys.argv else SEARCH
 ROOMS |= {"cli.settings_options", "components.protocols", "domain.choices", "domain.new_document", "domain.policy"}
 if {"status", "kbs", "jobs"} & set(sys.argv):
     ROOMS |= {"domain.documents", "domain.webhooks", "domain.words", "flow.document_queries", "store.passages"}

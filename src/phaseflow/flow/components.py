@@ -18,7 +18,7 @@ from phaseflow.components.indexes.servers import IndexServers
 from phaseflow.domain.errors import ComponentUnavailable, MissingExtra, TransientError, WorkersDown
 from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith, StaleSetting, why_made_again
 from phaseflow.domain.log import get_logger
-from phaseflow.domain.settings import PostgresIndexSettings, Settings
+from phaseflow.domain.settings import PostgresIndexSettings, Settings, StaticEmbedderSettings
 from phaseflow.domain.vocabulary import WaitingOn
 from phaseflow.flow.chosen_workers import chosen_workers, make_workers
 from phaseflow.flow.inputs import Source
@@ -124,20 +124,15 @@ class ComponentFactory:
     def embedding_calls(self) -> tuple[int, int, int]:
         """(calls to embedders, how many of them failed, characters of those answered) since the start."""
         adapters = [*self._embedders.values(), *([] if self._embedder is None else [self._embedder])]
-        return (
-            sum(each.calls for each in adapters),
-            sum(each.errors for each in adapters),
-            sum(each.characters for each in adapters),
-        )
+        calls, errors = sum(each.calls for each in adapters), sum(each.errors for each in adapters)
+        return calls, errors, sum(each.characters for each in adapters)
 
     @asynccontextmanager
     async def components_for(self, record: JobRecord, preparation: "Preparation") -> "AsyncIterator[Components]":
         """The components of one run of a job. Its status says what they wait for.
 
-        Raises ComponentUnavailable when one cannot be made.
-
-        Raises SourceNotAllowed when its source may not be read any more: since the start what is allowed may have
-        changed, or a link been put into its way.
+        Raises ComponentUnavailable when one cannot be made, SourceNotAllowed when its source may not be read any more:
+        since the start what is allowed may have changed, or a link been put into its way.
         """
         from phaseflow.actors.context import Components
         from phaseflow.components.chunker import MarkdownChunker
@@ -265,18 +260,23 @@ class ComponentFactory:
     async def _embedder_for(self, settings: Settings) -> "EmbedderAdapter":
         if self._embedder is not None:
             return self._embedder
-        key = settings.embedder.model_dump_json(), self.access.takes_loopback
+        access = self._access_for(settings)
+        key = settings.embedder.model_dump_json(), access is None or access.takes_loopback
         async with self._making:
             if key not in self._embedders:
-                self._embedders[key] = await self._make_embedder(settings)
+                made = self._embedders[key] = await self._make_embedder(settings)
                 if not isinstance(self._chosen_workers, int | None):  # those of this machine embed nothing
-                    self._embedders[key].run_in(self._workers)
+                    made.run_in(self._workers)
             return self._embedders[key]
 
     async def _make_embedder(self, settings: Settings) -> "EmbedderAdapter":
         from phaseflow.components.embedders import make_embedder
 
-        return await anyio.to_thread.run_sync(make_embedder, settings.embedder, self.access)
+        return await anyio.to_thread.run_sync(make_embedder, settings.embedder, self._access_for(settings))
+
+    def _access_for(self, settings: Settings) -> "EmbedderAccess | None":
+        """None where no server is asked: its import takes 4 ms of a search from the command line."""
+        return None if isinstance(settings.embedder, StaticEmbedderSettings) else self.access
 
 
 def _check(loader: "Loader | LoaderFor | None", index: "Index | None") -> None:

@@ -1,10 +1,8 @@
 """Which embedder a knowledge base gets, from its settings or from the program's own object."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from phaseflow.components.embedders.access import EmbedderAccess
 from phaseflow.components.embedders.adapter import EmbedderAdapter
-from phaseflow.components.embedders.server_name import ServerName
 from phaseflow.components.embedders.static import StaticEmbedder
 from phaseflow.domain.settings import (
     EmbedderSettings,
@@ -13,8 +11,12 @@ from phaseflow.domain.settings import (
     StaticEmbedderSettings,
 )
 
+if TYPE_CHECKING:
+    from phaseflow.components.embedders.access import EmbedderAccess
+    from phaseflow.components.embedders.server_name import ServerName
 
-def make_embedder(settings: EmbedderSettings, access: EmbedderAccess | None = None) -> EmbedderAdapter:
+
+def make_embedder(settings: EmbedderSettings, access: "EmbedderAccess | None" = None) -> EmbedderAdapter:
     """Make the embedder that the settings name; ``aclose`` of the port closes it. Makes no connection yet.
 
     ``access`` (default: that of a program without clients) decides on the key and on connections. Raises
@@ -23,6 +25,7 @@ def make_embedder(settings: EmbedderSettings, access: EmbedderAccess | None = No
     """
     if isinstance(settings, StaticEmbedderSettings):
         return EmbedderAdapter(StaticEmbedder(), owned=True)
+    from phaseflow.components.embedders.access import EmbedderAccess
     from phaseflow.components.embedders.openai import BATCH_SIZE, IN_FLIGHT, OpenAIEmbedder
 
     access = access or EmbedderAccess()
@@ -44,10 +47,12 @@ def make_embedder(settings: EmbedderSettings, access: EmbedderAccess | None = No
 
 
 def _named(
-    settings: OpenAIEmbedderSettings | NamedEmbedderSettings, access: EmbedderAccess
-) -> tuple[ServerName | None, OpenAIEmbedderSettings]:
+    settings: OpenAIEmbedderSettings | NamedEmbedderSettings, access: "EmbedderAccess"
+) -> "tuple[ServerName | None, OpenAIEmbedderSettings]":
     if isinstance(settings, OpenAIEmbedderSettings):
         return None, settings
+    from phaseflow.components.embedders.server_name import ServerName
+
     server = access.named(settings)
     return ServerName(settings.server, server.api_key_env), server
 
