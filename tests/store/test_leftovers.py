@@ -1,6 +1,7 @@
 """What nobody sees any more goes in steps, none of which takes longer the more there is."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from phaseflow.store.database import Database
 from phaseflow.store.documents import StagedDocuments
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.leftovers import Leftovers
+from phaseflow.store.transaction import Transaction
 from tests.store.full_text import check_consistent, indexed_passages
 from tests.store.probes import select
 from tests.store.stock import NOW, SIZE, Stock, cut, embed, publish, stock
@@ -108,6 +110,58 @@ async def test_a_deleted_knowledge_base_goes_in_steps_and_leaves_its_neighbour_w
     assert select(database.path, "SELECT uri FROM documents") == [("a",)]
     assert before["chunks"] == len(indexed_passages(database.path)) == 6
     assert select(database.path, "SELECT name FROM knowledge_bases") == [("other",)]
+
+
+OF_A_NAME = ("failures", "requests", "pushed", "catalogue", "left_out")
+OF_A_JOB = {"job_entries": "job_seq", "displaced_entries": "job_seq", "transitions": "job_id"}
+
+
+def _fill(tx: Transaction, made: Stock) -> None:
+    """Five rows in each table that is emptied by parts."""
+    for uri in "vwxyz":
+        values = {
+            "failures": (made.key, uri, made.seq, "loading", "code", "error", 1, ""),
+            "left_out": (made.key, uri),
+        }
+        for table, row in values.items():
+            tx.run(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", *row)
+        tx.run("INSERT INTO requests (kb_id, uri, requested_at) VALUES (?, ?, '')", made.key, uri)
+        tx.run(
+            "INSERT INTO pushed (kb_id, uri, size, digest, content, pushed_at) VALUES (?, ?, 1, '', x'00', '')",
+            made.key, uri,
+        )  # fmt: skip
+        tx.run(
+            "INSERT INTO catalogue (kb_id, uri, document_id, created_at) VALUES (?1, ?2, ?1 || ?2, '')", made.key, uri
+        )
+        tx.run("INSERT INTO job_entries (job_seq, uri) VALUES (?, ?)", made.seq, uri)
+        tx.run("INSERT INTO displaced_entries (job_seq, source, holder, uri) VALUES (?, '', '', ?)", made.seq, uri)
+
+
+async def test_whatever_is_known_by_name_or_job_goes_in_steps_and_that_of_a_neighbour_stays(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows(made: Stock) -> dict[str, int]:
+        of = dict.fromkeys(OF_A_NAME, f"kb_id = '{made.key}'")
+        of |= {table: f"{column} IN ('{made.job_id}', {made.seq})" for table, column in OF_A_JOB.items()}
+        return {
+            table: select(database.path, f"SELECT count(*) FROM {table} WHERE {which}")[0][0]
+            for table, which in of.items()
+        }
+
+    gone, stays = await stock(database), await stock(database, "other", "other job")
+    for each in (gone, stays):
+        await database.write(partial(_fill, made=each))
+    await database.write(lambda tx: KnowledgeBases(tx).remove("kb"))
+    monkeypatch.setattr(leftovers, "_STEP_ROWS", 2)
+    counts, kept = [rows(gone)], rows(stays)
+    while await database.write(lambda tx: Leftovers(tx).remove_some()):
+        assert rows(stays) == kept
+        counts.append(rows(gone))
+        assert len(counts) < 100
+    assert min(kept.values()) == 5
+    steps = [{table: before[table] - after[table] for table in before} for before, after in pairwise(counts)]
+    assert max(sum(step.values()) for step in steps) == 2
+    assert set(counts[-1].values()) == {0}
 
 
 async def test_the_vectors_kept_for_a_knowledge_base_are_due_once_it_is_deleted(gone: Stock) -> None:
