@@ -161,6 +161,7 @@ async def test_whatever_is_known_by_name_or_job_goes_in_steps_and_that_of_a_neig
     assert min(kept.values()) == 5
     steps = [{table: before[table] - after[table] for table in before} for before, after in pairwise(counts)]
     assert max(sum(step.values()) for step in steps) == 2
+    assert {max(step[table] for step in steps) for table in kept} == {2}
     assert set(counts[-1].values()) == {0}
 
 
