@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -104,11 +105,132 @@ async def test_a_document_names_no_more_than_so_many_of_its_other_uris(
     assert json.loads(own)["also_at"] == [*(f"also{n}" for n in range(kept)), "page"]
 
 
-async def test_a_document_that_somebody_waits_for_keeps_its_uri(database: Database) -> None:
+PUSH = "INSERT INTO pushed (kb_id, uri, size, digest, pushed_at) VALUES ('{key}', '%s', 1, '', '')"
+OBSTACLES = {
+    "a version under the other uri": "there is one under {short}",
+    "on its way": "{long} is on its way",
+    "the other on its way": "{short} is on its way",
+    "failed": "INSERT INTO failures VALUES ('{key}', '{long}', {seq}, 'embedding', '', '', 1, '')",
+    "asked for": "INSERT INTO requests (kb_id, uri, requested_at) VALUES ('{key}', '{long}', '')",
+    "the other asked for": "INSERT INTO requests (kb_id, uri, requested_at) VALUES ('{key}', '{short}', '')",
+    "pushed": PUSH % "{long}",
+    "the other pushed": PUSH % "{short}",
+    "skipped": "UPDATE catalogue SET skipped = 1 WHERE kb_id = '{key}' AND uri = '{long}'",
+    "the other skipped": "UPDATE catalogue SET skipped = 1 WHERE kb_id = '{key}' AND uri = '{short}'",
+    "once pushed": "UPDATE catalogue SET source = 'push' WHERE kb_id = '{key}' AND uri = '{long}'",
+    "the other once pushed": "UPDATE catalogue SET source = 'push' WHERE kb_id = '{key}' AND uri = '{short}'",
+}
+"""What keeps a document at its uri, though there is a shorter one with the same bytes."""
+OF_THE_CRAWL = {
+    "not read": "UPDATE job_entries SET state = 3 WHERE job_seq = {seq} AND uri = '{long}'",
+    "the other read": "UPDATE job_entries SET state = 1 WHERE job_seq = {seq} AND uri = '{short}'",
+    "another source": "UPDATE job_entries SET source = 'wiki' WHERE job_seq = {seq} AND uri = '{short}'",
+}
+
+
+async def hinder(made: Stock, name: str, sql: str) -> None:
+    """Arrange it for the document ``name/long`` that has the same bytes as ``name``."""
+    long, short = f"{name}/long", name
+    if sql.startswith("there is"):
+        await made.publish((short, "another text"))
+    elif sql.endswith("on its way"):
+        await made.load((sql.format(long=long, short=short).removesuffix(" is on its way"), "another text"))
+    else:
+        await made.database.write(lambda tx: tx.run(sql.format(key=made.key, seq=made.seq, long=long, short=short)))
+
+
+async def test_a_document_keeps_its_uri_while_anything_else_is_known_of_either(database: Database) -> None:
+    made, other = await stock(database), await stock(database, "other", "other job")
+    names = ["free", *OBSTACLES, *OF_THE_CRAWL]
+    for name in names:
+        await made.note(name)
+        await same(database, made, f"{name}/long", [name])
+    for name, sql in {**OBSTACLES, **OF_THE_CRAWL}.items():
+        await hinder(made, name, sql)
+    await other.publish(("free/long", "the same bytes everywhere"))
+    await other.note("free", "free/long")
+    for sql in OBSTACLES.values():  # of another knowledge base, and so none
+        await hinder(other, "free", sql)
+    await settle(database, made, limit=100)
+    sql = f"SELECT uri FROM documents WHERE kb_id = '{made.key}' AND state = 4 AND uri LIKE '%/long'"
+    assert {uri.removesuffix("/long") for (uri,) in select(database.path, sql)} == {*OBSTACLES, *OF_THE_CRAWL}
+    assert select(database.path, f"SELECT uri FROM catalogue WHERE kb_id = '{made.key}' AND uri LIKE 'free%'") == [
+        ("free",)
+    ]
+    sql = f"SELECT uri FROM documents WHERE kb_id = '{other.key}' AND state = 4 ORDER BY uri"
+    assert select(database.path, sql) == [("free",), ("free/long",)]
+
+
+def own(made: Stock, uri: str) -> list[str]:
+    """Which others a document names, in what it says of itself and in what holds of it."""
+    sql = f"SELECT own_metadata, metadata FROM documents WHERE kb_id = '{made.key}' AND uri = '{uri}'"
+    [both] = select(made.database.path, sql)
+    [names, effective] = [json.loads(each).get("also_at", []) for each in both]
+    assert names == effective
+    return list(names)
+
+
+async def test_documents_name_the_others_once_and_take_them_back(database: Database) -> None:
+    made, other = await stock(database), await stock(database, "other", "other job")
+    for each in (made, other):
+        for uri in ("a", "b"):
+            await each.publish((uri, f"{uri} says this"))
+            await each.note(uri)
+
+    async def note(*twins: tuple[str, str]) -> None:
+        await database.write(lambda tx: Twins(tx).note(made.target, twins))
+
+    assert not await database.read(lambda tx: Twins(tx).are_named(made.key))
+    await note(("a", "x"), ("a", "y"), ("a", "x"), ("b", "z"))
+    assert (own(made, "a"), own(made, "b"), own(other, "a")) == (["x", "y"], ["z"], [])
+    assert await database.read(lambda tx: Twins(tx).are_named(made.key))
+    assert not await database.read(lambda tx: Twins(tx).are_named(other.key))
+    [number] = select(database.path, f"SELECT id FROM documents WHERE kb_id = '{made.key}' AND uri = 'a'")[0]
+    await database.write(lambda tx: Twins(tx).take_back([("x", number)]))
+    assert (own(made, "a"), own(made, "b")) == (["y"], ["z"])
+    await database.write(lambda tx: Twins(tx).take_back([("y", number)]))
+    assert select(database.path, f"SELECT own_metadata, metadata FROM documents WHERE id = {number}") == [("{}", "{}")]
+
+
+def _misnamed(
+    tx: Transaction, made: Stock, uncertain: Sequence[str], after: tuple[str, int], limit: int
+) -> tuple[list[tuple[str, int]], tuple[str, int] | None]:
+    return Twins(tx).misnamed(made.key, made.seq, uncertain, after, limit)
+
+
+async def test_an_address_is_misnamed_once_a_crawl_has_found_it_to_be_something_else(database: Database) -> None:
     made = await stock(database)
-    await same(database, made, "page", ["p"])
-    await database.write(
-        lambda tx: tx.run("INSERT INTO requests (kb_id, uri, anew, requested_at) VALUES (?, 'page', 0, '')", made.key)
-    )
-    await settle(database, made)
-    assert select(database.path, "SELECT uri FROM documents") == [("page",)]
+    await made.publish(("a", "the one text"), ("b", "the other text"))
+    await made.note("a", "b")
+    states = {
+        "listed": EntryState.LISTED, "own": EntryState.LOADED, "same": EntryState.UNCHANGED,
+        "failed": EntryState.FAILED, "left": EntryState.SKIPPED, "over": EntryState.GONE,
+    }  # fmt: skip
+    named = [*states, "its own twin", "not listed", "twin of another"]
+
+    def crawl(tx: Transaction) -> None:
+        Twins(tx).note(made.target, [("a", uri) for uri in named])
+        tx.many(
+            "INSERT INTO job_entries (job_seq, uri, state) VALUES (?, ?, ?)",
+            [(made.seq, uri, state) for uri, state in states.items()],
+        )
+        for uri, twin in (("its own twin", "a"), ("twin of another", "b")):
+            sql = "INSERT INTO job_entries (job_seq, uri, state, twin) VALUES (?, ?, ?, ?)"
+            tx.run(sql, made.seq, uri, EntryState.SKIPPED, twin)
+        tx.run("INSERT INTO job_entries (job_seq, uri, state) VALUES (?, 'not listed', 0)", made.seq + 1)
+
+    await stock(database, "other", "other job")
+    await database.write(crawl)
+
+    async def pages(uncertain: Sequence[str], limit: int) -> list[str]:
+        found: list[str] = []
+        after: tuple[str, int] | None = ("", 0)
+        while after is not None:
+            look = partial(_misnamed, made=made, uncertain=uncertain, after=after, limit=limit)
+            some, after = await database.read(look)
+            found += [uri for uri, _ in some]
+        return found
+
+    certain = ["not listed", "over", "own", "same", "twin of another"]
+    assert await pages([], 3) == await pages([], 100) == certain
+    assert await pages(["default"], 3) == certain[1:]
