@@ -234,3 +234,66 @@ async def test_an_address_is_misnamed_once_a_crawl_has_found_it_to_be_something_
     certain = ["not listed", "over", "own", "same", "twin of another"]
     assert await pages([], 3) == await pages([], 100) == certain
     assert await pages(["default"], 3) == certain[1:]
+
+
+async def test_what_a_source_has_is_told_page_by_page(database: Database) -> None:
+    made, older = await stock(database), await stock(database, "other", "other job")
+    for each in (made, older):
+        await each.publish(*((uri, f"{uri} in {each.kb_id}") for uri in "abcd"))
+        await each.load(*((uri, f"new {uri} in {each.kb_id}") for uri in "cde"))
+    await database.write(lambda tx: tx.run("UPDATE documents SET source = 'wiki' WHERE uri = 'c'"))
+    await database.write(lambda tx: tx.run("UPDATE documents SET job_seq = 77 WHERE uri = 'd' AND state = 1"))
+    await database.write(lambda tx: tx.run("UPDATE documents SET state = 0 WHERE uri = 'e' AND kb_id = ?", older.key))
+    sql = f"SELECT uri, content_hash FROM documents WHERE kb_id = '{made.key}' AND state ="
+    digests = {state: dict(select(database.path, f"{sql} {state}")) for state in (1, 4)}
+
+    async def searchable(after: str) -> tuple[list[str], str | None]:
+        found, end = await database.read(lambda tx: Twins(tx).documents_of(made.key, "default", after, 2))
+        assert [digest.hex() for _, digest in found] == [digests[4][uri] for uri, _ in found]
+        return [uri for uri, _ in found], end
+
+    async def in_hand(of: Stock, after: str) -> tuple[list[str], str | None]:
+        found, end = await database.read(lambda tx: Twins(tx).documents_in_hand(of.key, of.seq, "default", after, 1))
+        return [uri for uri, _ in found], end
+
+    assert [await searchable(after) for after in ("", "b", "d")] == [(["a", "b"], "b"), (["d"], "d"), ([], None)]
+    assert [await in_hand(made, after) for after in ("", "c", "e")] == [([], "c"), (["e"], "e"), ([], None)]
+    assert await in_hand(older, "c") == ([], None), "what is being stored is not known yet"
+
+
+async def test_a_twin_is_read_in_any_event_unless_another_source_has_it(database: Database) -> None:
+    older, made = await stock(database, job_id="older"), await stock(database)
+
+    def crawl(tx: Transaction) -> int:
+        tx.many(
+            "INSERT INTO job_entries (job_seq, uri, depth, source) VALUES (?, ?, ?, ?)",
+            [(made.seq, "x", 3, "wiki"), (made.seq, "y", 4, "site"), (made.seq, "there", 5, "site")],
+        )
+        tx.many(
+            "INSERT INTO displaced_entries (job_seq, source, holder, uri) VALUES (?, ?, 'other', ?)",
+            [(made.seq, "wiki", "held"), (made.seq, "site", "b"), (made.seq, "wiki", "c"), (older.seq, "wiki", "a")],
+        )
+        return Twins(tx).mark_same(made.seq, [("a", "x"), ("held", "x"), ("b", "x"), ("c", "y"), ("there", "y")])
+
+    assert await database.write(crawl) == 3
+    rows = select(database.path, "SELECT uri, depth, source, twin FROM job_entries ORDER BY uri")
+    assert rows == [
+        ("a", 3, "wiki", None), ("b", 3, "wiki", None), ("c", 4, "site", None), ("there", 5, "site", None),
+        ("x", 3, "wiki", "b"), ("y", 4, "site", "there"),
+    ]  # fmt: skip
+
+
+async def test_another_crawl_of_the_same_addresses_stays_as_it_is(database: Database) -> None:
+    made, older = await stock(database), await stock(database, job_id="other job")
+    await same(database, made, "page", ["p", "pp"])
+    before = [(older.seq, uri, 4, twin) for uri, twin in (("p", "pp"), ("page", "p"), ("pp", "page"))]
+    await database.write(
+        lambda tx: tx.many("INSERT INTO job_entries (job_seq, uri, state, twin) VALUES (?, ?, ?, ?)", before)
+    )
+    assert await settle(database, made) == ["p", "page", "pp"]
+    sql = "SELECT job_seq, uri, state, twin FROM job_entries WHERE job_seq"
+    assert select(database.path, f"{sql} = {older.seq} ORDER BY uri") == before
+    assert [row[1:] for row in select(database.path, f"{sql} = {made.seq} ORDER BY uri")] == [
+        ("p", EntryState.LOADED, None), ("page", EntryState.SKIPPED, "p"), ("pp", EntryState.SKIPPED, "page"),
+    ]  # fmt: skip
+    assert select(database.path, "SELECT uri FROM documents") == [("p",)]
