@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import anyio
 
 from phaseflow.domain.errors import EngineStopped, WrongEventLoop
+from phaseflow.loop_answer import running_loop
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ class BackgroundTask(Generic[T]):
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> T:
-        self._started = asyncio.get_running_loop().create_future()
+        self._started = running_loop().create_future()
         self._task = asyncio.create_task(self._run(self._started))
         try:
             return await asyncio.shield(self._started)
@@ -77,9 +78,9 @@ class OwnLoop:
     """Remembers the running loop: what was made in one loop never wakes a caller in another."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
 
     def check(self) -> None:
         """Raise WrongEventLoop unless the caller runs in that loop."""
-        if asyncio.get_running_loop() is not self._loop:
+        if running_loop() is not self._loop:
             raise WrongEventLoop

@@ -4,7 +4,20 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from phaseflow.domain.errors import WrongEventLoop
+
 T = TypeVar("T")
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """The event loop of asyncio that runs here. Raises WrongEventLoop where none does, as in a program of trio."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise WrongEventLoop(
+            "phaseflow needs a running event loop of asyncio, and none runs here: call it from a coroutine that "
+            "asyncio.run(…) runs, or in a program of another kind, such as trio, in a thread of its own"
+        ) from None
 
 
 class LoopAnswer(Generic[T]):
@@ -16,7 +29,7 @@ class LoopAnswer(Generic[T]):
     __slots__ = ("_ended", "_loop", "future")
 
     def __init__(self, ended: Callable[[], object] = bool) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._ended = ended
         self.future: asyncio.Future[T] = self._loop.create_future()
 

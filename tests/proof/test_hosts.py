@@ -9,16 +9,20 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Coroutine
-from contextlib import closing, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from phaseflow import JobStatus, PhaseFlow
-from phaseflow.domain.errors import DatabaseHeld, JobConflict
+from phaseflow import JobStatus, PhaseFlow, PhaseTracker, Reader
+from phaseflow.domain.errors import DatabaseHeld, JobConflict, WrongEventLoop
+from phaseflow.store.connection import open_connection
 from tests.engine.components import CountingEmbedder
 from tests.matrices import first_of_each
 from tests.proof import outcome
@@ -209,3 +213,24 @@ def interrupt_a_host(folder: Path, database: Path) -> int:
         code = process.wait(60)
         assert watch.within(5)
         return code
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [PhaseFlow, Reader, PhaseTracker.open, partial(open_connection, mode="rw")],
+    ids=["engine", "reader", "tracker", "connection"],
+)
+async def test_a_program_without_asyncio_is_told_so_and_no_thread_is_left(
+    tmp_path: Path, opened: Callable[[Path], AbstractAsyncContextManager[object]]
+) -> None:
+    database = tmp_path / "kb.db"
+    async with PhaseFlow(database):
+        pass
+
+    def as_another_library_would() -> None:
+        opened(database).__aenter__().send(None)  # whoever sends is its loop
+
+    before = set(threading.enumerate())
+    with ThreadPoolExecutor() as elsewhere, pytest.raises(WrongEventLoop, match=r"call it from .* asyncio\.run"):
+        elsewhere.submit(as_another_library_would).result()
+    assert set(threading.enumerate()) <= before

@@ -17,6 +17,7 @@ from phaseflow.flow.components import ComponentFactory
 from phaseflow.flow.inputs import as_action, as_phase
 from phaseflow.flow.queries import Queries, latest_job
 from phaseflow.flow.readings import Composed
+from phaseflow.loop_answer import running_loop
 from phaseflow.snapshot import compose
 from phaseflow.store import schema
 from phaseflow.store.jobs import JobRecord
@@ -53,6 +54,7 @@ class Reader(Queries):
         super().__init__(self._file, self._components, self._first_searching, sees_components=False)
 
     async def __aenter__(self) -> Self:
+        running_loop()
         await anyio.to_thread.run_sync(self._check)
         async with AsyncExitStack() as stack:
             self._file.pool = await stack.enter_async_context(open_readers(self._path))

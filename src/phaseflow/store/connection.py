@@ -43,8 +43,9 @@ class Connection(aiosqlite.Connection):
 
     async def open(self) -> None:
         """Start the thread and connect. Raises what connecting raises. Cancelling leaves it to the thread."""
+        answer = self._asked(self._open)  # where that raises, no thread is left that nobody ends
         self._thread.start()
-        await self._answered(self._open)
+        await answer
 
     async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` with the bare connection in its thread. Raises EngineStopped once it is closed.

@@ -24,7 +24,7 @@ PhaseflowError
 │   └── StaleRun        a write of a run that is over; refused
 ├── Busy                     a search that took too long, for itself or for others before it; try again
 ├── EngineStopped            the engine behind a call has ended
-├── WrongEventLoop           a call from another event loop than the one that the engine runs in
+├── WrongEventLoop           a call from another event loop than that of the engine, or from none of asyncio
 └── ComponentError           what loaders, chunkers, embedders and indexes raise
     ├── DocumentError        this document cannot be used; the phase goes on
     ├── TransientError       try again later (timeout, 5xx)

@@ -161,11 +161,14 @@ class EngineStopped(PhaseflowError):
 
 
 class WrongEventLoop(PhaseflowError):
-    """A call from another event loop than the one that opened the database: it would wait for ever."""
+    """A call from another event loop than the one that opened the database, where it would wait for ever, or from none
+    of asyncio."""
 
     code = "wrong_event_loop"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "this belongs to another event loop; call it there, with asyncio.run_coroutine_threadsafe(…, loop)"
-        )
+    def __init__(
+        self,
+        message: str = "this belongs to another event loop; call it there, with "
+        "asyncio.run_coroutine_threadsafe(…, loop)",
+    ) -> None:
+        super().__init__(message)
