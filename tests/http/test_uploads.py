@@ -371,19 +371,26 @@ async def _run(service: Service, command: str, folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(("command", "limit_s"), first_of_each([(SERVE, 2.0), (PLAIN_UVICORN, 4.0)]))
-async def test_a_stop_waits_for_no_upload(tmp_path: Path, command: Sequence[str], limit_s: float) -> None:
+async def test_a_stop_waits_for_no_upload_and_no_half_of_a_body(
+    tmp_path: Path, command: Sequence[str], limit_s: float
+) -> None:
     with process(tmp_path, free_port(), command) as service:
         await service.ready()
         target = urlsplit(service.url)
-        async with await anyio.connect_tcp("127.0.0.1", target.port or 80) as connection:
+        begun = f"POST {KB}/waf/start HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        async with (
+            await anyio.connect_tcp("127.0.0.1", target.port or 80) as half,
+            await anyio.connect_tcp("127.0.0.1", target.port or 80) as connection,
+        ):
+            await half.send(f'{begun}Content-Length: 50\r\n\r\n{{"full":'.encode())
             await connection.send(_head(100_000) + _form(('name="files"; filename="a.md"', HALF), end=b""))
             with fail_soon(5):
                 while not list(tmp_path.rglob("kb.db.uploads/.staging/*/.*")):
                     await anyio.lowlevel.checkpoint()
             assert (await service.stop(signal.SIGTERM)).within(limit_s)
             with fail_soon(5):
-                answer = await connection.receive()
-    assert answer.startswith(b"HTTP/1.1 503")
+                answers = [await each.receive() for each in (connection, half)]
+    assert [answer[:12] for answer in answers] == [b"HTTP/1.1 503"] * 2
     assert [path for path in tmp_path.rglob("kb.db.uploads/*/*") if path.is_file()] == []
 
 

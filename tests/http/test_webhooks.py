@@ -12,7 +12,7 @@ import pytest
 from phaseflow.client import Client
 from phaseflow.domain import webhooks as rules
 from phaseflow.domain.errors import InvalidRequest, SourceNotAllowed, WebhookNotFound
-from phaseflow.flow import PhaseFlow
+from phaseflow.flow import PhaseFlow, deliveries
 from phaseflow.store import clock, webhooks
 from phaseflow.store.transaction import Transaction
 from tests.http.processes import ServiceProcess
@@ -168,15 +168,17 @@ async def test_a_clock_that_is_set_back_holds_up_no_message_and_signs_with_the_t
     await receiver.has_taken(1)
 
 
-@pytest.mark.thorough
-async def test_a_receiver_that_hangs_holds_up_no_other(service: Service, client: Client, receiver: Receiver) -> None:
+async def test_a_receiver_that_hangs_holds_up_no_other(
+    service: Service, client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "AT_ONCE", 6)
     receiver.hold = anyio.Event()
     try:
         await _put(client, receiver)
         async with receiving() as other:
             made = await client.put_webhook("other", other.url, kbs=["last"])
             other.secret = made.secret or ""
-            for number in range(20):
+            for number in range(6):
                 await pass_through(service.flow.tracker, f"job-{number}", f"kb-{number}")
             await pass_through(service.flow.tracker, "last", "last")
             await other.has_taken(1)

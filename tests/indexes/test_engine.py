@@ -461,15 +461,14 @@ async def test_documents_go_out_in_few_calls(tmp_path: Path) -> None:
     assert (index.calls["open"], index.calls["aclose"]) == (1, 1)
 
 
-@pytest.mark.thorough
 async def test_short_documents_move_together_and_long_ones_in_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_audit, "TOGETHER", 40)
-    monkeypatch.setattr(index_audit, "_PART", 8)
+    monkeypatch.setattr(index_audit, "TOGETHER", 4)
+    monkeypatch.setattr(index_audit, "_PART", 4)
     place = Place("embedded", tmp_path, {}, {"chunk_size": 100, "chunk_overlap": 0}, CountingEmbedder())
-    place.write(*(f"n{n}" for n in range(81)))  # one more than there are in two calls
-    place.write("long", text="all about {name} " * 1700)
+    place.write(*(f"n{n}" for n in range(9)))  # one more than there are in two calls
+    place.write("long", text="all about {name} " * 100)
     async with place.flow() as flow:
         await run(flow, place)
         chunks = (await flow.kb("kb")).chunks
@@ -477,8 +476,8 @@ async def test_short_documents_move_together_and_long_ones_in_parts(
     async with place.flow(index=index) as flow:
         await run(flow, place)
         [(space,)] = place.rows("SELECT name FROM index_spaces")
-        assert sum(count for _, count in index._passages(Space(space, 0), 0, -1)) == chunks > 81 + 256
-        assert index.calls["put"] == 3 + ceil((chunks - 81) / 8)
+        assert sum(count for _, count in index._passages(Space(space, 0), 0, -1)) == chunks > 9 + 2 * 4
+        assert index.calls["put"] == 3 + ceil((chunks - 9) / 4)
     assert set(place.embedder.paid.values()) == {1}
 
 
@@ -657,7 +656,6 @@ async def test_an_index_that_has_lost_more_than_a_step_is_filled_again(
     assert place.embedder.paid.total() == 19
 
 
-@pytest.mark.thorough
 async def test_what_is_gone_and_still_in_the_index_takes_no_place_among_the_hits(tmp_path: Path) -> None:
     async def keep(call: str, documents: Sequence[IndexDocument]) -> None:
         if call == "remove":

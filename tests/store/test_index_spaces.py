@@ -223,3 +223,27 @@ def test_what_an_index_may_have_beside_is_what_the_jobs_of_its_knowledge_base_ar
     assert SpaceContents(tx, space).expected() == (7, 3, 120)
     tx.run("UPDATE documents SET index_version = 2 WHERE id = 3")
     assert SpaceContents(tx, space).expected() == (7, 3, 20)
+
+
+def test_what_belongs_to_a_knowledge_base_with_an_open_job_waits_and_that_of_others_goes(
+    tx: Transaction, space: Space
+) -> None:
+    tx.run(
+        "INSERT INTO knowledge_bases (id, name, settings, index_version, search_revision, created_at, updated_at)"
+        " VALUES ('other', 'other', '{}', 1, 7, '', '')"
+    )
+    other, outbox = Spaces(tx).ensure("other", 1, SERVER, moves=False), IndexOutbox(tx, SERVER)
+    assert other is not None
+    tx.run("INSERT INTO ingestion_jobs (id, kb_id, managed, settings, created_at) VALUES ('j', ?, 1, '{}', '')", KB)
+    waits(tx, space.name, 1)
+    assert outbox.next_gone() is None
+    waits(tx, other, 1, first=8)
+    found = outbox.next_gone()
+    assert found is not None
+    assert (found.space, found.document_ids) == (other, [8])
+    outbox.settle(found)
+    assert outbox.next_gone() is None
+    tx.run("UPDATE ingestion_jobs SET completed_at = 'now'")
+    found = outbox.next_gone()
+    assert found is not None
+    assert found.space == space.name
