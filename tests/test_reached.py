@@ -1,11 +1,14 @@
 """Which tests a changed line is tried with."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from coverage import CoverageData
 
 from tests.proof.reached import Reached
+
+if TYPE_CHECKING:
+    from coverage import CoverageData  # imported late: it takes long, and each process of the tests reads this module
 
 MODULE = """\
 LIMIT = 3
@@ -25,12 +28,18 @@ def twice():
 """
 
 
+def data_in(path: Path) -> "CoverageData":
+    from coverage import CoverageData
+
+    return CoverageData(str(path))
+
+
 @pytest.fixture
 def measured(tmp_path: Path) -> Path:
     path = tmp_path / "module.py"
     path.write_text(MODULE)
     (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
-    data = CoverageData(str(tmp_path / "data"))
+    data = data_in(tmp_path / "data")
     for context, lines in {
         "": {"module": [1, 2, 3, 4, 6, 8], "elsewhere": [1, 2]},
         "test_read|run": {"module": [5]},
@@ -63,7 +72,7 @@ def test_a_line_is_tried_with_the_tests_that_run_it_or_read_what_it_names(
 def test_one_that_nothing_notices_is_tried_with_the_other_tests_of_its_function(tmp_path: Path) -> None:
     path = tmp_path / "module.py"
     path.write_text("async def wait():\n    await over()\n    return 1\ndef other():\n    return 2\n")
-    data = CoverageData(str(tmp_path / "data"))
+    data = data_in(tmp_path / "data")
     for context, lines in {
         "": [1, 4],
         "test_waits|run": [2],

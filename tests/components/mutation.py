@@ -25,7 +25,6 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from PIL import Image, ImageDraw, ImageFont
 
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.sources import archive
@@ -154,6 +153,8 @@ def _address(data: bytes) -> None:
 
 
 def _picture(kind: str) -> bytes:
+    from PIL import Image, ImageDraw, ImageFont
+
     image = Image.new("RGB", (300, 60), "white")
     ImageDraw.Draw(image).text((10, 10), "Some words", fill="black", font=ImageFont.load_default(32))
     file = BytesIO()

@@ -17,7 +17,7 @@ from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources.remote import FsspecLoader
 from phaseflow.components.sources.remote.connections import VARIABLE, NamedConnection
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceDown, TransientError
-from tests.components.remote_servers import BUCKET, KEYS, S3, Pages, page_server, s3_server, sftp_server
+from tests.components.remote_servers import BUCKET, KEYS, S3, Pages, page_server, s3_server
 from tests.matrices import first_of_each
 from tests.stopwatch import Stopwatch, fail_soon
 
@@ -243,6 +243,8 @@ async def test_files_over_sftp(tmp_path: Path) -> None:
     (folder / ".hidden").write_text("no")
     for each in (folder / "a.md", folder / "sub" / "b c.md"):
         os.utime(each, (1_000_000, 1_000_000))
+    from tests.components.sftp_server import sftp_server  # here: what it imports takes long
+
     with sftp_server(tmp_path) as port:
         connection = NamedConnection(protocol="sftp", options={"host": "127.0.0.1", "port": port, **SFTP})
         loader = FsspecLoader(source("sftp:///docs"), connection=connection)

@@ -6,10 +6,9 @@ import os
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from PIL import Image, ImageDraw, ImageFont
 
 from phaseflow import PhaseFlow
 from phaseflow.components.extraction.reading_order import Box, as_text
@@ -19,6 +18,9 @@ from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.ocr import LANGUAGES
 from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
+
+if TYPE_CHECKING:
+    from PIL import Image  # imported late: it takes long, and each process of the tests reads this module
 
 BUDGET = "The quarterly budget of 2024"
 
@@ -38,14 +40,22 @@ async def recognition(anyio_backend: str) -> AsyncIterator[Recognition]:
     assert opened.pids == []
 
 
-def drawn(*lines: str, turned: int = 0) -> Image.Image:
+def drawn(*lines: str, turned: int = 0) -> "Image.Image":
+    from PIL import Image, ImageDraw, ImageFont
+
     image = Image.new("RGB", (800, 60 + 60 * len(lines)), "white")
     for number, text in enumerate(lines):
         ImageDraw.Draw(image).text((30, 30 + 60 * number), text, fill="black", font=ImageFont.load_default(36))
     return image.rotate(turned, expand=True)
 
 
-def as_file(image: Image.Image, kind: str, *more: Image.Image) -> bytes:
+def empty(mode: str, size: tuple[int, int], colour: str | int = 0) -> "Image.Image":
+    from PIL import Image
+
+    return Image.new(mode, size, colour)
+
+
+def as_file(image: "Image.Image", kind: str, *more: "Image.Image") -> bytes:
     file = io.BytesIO()
     if more:
         image.save(file, kind, save_all=True, append_images=more)
@@ -135,10 +145,10 @@ async def test_only_pages_without_a_text_layer_are_recognised_and_keep_their_pla
     ("made", "code"),
     first_of_each(
         [
-            (lambda: as_file(Image.new("RGB", (200, 200), "white"), "PNG"), "no_text_layer"),
+            (lambda: as_file(empty("RGB", (200, 200), "white"), "PNG"), "no_text_layer"),
             (lambda: as_file(drawn(BUDGET), "PNG")[:2000], "malformed"),
             (lambda: b"\x89PNG\r\n\x1a\n" + b"x" * 100, "malformed"),
-            (lambda: as_file(Image.new("1", (20_000, 20_000)), "PNG"), "too_large"),
+            (lambda: as_file(empty("1", (20_000, 20_000)), "PNG"), "too_large"),
         ],
         lambda case: case[1],
         ids=["empty", "cut off", "rubbish", "bomb"],

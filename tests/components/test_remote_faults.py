@@ -5,10 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import botocore.exceptions  # type: ignore[import-untyped]  # it has no types
 import pytest
-from aiohttp import ClientPayloadError
-from aiohttp.http_exceptions import ContentLengthError, TransferEncodingError
 
 from phaseflow import FsspecSource
 from phaseflow.components.sources.remote.faults import as_ours
@@ -17,8 +14,11 @@ from phaseflow.domain.errors import DocumentError, RateLimited, TransientError
 from tests.components.remote_servers import KEYS
 
 
-@pytest.mark.parametrize("cause", [ContentLengthError("Not enough data"), TransferEncodingError("Not enough data")])
-def test_an_answer_that_ends_too_soon_is_a_fault_that_may_pass(cause: Exception) -> None:
+@pytest.mark.parametrize("name", ["ContentLengthError", "TransferEncodingError"])
+def test_an_answer_that_ends_too_soon_is_a_fault_that_may_pass(name: str) -> None:
+    from aiohttp import ClientPayloadError, http_exceptions  # here: it takes long, and each process reads this module
+
+    cause: Exception = getattr(http_exceptions, name)("Not enough data")
     error = ClientPayloadError("Response payload is not completed")
     error.__cause__ = cause  # which says 400 of itself
     found = as_ours(error, "a.md")
@@ -26,6 +26,8 @@ def test_an_answer_that_ends_too_soon_is_a_fault_that_may_pass(cause: Exception)
 
 
 def of_a_store(code: str, status: int, **headers: str) -> BaseException:
+    import botocore.exceptions  # type: ignore[import-untyped]  # it has no types
+
     made: BaseException = botocore.exceptions.ClientError(
         {
             "Error": {"Code": code, "Message": "as it says"},

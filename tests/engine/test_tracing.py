@@ -2,22 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-
-from tests.stopwatch import fail_soon
-
-pytest.importorskip("opentelemetry.sdk", reason="needs the development group: opentelemetry-sdk")
-
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from phaseflow.domain import tracing
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.flow import PhaseFlow
 from tests.http.service import documents, serving
+from tests.stopwatch import fail_soon
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
@@ -25,7 +23,12 @@ WITHIN_S = 20
 
 
 @pytest.fixture
-def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator["InMemorySpanExporter"]:
+    pytest.importorskip("opentelemetry.sdk", reason="needs the development group: opentelemetry-sdk")
+    from opentelemetry.sdk.trace import TracerProvider  # here: it takes long, and each process reads this module
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(tracing, "_tracer", lambda: provider.get_tracer("phaseflow"))
@@ -33,15 +36,15 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     provider.shutdown()
 
 
-def _named(exporter: InMemorySpanExporter, name: str) -> list[ReadableSpan]:
+def _named(exporter: "InMemorySpanExporter", name: str) -> list["ReadableSpan"]:
     return [span for span in exporter.get_finished_spans() if span.name == name]
 
 
-def _is_below(span: ReadableSpan, others: list[ReadableSpan]) -> bool:
+def _is_below(span: "ReadableSpan", others: list["ReadableSpan"]) -> bool:
     return span.parent is not None and span.parent.span_id in {other.context.span_id for other in others}
 
 
-async def test_a_job_is_a_tree_of_phases_batches_and_calls(exporter: InMemorySpanExporter, tmp_path: Path) -> None:
+async def test_a_job_is_a_tree_of_phases_batches_and_calls(exporter: "InMemorySpanExporter", tmp_path: Path) -> None:
     async with PhaseFlow(tmp_path / "kb.db") as flow:
         with fail_soon(WITHIN_S):
             job = await flow.start("waf", documents(tmp_path / "docs"))
@@ -66,7 +69,7 @@ async def test_a_job_is_a_tree_of_phases_batches_and_calls(exporter: InMemorySpa
 
 
 async def test_a_request_brings_its_trace_to_the_search_and_to_the_job_it_starts(
-    exporter: InMemorySpanExporter, tmp_path: Path
+    exporter: "InMemorySpanExporter", tmp_path: Path
 ) -> None:
     async with serving(PhaseFlow(tmp_path / "kb.db", check_source=None)) as service:
         body = {"source": {"type": "folder", "path": str(documents(tmp_path / "docs"))}}
@@ -87,7 +90,7 @@ async def _searched_without(http: httpx2.AsyncClient) -> None:
     assert (await http.get("/api/ingestion/kb/waf/search", params={"q": "manual"})).status_code == 200
 
 
-async def test_a_phase_that_fails_is_a_span_that_failed(exporter: InMemorySpanExporter, tmp_path: Path) -> None:
+async def test_a_phase_that_fails_is_a_span_that_failed(exporter: "InMemorySpanExporter", tmp_path: Path) -> None:
     def fail(texts: list[str]) -> list[list[float]]:
         raise ComponentUnavailable("no key")
 

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fastapi import Depends, FastAPI, Header, HTTPException
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -19,11 +19,15 @@ from tests.http.listening import stream
 from tests.http.service import TRANSITIONS_OF_A_PASSAGE, foreign_server, http_client, listening_for, pass_through
 from tests.stopwatch import fail_soon
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI  # imported late: it takes long, and each process of the tests reads this module
+
 PREFIX = "/tools/ingestion"
 
 
-def fastapi_host(flow: PhaseFlow) -> FastAPI:
+def fastapi_host(flow: PhaseFlow) -> "FastAPI":
     """A FastAPI application that runs the engine in its own lifespan and asks for a key of its own."""
+    from fastapi import Depends, FastAPI, Header, HTTPException
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

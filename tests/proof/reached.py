@@ -4,8 +4,6 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
-from coverage import CoverageData
-
 OPTIONS = ("--cov=phaseflow", "--cov-context=test", "--cov-report=", "--cov-config=")
 """What makes pytest write down which test runs which line. The project's configuration would spread that over files."""
 
@@ -18,6 +16,8 @@ class Reached:
     """
 
     def __init__(self, path: Path, failed: Set[str] = frozenset()) -> None:
+        from coverage import CoverageData
+
         self._failed = failed
         self._data = CoverageData(str(path))
         self._data.read()
