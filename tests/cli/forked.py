@@ -269,6 +269,7 @@ def _import_all() -> None:
     _work_once()
     sys.path.insert(0, ROOT)
     importlib.import_module("tests.short_waits").wait_shortly()
+    importlib.import_module("tests.new_databases").copy_new_databases()
     del sys.path[0]
     gc.collect()
     gc.freeze()  # a collection in a command would touch, and so copy, every page of its parent

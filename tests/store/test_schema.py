@@ -18,6 +18,7 @@ from phaseflow.domain.vocabulary import JobPhase, PhaseStatus
 from phaseflow.store import migration, schema
 from phaseflow.store.read_pool import open_readers
 from phaseflow.store.session import open_session
+from tests import new_databases
 from tests.stopwatch import fail_soon
 from tests.store.probes import names, put, select
 from tests.store.test_lock import HOLD_OPEN, other_process
@@ -26,6 +27,12 @@ PHASE_COLUMNS = {
     "id", "job_id", "phase_name", "status", "progress", "items_processed", "items_total", "started_at",
     "completed_at", "error", "created_at", "updated_at",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New databases are made here, as by the program, and not copied."""
+    monkeypatch.setattr(schema, "_create", new_databases.made)
 
 
 def files(folder: Path) -> dict[str, bytes]:
