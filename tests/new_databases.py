@@ -1,6 +1,7 @@
 """New databases as copies of one, in tests that are about something else: to make all tables takes longer.
 
-A quarter of what it takes to open an engine and to close it. ``tests/store/test_schema.py`` makes them as the program does.
+That is a quarter of what it takes to open an engine and to close it. ``tests/store/test_schema.py`` makes them as the
+program does.
 """
 
 import functools

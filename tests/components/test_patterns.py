@@ -5,6 +5,7 @@ foreign text likes. So each is tried, in the ways in which the sources use it, w
 """
 
 import ast
+import functools
 import importlib
 import re
 import signal
@@ -84,6 +85,7 @@ def _source(name: str) -> str:
     return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
 
 
+@functools.cache
 def _patterns(name: str) -> dict[str, tuple[re.Pattern[Any], frozenset[str]]]:
     """The patterns that a module keeps, and the methods that its source calls on them."""
     kept = {key: value for key, value in vars(_module(name)).items() if isinstance(value, re.Pattern)}
