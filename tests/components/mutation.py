@@ -162,12 +162,7 @@ def _picture(kind: str) -> bytes:
     return file.getvalue()
 
 
-PICTURES: Mapping[str, bytes] = {
-    "a.png": _picture("PNG"),
-    "a.jpg": _picture("JPEG"),
-    "a.tif": _picture("TIFF"),
-    "scan.pdf": _picture("PDF"),
-}
+PICTURES: Mapping[str, str] = {"a.png": "PNG", "a.jpg": "JPEG", "a.tif": "TIFF", "scan.pdf": "PDF"}
 """Read by text recognition, which takes its time: one in a hundred of its turns is used."""
 SELDOM = 100
 REPORT_S = 60
@@ -222,7 +217,8 @@ READERS: Mapping[str, tuple[Callable[[bytes], None], bytes]] = {
 
 def samples() -> dict[str, bytes]:
     """The documents to be broken, by name."""
-    found = {**SAMPLES, **TEXTS, **PICTURES, **{name: sample for name, (_, sample) in READERS.items()}}
+    pictures = {name: _picture(kind) for name, kind in PICTURES.items()}
+    found = {**SAMPLES, **TEXTS, **pictures, **{name: sample for name, (_, sample) in READERS.items()}}
     corpora = os.environ.get("PHASEFLOW_CORPORA")
     for path in sorted(Path(corpora, "formats", "files").iterdir()) if corpora else ():
         if path.stat().st_size <= LARGEST:

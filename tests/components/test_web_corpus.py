@@ -111,8 +111,8 @@ async def test_a_second_crawl_fetches_only_what_changed(corpora: Path, expected:
     assert second.failures.keys() == first.failures.keys()
 
 
-async def test_a_page_is_its_content_without_the_frame_of_the_site(by_sitemap: Crawled) -> None:
-    for document in by_sitemap.done.documents.values():
+async def test_a_page_is_its_content_without_the_frame_of_the_site(by_links: Crawled) -> None:
+    for document in by_links.done.documents.values():
         assert not [words for words in FRAME if words in document.text], document.entry.uri
 
 

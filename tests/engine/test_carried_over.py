@@ -262,6 +262,7 @@ async def test_a_large_one_is_copied_in_steps(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments: int, chunks: int, least: int
 ) -> None:
     folder = write_folder(tmp_path / "docs", 2, words=8000)
+    (folder / "doc000.md").write_text("A short one.")
     async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
         await (await flow.start("kb", folder)).wait()
         before = [await flow.document_text("kb", "doc001.md"), await flow.document_chunks("kb", "doc001.md")]
