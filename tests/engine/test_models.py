@@ -196,14 +196,16 @@ async def test_an_index_outside_gets_a_space_of_the_new_length(tmp_path: Path, d
         assert select(index.path, f"SELECT dimension FROM spaces WHERE name = '{space}'") == [(12,)]
 
 
-@pytest.mark.thorough
-async def test_vectors_kept_before_the_dimension_was_part_of_the_name_are_used_on(folder: Path, database: Path) -> None:
+async def test_vectors_kept_before_the_dimension_was_part_of_the_name_are_used_on(
+    tmp_path: Path, database: Path
+) -> None:
+    folder = write_folder(tmp_path / "docs", 2, words=20)
     first = await ingested(database, folder, Sized())
     again = await ingested(database, folder, Sized(dimension=8))
     assert again.metrics.documents_unchanged == first.metrics.documents_found
     assert again.metrics.embeddings_computed == 0
     async with PhaseFlow(database, embedder=Sized(dimension=8)) as flow:
-        assert (await flow.search("kb", "word3x4")).degraded is None
+        assert (await flow.search("kb", "word1x4")).degraded is None
     other = await ingested(database, folder, Sized(length=16, dimension=16))
     assert (other.status, other.metrics.embeddings_computed) == (JobStatus.COMPLETED, first.metrics.embeddings_computed)
 
