@@ -247,3 +247,79 @@ def test_what_belongs_to_a_knowledge_base_with_an_open_job_waits_and_that_of_oth
     found = outbox.next_gone()
     assert found is not None
     assert found.space == space.name
+
+
+def knowledge_base(tx: Transaction, name: str, *, searched: int = 1, is_deleted: bool = False) -> str:
+    """Its key."""
+    tx.run(
+        "INSERT INTO knowledge_bases (id, name, settings, index_version, search_revision, created_at, updated_at)"
+        " VALUES (?, ?, '{}', ?, 5, '', '')",
+        f"{name}~2", None if is_deleted else name, searched,
+    )  # fmt: skip
+    return f"{name}~2"
+
+
+def has_documents(tx: Transaction, key: str, index_version: int = 1, state: int = DocumentState.SEARCHABLE) -> None:
+    tx.run(
+        "INSERT INTO documents (kb_id, job_seq, index_version, uri, title, media_type, content_hash, recipe, state,"
+        " chunk_count) VALUES (?, 1, ?, 'a', '', '', '', '', ?, 1)",
+        key, index_version, state,
+    )  # fmt: skip
+
+
+def job_of(tx: Transaction, key: str, *, is_open: bool = True, managed: bool = True, model: str | None = None) -> None:
+    tx.run(
+        "INSERT INTO ingestion_jobs (id, kb_id, managed, settings, index_version, model, created_at, completed_at)"
+        " VALUES (?, ?, ?, '{}', 1, ?, '', ?)",
+        f"job {tx.value('SELECT count(*) FROM ingestion_jobs')}", key, managed, model, None if is_open else "",
+    )  # fmt: skip
+
+
+def test_a_server_is_needed_for_what_can_be_searched_there_and_by_open_jobs(tx: Transaction) -> None:
+    def stands(name: str, *, index_version: int = 1, moves: bool = False, searched: int = 1, **kind: bool) -> str:
+        key = knowledge_base(tx, name, searched=searched, **kind)
+        assert Spaces(tx).ensure(key, index_version, name, moves=moves)
+        return key
+
+    has_documents(tx, stands("searched"))
+    has_documents(tx, stands("deleted", is_deleted=True))
+    stands("empty")
+    has_documents(tx, stands("gone"), state=DocumentState.GONE)
+    has_documents(tx, stands("of a version before", searched=2))
+    has_documents(tx, stands("with documents of another version"), index_version=2)
+    has_documents(tx, stands("of a move that is over", moves=True))
+    job_of(tx, stands("of an open job"))
+    job_of(tx, stands("of a move", moves=True))
+    job_of(tx, stands("of a job that is over"), is_open=False)
+    job_of(tx, stands("of a program of its own"), managed=False)
+    assert Spaces(tx).needed_servers() == ["of a move", "of an open job", "searched"]
+
+
+def test_the_spaces_that_are_looked_after_are_those_that_are_searched_and_no_job_has(tx: Transaction) -> None:
+    names: dict[str, str] = {}
+
+    def stands(name: str, *, server: str = SERVER, moves: bool = False, searched: int = 1, **kind: bool) -> str:
+        key = knowledge_base(tx, name, searched=searched, **kind)
+        names[name] = str(Spaces(tx).ensure(key, 1, server, moves=moves))
+        return key
+
+    for name in ("one", "two"):
+        job_of(tx, stands(name), is_open=False, model="m")
+    stands("three")
+    stands("elsewhere", server="elsewhere")
+    stands("moves", moves=True)
+    stands("older", searched=2)
+    stands("deleted", is_deleted=True)
+    job_of(tx, stands("open"))
+    job_of(tx, stands("a program's own"), managed=False)
+    tx.run("INSERT INTO models (fingerprint, dimension) VALUES ('m', 7), ('other', 9)")
+    of_all = {name: names[name] for name in ("one", "two", "three", "a program's own")}
+    found = Spaces(tx).free_spaces(SERVER, None)
+    assert [space.name for space, _ in found] == sorted(of_all.values())
+    told = {space.kb_key: (space.dimension, revision) for space, revision in found}
+    assert told == {"one~2": (7, 5), "two~2": (7, 5), "three~2": (None, 5), "a program's own~2": (None, 5)}
+    some = Spaces(tx).free_spaces(SERVER, ["two", "open", "elsewhere"])
+    assert [space.kb_key for space, _ in some] == ["two~2"]
+    assert Spaces(tx).free_spaces(SERVER, []) == []
+    free = {name: SpaceContents(tx, Space(names[name], SERVER, "", 1, None)).is_free() for name in ("one", "open")}
+    assert free == {"one": True, "open": False}
