@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import anyio
+import anyio.to_thread
 import pytest
 
 from phaseflow.cli import interrupts, upkeep
@@ -17,6 +19,7 @@ from phaseflow.cli.interrupts import Interrupts
 from phaseflow.cli.place import Place
 from phaseflow.http.signals import ENDS
 from phaseflow.store import copy_check, failpoints
+from phaseflow.store.backup import copy_database
 from phaseflow.store.session import open_session
 from tests.cli.commands import Shell
 from tests.matrices import first_of_each
@@ -117,15 +120,23 @@ async def test_a_backup_that_is_interrupted_leaves_nothing(
     def send() -> None:  # from the loop: a signal that another thread is given wakes no loop that sleeps
         loop.call_soon_threadsafe(os.kill, os.getpid(), number)
 
+    copied = threading.Event()
+
+    def copy(*arguments: Any, **options: Any) -> int:
+        try:
+            return copy_database(*arguments, **options)
+        finally:  # nobody waits for the thread any more, which takes back what it has made
+            copied.set()
+
+    monkeypatch.setattr("phaseflow.flow.upkeep.copy_database", copy)
     failpoints.install("backup.checking", send)
     try:
         with fail_soon(10):
             ended = await upkeep._copy(Place(tmp_path / "kb.db"), tmp_path / "copy.db", as_json=True, check=True)
-            while list(tmp_path.glob("copy*")):  # noqa: ASYNC110  # its thread takes back what it has made
-                await anyio.sleep(0.01)
+            await anyio.to_thread.run_sync(copied.wait, abandon_on_cancel=True)
     finally:
         failpoints.clear()
-    assert ended is Exit.PAUSED
+    assert (ended, list(tmp_path.glob("copy*"))) == (Exit.PAUSED, [])
 
 
 def test_the_second_ctrl_c_leaves_at_once_also_when_the_loop_is_stuck() -> None:

@@ -1,11 +1,10 @@
 """start: a job on what a knowledge base has, and what says that one is needed."""
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.answering import Answers, answering
 from tests.cli.commands import Shell
 from tests.cli.embedding_server import EmbeddingServer
 
@@ -67,23 +66,15 @@ def test_a_push_beside_a_paused_job_says_what_it_waits_for(held: Shell) -> None:
     assert "phaseflow resume k" in done.stderr
 
 
-class _NotThere(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
+class _NotThere(Answers):
+    def respond(self) -> None:
         self.send_error(404)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: the test says what it sees."""
 
 
 @pytest.fixture
 def wrong_url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _NotThere)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(_NotThere) as url:
+        yield f"{url}/v1"
 
 
 @pytest.mark.thorough

@@ -7,13 +7,13 @@ import pty
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import phaseflow.cli
+from tests.answering import Answers, answering
 from tests.cli.commands import Shell
 from tests.cli.forked import Forked
 from tests.cli.test_plain_text import STEERING
@@ -155,27 +155,12 @@ def test_json_of_hostile_documents_decodes_to_what_they_are(hostile: Shell) -> N
 def _answering(answer: dict[str, Any], status: int) -> Iterator[str]:
     body = json.dumps(answer).encode()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/problem+json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    class Same(Answers):
+        def respond(self) -> None:
+            self.answer(status, {"Content-Type": "application/problem+json"}, body)
 
-        do_GET = do_POST  # noqa: N815 - the name that the base class looks for
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: the tests read stderr."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Same) as url:
+        yield url
 
 
 @pytest.mark.thorough

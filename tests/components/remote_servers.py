@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.answering import answering
+
 KEYS = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "a secret", "AWS_DEFAULT_REGION": "us-east-1"}
 BUCKET = "papers"
 _COLOUR = re.compile(r"\x1b\[\d+m")
@@ -98,13 +100,5 @@ def page_server(
     class Noting(Pages):
         requests = asked
 
-    made = functools.partial(handler(Noting), directory=str(root))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), made)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(functools.partial(handler(Noting), directory=str(root))) as url:
+        yield url, asked

@@ -1,9 +1,7 @@
 """Only a part of what was asked for, or another part, or nothing with a good status: none of it is taken for a page."""
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -12,6 +10,7 @@ from phaseflow.components.protocols import Document, Entry
 from phaseflow.components.sources.partial_answers import is_whole, other_range
 from phaseflow.components.sources.remote import FsspecLoader
 from phaseflow.domain.errors import DocumentError, TransientError
+from tests.answering import Answers, answering
 from tests.components.remote_servers import KEYS
 from tests.components.web_site import HTML, Reply, WebSite, crawl, html
 from tests.matrices import first_of_each, together
@@ -104,32 +103,15 @@ async def test_a_page_that_came_whole_is_one_whatever_its_status(status: int, he
 def store(status: int, headers: Mapping[str, str], body: bytes = TEXT) -> Iterator[str]:
     """A store that says it has a file, and answers so when that is asked for."""
 
-    class Same(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:  # the name that http.server wants
-            self._send(200, {"Accept-Ranges": "bytes"}, SIZE)
+    class Same(Answers):
+        def respond(self) -> None:
+            if self.command == "HEAD":
+                self.answer(200, {"Content-Length": str(SIZE), "Accept-Ranges": "bytes"})
+            else:
+                self.answer(status, headers, body)
 
-        def do_GET(self) -> None:  # the name that http.server wants
-            self._send(status, headers, len(body))
-            self.wfile.write(body)
-
-        def _send(self, status: int, headers: Mapping[str, str], size: int) -> None:
-            self.send_response(status)
-            for name, value in {"Content-Length": str(size), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing is printed."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Same)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(Same) as url:
+        yield url
 
 
 async def _read(url: str, protocol: str, monkeypatch: pytest.MonkeyPatch) -> object:

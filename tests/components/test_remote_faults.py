@@ -1,9 +1,7 @@
 """What the libraries behind remote sources raise, as the engine has to take it."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -11,6 +9,7 @@ from phaseflow import FsspecSource
 from phaseflow.components.sources.remote.faults import as_ours
 from phaseflow.components.sources.remote.loader import FsspecLoader
 from phaseflow.domain.errors import DocumentError, RateLimited, TransientError
+from tests.answering import Answers, answering
 from tests.components.remote_servers import KEYS
 
 
@@ -66,26 +65,13 @@ TOKEN = b"<NextContinuationToken>again</NextContinuationToken>"
 def store(status: int, body: bytes, asked: list[str]) -> Iterator[str]:
     """A store that answers all in the same way."""
 
-    class Same(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # the name that http.server wants
+    class Same(Answers):
+        def respond(self) -> None:
             asked.append(self.path)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(status, body=body)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing is printed."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Same)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(Same) as url:
+        yield url
 
 
 @pytest.mark.parametrize(

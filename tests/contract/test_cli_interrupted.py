@@ -1,16 +1,15 @@
 """Commands that are interrupted, killed, or find somebody else in the database. Nothing is paid for twice."""
 
-import http.server
 import json
 import signal
 import subprocess
-import threading
 import time
 from collections import Counter
 from typing import Any
 
 import pytest
 
+from tests.answering import Answers, answering
 from tests.cli.commands import Shell, ended
 from tests.cli.embedding_server import EmbeddingServer
 from tests.cli.forked import LETS_GO_SOON
@@ -149,24 +148,16 @@ def test_the_one_that_was_killed_does_not_block(shell: Shell, server: EmbeddingS
 
 
 def test_a_refused_key_fails_at_once_with_1(shell: Shell) -> None:
-    class Refusing(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(401)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    class Refusing(Answers):
+        def respond(self) -> None:
+            self.read()
+            self.answer(401)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as refusing:
-        threading.Thread(target=refusing.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{refusing.server_address[1]}/v1"
-        failed = shell(*INGEST, "--embedder", "openai", "--embedding-url", url, "--embedding-model", "m")
+    with answering(Refusing) as url:
+        failed = shell(*INGEST, "--embedder", "openai", "--embedding-url", f"{url}/v1", "--embedding-model", "m")
         retried = shell("retry", "waf", "--json")
         shown = shell("retry", "waf")
         detailed = shell("retry", "waf", "-vv")
-        refusing.shutdown()
     assert (failed.returncode, last(failed)["status"]) == (1, "failed")
     assert "401" in str(last(failed)["error"])
     assert (failed.stderr, retried.stderr) == ("", "")

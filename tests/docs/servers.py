@@ -4,31 +4,19 @@ import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import blake2b
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
-
-class _Quiet(BaseHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the output of the tests clean."""
-
-    def answer(self, kind: str, body: bytes, status: int = 200) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+from tests.answering import Answers, answering, port_of
 
 
-class _Site(_Quiet):
+class _Site(Answers):
     """Two pages."""
 
-    def do_GET(self) -> None:
+    def respond(self) -> None:
         if self.path not in _PAGES:
-            self.answer("text/plain", b"", 404)
+            self.answer(404)
         else:
-            self.answer("text/html", _PAGES[self.path].encode())
+            self.answer(200, {"Content-Type": "text/html"}, _PAGES[self.path].encode())
 
 
 _PAGES = {
@@ -37,11 +25,11 @@ _PAGES = {
 }
 
 
-class _Models(_Quiet):
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+class _Models(Answers):
+    def respond(self) -> None:
+        asked = json.loads(self.read())
         answer = _vectors(asked) if self.path.endswith("/embeddings") else _chat(asked)
-        self.answer("application/json", json.dumps(answer).encode())
+        self.answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
 
 
 def _vectors(asked: dict[str, Any]) -> dict[str, Any]:
@@ -69,12 +57,6 @@ def web_site() -> AbstractContextManager[int]:
 
 
 @contextmanager
-def _serving(handler: type[_Quiet]) -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
+def _serving(handler: type[Answers]) -> Iterator[int]:
+    with answering(handler) as url:
+        yield port_of(url)
