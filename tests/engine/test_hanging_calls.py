@@ -111,6 +111,10 @@ async def _shown(job: Job, found: Callable[[JobStatusResponse], bool]) -> JobSta
     raise AssertionError("the engine has stopped")
 
 
+def _waits_in(status: JobStatusResponse, place: int) -> bool:
+    return status.waiting_on is status.phase_details[place].waiting_on is WaitingOn.COMPONENT
+
+
 CALLS = {"list": 0, "load": 0, "chunk": 1, "embed": 2, "create": 3, "put": 3}
 
 
@@ -120,9 +124,9 @@ async def test_a_call_that_hangs_is_what_the_job_waits_on(tmp_path: Path, call: 
     parts: dict[str, Any] = {"loader": Loader(until), "chunker": Chunker(until), "embedder": Embedder(until)}
     async with PhaseFlow(tmp_path / "kb.db", index=Index(tmp_path / "index.db", until), **parts) as flow:
         job = await flow.start("kb")
-        status = await _shown(job, lambda status: status.waiting_on is WaitingOn.COMPONENT)
-        phase = status.phase_details[CALLS[call]]
-        assert (status.status, phase.status, phase.waiting_on) == ("running", "running", WaitingOn.COMPONENT)
+        # Of this phase: on a busy machine a call of an earlier one may have taken long, too, and was waited for.
+        status = await _shown(job, lambda status: _waits_in(status, CALLS[call]))
+        assert (status.status, status.phase_details[CALLS[call]].status) == ("running", "running")
         assert ": still reading a" in status.message or "waiting for a component to answer" in status.message
         async with Reader(tmp_path / "kb.db") as reader:  # whoever looks from beside sees the same
             assert (await reader.status("kb")).waiting_on is WaitingOn.COMPONENT
