@@ -4,7 +4,6 @@ import functools
 import http.server
 import logging
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
