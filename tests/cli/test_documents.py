@@ -1,10 +1,16 @@
 """add, skip, remove and retry of one document, on a database of this machine."""
 
+from functools import partial
 from pathlib import Path
 
+import anyio.to_thread
 import pytest
 
+from phaseflow import PhaseFlow
+from phaseflow.cli import documents
 from tests.cli.commands import Shell
+from tests.cli.statuses import job
+from tests.engine.components import CountingEmbedder
 
 
 def test_a_file_is_pushed_left_out_loaded_anew_and_removed(tmp_path: Path) -> None:
@@ -43,6 +49,23 @@ def test_a_document_that_failed_fails_the_command_that_added_it(tmp_path: Path) 
     assert shell("add", "bad.pdf", "a.md", "--kb", "notes").returncode == 1
     assert shell("add", "a.md", "--kb", "notes").returncode == 0
     assert shell("retry", "notes", "bad.pdf").returncode == 1
+
+
+async def test_a_retry_that_waits_for_a_start_is_neither_done_nor_failed(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    async with PhaseFlow(shell.here / "phaseflow.db", embedder=CountingEmbedder()) as flow:
+        await flow.add("notes", [{"uri": "a.md", "text": "Of letters."}])
+        await (await flow.job("notes")).wait()
+        await flow.start("notes", hold=["loading"])
+        await flow.cancel("notes")
+    told = await anyio.to_thread.run_sync(partial(shell, "retry", "notes", "a.md"))
+    assert (told.returncode, "a.md: waits for the next start or push" in told.stderr) == (3, True), told.stderr
+
+
+def test_a_push_whose_job_fails_says_why_and_what_to_type_next() -> None:
+    lines = "\n".join(documents._how_to_go_on([], job(status="failed", error="the server answered 404")))
+    assert "waf: failed: the server answered 404" in lines
+    assert "phaseflow retry waf tries what failed again" in lines
 
 
 @pytest.mark.thorough

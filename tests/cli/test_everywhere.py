@@ -52,7 +52,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 WALK: dict[str, tuple[tuple[str, ...], int]] = {
     "ingest": (("docs", "--kb", "k", "--push"), 0),
-    "add": (("docs/a.md", "--kb", "k"), 0),
+    "add": (("docs/a.md", "bad.pdf", "--kb", "k"), 1),  # one of them cannot be read
     "status": (("k",), 0),
     "kbs": ((), 0),
     "settings": (("k", "chunk_size=900"), 0),
@@ -82,12 +82,13 @@ async def test_each_works_on_the_service_and_leaves_no_file_here(
     assert {name for name, _ in commands()} - WALK.keys() == {"serve", "mcp"}
     here = Shell(tmp_path / "here")
     here.write("docs/a.md", "Of letters.")
+    here.write("bad.pdf", "%PDF-1.7 and nothing more")
     environment = here.environment() | {"PHASEFLOW_SERVER": service.url, "PHASEFLOW_TOKEN": TOKEN}
     for name, (words, code) in WALK.items():
         with here.running(name, *words, env=environment) as process:
             done = await anyio.to_thread.run_sync(partial(ended, process))
         assert done.returncode == code, (name, done.stderr)
-    assert sorted(path.name for path in here.here.iterdir()) == ["copy.db", "docs"]
+    assert sorted(path.name for path in here.here.iterdir()) == ["bad.pdf", "copy.db", "docs"]
 
 
 @pytest.mark.thorough

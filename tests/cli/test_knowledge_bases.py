@@ -10,8 +10,10 @@ import anyio
 import pytest
 
 from phaseflow import PhaseFlow
-from phaseflow.cli import main
+from phaseflow.cli import knowledge_bases, main
+from phaseflow.domain.settings import Settings
 from tests.cli.commands import Shell
+from tests.cli.statuses import job
 from tests.engine.components import CountingEmbedder
 from tests.matrices import together
 
@@ -84,6 +86,31 @@ def test_a_change_that_does_not_fit_is_a_usage_error_and_changes_nothing(filled:
         assert (done.returncode, done.stdout) == (2, ""), change
         assert f"Error: {told}" in done.stderr, change
         assert filled.answer("settings", "waf") == before, change
+
+
+def test_a_job_that_could_go_on_keeps_the_settings_it_has() -> None:
+    said = [knowledge_bases._keeps_settings(job(status=status)) for status in ("failed", "paused", "completed")]
+    assert said == [
+        "The job that failed keeps the old settings, and so does its retry: phaseflow start waf begins one with the"
+        " new",
+        "The job that is paused keeps the old settings; the next one has the new",
+        None,
+    ]
+
+
+def test_the_job_that_is_open_is_to_end_before_another_begins() -> None:
+    paused = job(status="paused", allowed_actions=["resume", "cancel"])
+    finish = "finish the one that is paused with phaseflow resume waf, or end it with phaseflow cancel waf, then"
+    assert knowledge_bases._how_to_begin("waf", paused) == f"{finish} phaseflow start waf"
+    running = job(status="running", allowed_actions=["pause", "cancel"])
+    assert knowledge_bases._how_to_begin("waf", running) == "phaseflow start waf, once the one that is running is over"
+    assert knowledge_bases._how_to_begin("waf", job(status="failed")) == "phaseflow start waf"
+
+
+def test_another_type_of_embedder_has_none_of_the_parts_of_the_one_before() -> None:
+    server = {"type": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "m"}
+    present = Settings.model_validate({"embedder": server})
+    assert knowledge_bases._changed(present, [(["embedder", "type"], "static")]) == Settings()
 
 
 @pytest.mark.thorough

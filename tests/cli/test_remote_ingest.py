@@ -6,13 +6,14 @@ import subprocess
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.to_thread
 import pytest
 
 from phaseflow import FolderSource
+from phaseflow.cli.folder_push import FolderPush
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import AllowedRoots, create_app
 from tests.cli.commands import Shell, ended
@@ -130,6 +131,58 @@ async def test_a_push_to_a_knowledge_base_whose_job_ends_while_the_command_looks
     last = json.loads(done.stdout.splitlines()[-1])
     assert (last["status"], last["job_id"] == first.job_id) == ("completed", False)
     assert await found(service) == {"a.md": "push", "first.md": "push"}
+
+
+async def test_what_is_gone_from_most_of_a_folder_stays_and_nothing_is_begun(here: Shell, service: Service) -> None:
+    for number in range(10):
+        here.write(f"docs/{number}.md", f"Of {number}.")
+    assert (await run(here, service, "ingest", "docs", "--kb", "k")).returncode == 0
+    for number in range(10):
+        (here.here / f"docs/{number}.md").unlink()
+    jobs = (await service.flow.jobs("k")).items
+    done = await run(here, service, "ingest", "docs", "--kb", "k")
+    assert (done.returncode, "10 of 10 documents" in done.stderr) == (3, True), done.stderr
+    assert (len(await found(service)), (await service.flow.jobs("k")).items) == (10, jobs)
+
+
+async def test_what_is_pushed_with_a_hold_is_held_with_the_settings_given(
+    here: Shell, service: Service, embedder: CountingEmbedder
+) -> None:
+    here.write("docs/a.md", "Of letters. " * 50)
+    words = ("--chunk-size", "100", "--chunk-overlap", "0", "--hold", "embedding")
+    done = await run(here, service, "ingest", "docs", "--kb", "k", *words)
+    assert (done.returncode, embedder.calls) == (3, 0), done.stderr
+    assert (await service.flow.kb("k")).settings.chunk_size == 100
+
+
+async def test_what_is_pushed_takes_the_place_of_all_sources_where_that_is_said(here: Shell, service: Service) -> None:
+    folder = here.here.parent / "there"
+    (folder / "a.md").write_text("Of letters.")
+    here.write("docs/a.md", "Of other letters.")
+    await (await service.flow.start("k", FolderSource(str(folder)))).wait()
+    done = await run(here, service, "ingest", "docs", "--kb", "k", "--replace")
+    assert done.returncode == 0, done.stderr
+    assert await found(service) == {"a.md": "push"}
+
+
+async def test_a_folder_is_known_by_the_path_that_the_service_has_for_it(
+    here: Shell, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here.here)  # the service's directory, while it runs in this process
+    (here.here.parent / "there" / "a.md").write_text("Of letters.")
+    source = FolderSource("../there")
+    await service.flow.put_kb("k", source)
+    done = await run(here, service, "ingest", str(here.here.parent / "there"), "--kb", "k")
+    assert done.returncode == 0, done.stderr
+    assert (await service.flow.kb("k")).sources == {"default": source}
+
+
+async def test_files_that_were_named_are_gone_only_where_they_do_not_exist(tmp_path: Path) -> None:
+    for name in ("a.md", "b.md"):
+        (tmp_path / name).write_text(f"Of {name}.")
+    source, known = FolderSource(str(tmp_path), include=("/a.md",)), dict.fromkeys(("a.md", "b.md", "c.md"), "")
+    pushes = [FolderPush(cast("Any", None), "k", source, names_files=named) for named in (True, False)]
+    assert [await push.gone(known) for push in pushes] == [["c.md"], ["b.md", "c.md"]]
 
 
 @pytest.mark.thorough
