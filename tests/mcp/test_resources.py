@@ -3,7 +3,8 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -175,3 +176,47 @@ async def test_through_stdin_and_stdout_the_documents_of_a_service_are_listed_an
         assert [one.name for one in listed] == ["000.md", "001.md"]
         assert "Whales" in (await read(session, listed[1].uri))["text"]
         await completed(session, "a")
+
+
+class Shelf:
+    """Knowledge bases of documents by their names. ``asked``: of which documents were looked at, and from where."""
+
+    def __init__(self, **kbs: str) -> None:
+        self.kbs_of, self.asked = dict(kbs), list[tuple[str, str | None]]()
+
+    async def kbs(self, limit: int, cursor: str | None) -> Any:
+        names = [name for name in sorted(self.kbs_of) if name > (cursor or "")]
+        items = [SimpleNamespace(kb_id=name) for name in names[:limit]]
+        return SimpleNamespace(items=items, next_cursor=names[0] if len(names) > limit else None)
+
+    async def documents(self, kb_id: str, limit: int, cursor: str | None) -> Any:
+        self.asked.append((kb_id, cursor))
+        first = int(cursor or 0)
+        items = [SimpleNamespace(id=name, searchable=True) for name in self.kbs_of[kb_id][first : first + limit]]
+        is_last = first + limit >= len(self.kbs_of[kb_id])
+        return SimpleNamespace(items=items, next_cursor=None if is_last else str(first + limit))
+
+
+async def listed(shelf: Shelf, cursor: str | None) -> tuple[list[str], str | None]:
+    found, following = await resources.Resources(cast("Any", shelf), cast("Any", None)).page(cursor)
+    return [document.id for _, document in found], following
+
+
+async def test_a_page_ends_after_so_many_knowledge_bases_without_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "MOST_KBS", 2)
+    shelf = Shelf(a="", b="", c="", d="x")
+    names, cursor = await listed(shelf, None)
+    assert (names, len(shelf.asked), cursor is None) == ([], 2, False)
+    assert await listed(shelf, cursor) == (["x"], None)
+
+
+async def test_the_next_knowledge_base_is_listed_from_its_beginning_where_one_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resources, "PAGE", 2)
+    shelf = Shelf(a="123", b="456")
+    names, cursor = await listed(shelf, None)
+    assert names == ["1", "2"]
+    del shelf.kbs_of["a"]
+    assert (await listed(shelf, cursor))[0] == ["4", "5"]
+    assert shelf.asked[-1] == ("b", None)
