@@ -412,9 +412,12 @@ async def test_an_answer_is_read_within_what_its_texts_need(pieces: AsyncIterato
         tracemalloc.stop()
 
 
-@pytest.mark.thorough
 async def test_of_an_error_the_beginning_is_read() -> None:
     assert len(await Bounds.of(3, None).read(_endless(), "", is_error=True)) == 65_536
+
+
+@pytest.mark.thorough
+async def test_of_an_error_that_unpacks_to_much_the_beginning_is_read() -> None:
     assert len(await Bounds.of(3, None).read(_bomb(31), "gzip", is_error=True)) == 65_536
 
 
