@@ -116,7 +116,7 @@ async def test_it_stays_with_the_source_that_has_had_it_first_whoever_lists_firs
         assert (final.metrics.documents_found, found.items_processed, found.items_total) == (3, 3, 3)
 
 
-@pytest.mark.parametrize("first", first_of_each(["default", "wiki"]))
+@pytest.mark.parametrize("first", ["default", "wiki"])
 async def test_the_other_one_comes_in_the_job_that_finds_its_holder_without_it(
     flow: PhaseFlow, folders: Folders, first: str
 ) -> None:
