@@ -104,6 +104,22 @@ async def test_what_is_gone_is_not_looked_at(path: Path, made: Stock) -> None:
     assert changed(path) is None
 
 
+async def test_what_was_pushed_and_stands_in_a_file_or_is_of_a_deleted_knowledge_base_is_passed_over(
+    path: Path, made: Stock
+) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "INSERT INTO knowledge_bases (id, settings, created_at, updated_at) VALUES ('gone~2', '{}', '', '')"
+        )
+        for key, uri, content in ((made.key, "large", None), ("gone~2", "small", b"not what was sent")):
+            connection.execute(
+                "INSERT INTO pushed (kb_id, uri, size, digest, content, pushed_at) VALUES (?, ?, 1, 'x', ?, '')",
+                (key, uri, content),
+            )
+        connection.commit()
+    assert changed(path) is None
+
+
 async def test_what_was_pushed_is_compared_with_its_digest(path: Path, made: Stock) -> None:
     with closing(sqlite3.connect(path)) as connection:
         for uri, sent in (("x", b"a letter"), ("y", b"a latter")):

@@ -163,6 +163,33 @@ async def test_the_queue_is_first_come_first_served(database: Database) -> None:
     assert await database.read(lambda tx: Jobs(tx).queued()) == [("job1", "kb1"), ("job2", "kb2"), ("job0", "kb0")]
 
 
+async def test_what_is_unfinished_is_open_or_queued_or_said_to_run(database: Database) -> None:
+    rows = {
+        # job: (over, waits in the queue, a phase is said to run, its knowledge base is deleted)
+        "open": (False, False, False, False), "queued": (True, True, False, False), "over": (True, False, False, False),
+        "left running": (True, False, True, False), "deleted": (False, False, True, True),
+    }  # fmt: skip
+    for job in rows:
+        await stock(database, f"kb of {job}", job)
+
+    def arrange(tx: Transaction) -> None:
+        tx.run("UPDATE ingestion_phase_status SET status = 'completed'")
+        for job, (is_over, waits, runs, is_deleted) in rows.items():
+            tx.run("UPDATE ingestion_jobs SET completed_at = ? WHERE id = ?", "2026-01-01" if is_over else None, job)
+            tx.run("UPDATE ingestion_jobs SET intent = ? WHERE id = ?", "resume" if waits else None, job)
+            if runs:
+                sql = (
+                    "UPDATE ingestion_phase_status SET status = 'running' WHERE job_id = ? AND phase_name = 'chunking'"
+                )
+                tx.run(sql, job)
+            if is_deleted:
+                tx.run("UPDATE knowledge_bases SET name = NULL WHERE name = ?", f"kb of {job}")
+
+    await database.write(arrange)
+    found = await database.read(lambda tx: Jobs(tx).unfinished())
+    assert [record.state.job_id for record in found] == ["open", "queued", "left running"]
+
+
 async def test_history_is_newest_first_in_pages(database: Database) -> None:
     for n in range(5):
         await stock(database, job_id=f"job{n}")
