@@ -73,6 +73,15 @@ def test_what_is_taken_out_and_added_gives_what_was_made_at_once() -> None:
     assert np.array_equal(changed.bits, at_once.bits[:, wanted])
 
 
+def test_each_number_is_the_nearest_of_127_steps_to_the_largest_of_its_row() -> None:
+    matrix = np.concatenate([MATRIX[:700], np.zeros((1, DIMENSION), np.float32), -np.abs(MATRIX[:3])])
+    made = compact(matrix)
+    largest = np.maximum(np.abs(matrix).max(axis=1), np.float32(1e-12))
+    assert np.array_equal(made.scales, largest / 127)
+    assert np.array_equal(made.small, np.rint(matrix * (127 / largest)[:, None]).astype(np.int8))
+    assert np.array_equal(made.bits, _packed(matrix > made.mean))
+
+
 def test_bits_are_counted_the_same_by_every_numpy() -> None:
     words = _packed(DICE.standard_normal((50, 70)) > 0)
     assert words.shape == (2, 50)

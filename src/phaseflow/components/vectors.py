@@ -153,6 +153,7 @@ class CompactBuilder:
         import numpy as np
 
         self._mean = mean
+        self._means = np.tile(mean, (min(most, _PACKED), 1))
         self._small = np.empty((most, len(mean)), np.int8)
         self._scales = np.empty(most, np.float32)
         self._bits = np.empty(((len(mean) + 63) // 64, most), np.uint64)
@@ -165,11 +166,12 @@ class CompactBuilder:
         for first in range(0, len(matrix), _PACKED):
             rows = matrix[first : first + _PACKED]
             begin, end, room = place + first, place + first + len(rows), scratch[: len(rows)]
-            largest = np.maximum(np.abs(rows, out=room).max(axis=1), 1e-12)
+            largest = np.maximum(_largest(np.abs(rows, out=room)), 1e-12)
             self._scales[begin:end] = largest / 127
             np.multiply(rows, (127 / largest)[:, None], out=room)
             self._small[begin:end] = np.rint(room, out=room)
-            self._bits[:, begin:end] = _packed(rows > self._mean)
+            # With as many means as there are rows: one row at a time NumPy takes twice as long.
+            self._bits[:, begin:end] = _packed(rows > self._means[: len(rows)])
 
     def built(self, is_there: "npt.NDArray[np.bool_] | None" = None) -> CompactRows:
         """What was put there; of all places, those that have a vector."""
@@ -178,6 +180,15 @@ class CompactBuilder:
 
 
 Rows = ExactRows | CompactRows
+
+
+def _largest(rows: "Numbers") -> "Numbers":
+    """The largest number of each row, of which none is below 0. Their bits are in the order of the numbers, and as
+    whole numbers NumPy compares them in less than half of the time."""
+    import numpy as np
+
+    largest: Numbers = rows.view(np.int32).max(axis=1).view(np.float32)
+    return largest
 
 
 def _packed(is_set: "npt.NDArray[np.bool_]") -> "npt.NDArray[np.uint64]":
