@@ -5,7 +5,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from phaseflow.components import word_ranking
+from phaseflow.components import word_places, word_ranking
 from phaseflow.components.bm25 import ranked
 from phaseflow.components.resident import Passages
 from phaseflow.components.word_places import Places, Tokenizer, WordCounts
@@ -88,3 +88,20 @@ def test_whether_there_is_room_for_a_word_is_asked_of_the_index_where_what_was_a
     assert asked == [60, 70, 71]
     assert not has_room(60, passages(50))
     assert asked == [60, 70, 71, 60]
+
+
+def test_what_most_likely_has_room_is_read_without_being_counted(terms: Terms, monkeypatch: pytest.MonkeyPatch) -> None:
+    known, no_tx = passages(100), cast("Any", None)
+    stands = {"few": places(100, 3, 10), "many": places(100, 5)}
+    monkeypatch.setattr(word_places, "read", lambda _tx, _table, _known, word, limit: (stands[word], limit > 100))
+    asked = list[str]()
+    monkeypatch.setattr(WordTable, "has_places", lambda _self, word, _count: asked.append(word))
+    assert terms.has_room(no_tx, TABLE, known, "other", 50, 70)
+    assert asked == ["other"]  # nothing was read that would tell how often words stand in a passage
+    terms.look_up(no_tx, TABLE, known, "few", 200)
+    assert terms.has_room(no_tx, TABLE, known, "many", 60, 75)
+    assert not terms.look_up(no_tx, TABLE, known, "many", 75).is_whole
+    assert not terms.has_room(no_tx, TABLE, known, "many", 60, 75)
+    assert asked == ["other"]
+    assert terms.has_room(no_tx, TABLE, passages(100), "many", 60, 75)
+    assert asked == ["other", "many"]  # among others it may stand more often

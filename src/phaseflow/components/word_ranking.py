@@ -9,7 +9,7 @@ Dependencies", SIGIR 2005).
 import itertools
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
@@ -58,6 +58,8 @@ _MOST_REMEMBERED_OF_PAIRS = 200_000
 """Passages of remembered pairs of words: 6 MB at most."""
 _MOST_TIMES = 2
 """How often most words stand in the passages that have them, on average, at most."""
+_OFTENER = 1.15
+"""How much more often than the last one another word may."""
 _MOST_WORDS_COUNTED = 10_000
 """Words whose places are counted and remembered."""
 
@@ -136,6 +138,8 @@ class Terms:
         self._pairs: dict[tuple[Table, str, str], _Pair] = {}
         self._size_of_pairs = 0
         self._counted: dict[tuple[Table, str], _Bounds] = {}
+        self._often: tuple[ReferenceType[Passages], float] | None = None
+        """Among the passages that were searched last, how often a word may stand in each that has it."""
         self._lock = Lock()
 
     def look_up(self, tx: Transaction, table: Table, known: Passages, word: str, limit: int) -> _Term:
@@ -147,28 +151,42 @@ class Terms:
                 return kept
         places, is_whole = word_places.read(tx, table, known, word, limit)
         term = _Term(ref(known), limit, places, is_whole, ranked(known, places), places.in_names())
+        if not is_whole:
+            self._note(table, word, known, limit)
+        elif len(places) >= LEAST_REMEMBERED:
+            self._often = ref(known), len(places) / len(term.ranked.at) * _OFTENER
         if len(places) >= LEAST_REMEMBERED and (is_whole or limit == MOST_PLACES):
             self._remember((table, word), term)
         return term
 
     def has_room(self, tx: Transaction, table: Table, known: Passages, word: str, having: int, limit: int) -> bool:
-        """Whether a word that so many passages have stands in fewer places than ``limit``. Where it may not, they are
-        counted: that takes a fourth of the time of reading them only to find that there are too many."""
+        """Whether a word that so many passages have stands in fewer places than ``limit``, or most likely does. Where
+        that cannot be told, they are counted, in a fourth of the time of reading them to find that they are too many.
+        """
         if having > limit or having * _MOST_TIMES < limit or may_begin_more(word):
             return having <= limit
         kept = self._kept.get((table, word))
         if kept is not None and kept.known() is known and kept.is_whole:
             return kept.fits(limit)
-        bounds = self._counted.get((table, word))
-        if bounds is None or bounds.known() is not known:
-            bounds = _Bounds(ref(known))
+        bounds = self._bounds(table, word, known)
         if not bounds.least < limit <= bounds.most:
             return limit > bounds.most
+        if (often := self._often) is not None and often[0]() is known and having * often[1] < limit:
+            return True  # who reads it sees whether it is so
         has_more = WordTable(tx, table).has_places(word, limit)
+        self._note(table, word, known, limit if has_more else 0, 0 if has_more else limit - 1)
+        return not has_more
+
+    def _bounds(self, table: Table, word: str, known: Passages) -> _Bounds:
+        bounds = self._counted.get((table, word))
+        return _Bounds(ref(known)) if bounds is None or bounds.known() is not known else bounds
+
+    def _note(self, table: Table, word: str, known: Passages, least: int, most: int = 0) -> None:
+        """In how many places a word stands at least, or at most; 0 where that is not known."""
+        noted = self._bounds(table, word, known)
         if len(self._counted) >= _MOST_WORDS_COUNTED:
             self._counted.clear()
-        self._counted[table, word] = replace(bounds, least=limit) if has_more else replace(bounds, most=limit - 1)
-        return not has_more
+        self._counted[table, word] = _Bounds(noted.known, max(least, noted.least), most or noted.most)
 
     def neighbours(self, known: Passages, table: Table, pair: tuple[str, str], places: Sequence[Places]) -> Ranked:
         """Two words of which the second follows the first, by the places of each among these passages."""
