@@ -1,6 +1,7 @@
 """With which settings and components what search sees was made, and what the next job would make again."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -141,6 +142,12 @@ class IndexedWith(BaseModel):
 def _joined(parts: Sequence[str]) -> str:
     """Each part once, in the order in which they came: what is joined again with one of its parts stays as it is."""
     return _AND.join(dict.fromkeys(piece for part in parts for piece in part.split(_AND)))
+
+
+@lru_cache(maxsize=256)
+def made_by(live_settings: str) -> "EmbedderSettings | CustomComponent":
+    """What made the vectors of an index that was indexed with these settings (JSON): each search asks for it anew."""
+    return IndexedWith.model_validate_json(live_settings).embedder
 
 
 def made_again(found: Sequence[StaleSetting], documents: int, passages: int) -> str | None:

@@ -16,7 +16,7 @@ import anyio.to_thread
 from phaseflow.components.indexes.registry import Indexes
 from phaseflow.components.indexes.servers import IndexServers
 from phaseflow.domain.errors import ComponentUnavailable, MissingExtra, TransientError, WorkersDown
-from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith, StaleSetting, why_made_again
+from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith, StaleSetting, made_by, why_made_again
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import PostgresIndexSettings, Settings, StaticEmbedderSettings
 from phaseflow.domain.vocabulary import WaitingOn
@@ -184,11 +184,11 @@ class ComponentFactory:
         """What embeds queries for the vectors a knowledge base has now; None when nothing here makes such vectors."""
         if kb.model is None or kb.live_settings is None:
             return None
-        made_by = IndexedWith.model_validate_json(kb.live_settings).embedder
-        if isinstance(made_by, CustomComponent):
+        made_with = made_by(kb.live_settings)
+        if isinstance(made_with, CustomComponent):
             embedder = self._embedder
         else:
-            embedder = await self._embedder_for(Settings(embedder=made_by))
+            embedder = await self._embedder_for(Settings(embedder=made_with))
         if embedder is None:
             return None
         return embedder if kb.model in {embedder.fingerprint, embedder.identity.former} else None

@@ -123,11 +123,13 @@ class Searching:
         kb, space = looked.kb, looked.space
         embedded = _QueryVector()
         if request.mode is not SearchMode.WORDS:
-            async with anyio.create_task_group() as tasks:
-                if space is not None:
+            embedding = _embedded_query(kb, request.query, self._components.query_embedder, looked.dimension)
+            if space is None:
+                embedded = await embedding
+            else:
+                async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._components.indexes.prepare, space.server)
-                embedder_of = self._components.query_embedder
-                embedded = await _embedded_query(kb, request.query, embedder_of, looked.dimension)
+                    embedded = await embedding
         if space is not None and embedded.vector is not None:
             return await self._search_outside(kb, space, request.with_vector(embedded.vector), until)
 
