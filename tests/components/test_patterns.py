@@ -173,7 +173,7 @@ def _hostile(pattern: re.Pattern[Any], size: int) -> Iterator[str]:
     example = _example(re._parser.parse(source, pattern.flags & ~re.UNICODE))  # type: ignore[attr-defined]  # its only parser
     starts = list(dict.fromkeys(example[:end] for end in range(min(len(example), 16) + 1)))
     units = list(dict.fromkeys([*ANYTHING, *filter(None, starts), example]))
-    for start in (starts[0], starts[len(starts) // 2], starts[-1]):
+    for start in dict.fromkeys((starts[0], starts[len(starts) // 2], starts[-1])):
         for unit in units:
             if unit:
                 yield (start + unit * (size // len(unit)))[:size] + "\0"

@@ -19,7 +19,7 @@ from tests.engine.components import CountingEmbedder, note_waits
 from tests.engine.test_control import until
 from tests.stopwatch import fail_soon
 
-PAGES = [f"/p{number:02}" for number in range(24)]
+PAGES = [f"/p{number:02}" for number in range(14)]
 
 
 def page(name: str, *links: str, head: str = "") -> Reply:
@@ -61,7 +61,7 @@ async def asking(database: Path, change: Callable[[WebSite], None]) -> AsyncIter
         async with PhaseFlow(database, loader=loader, embedder=CountingEmbedder()) as flow:
             with fail_soon(20):
                 first = await (await flow.start("kb", {"type": "web", "urls": [f"{site.url}/"]})).wait()
-                assert first.metrics.documents_loaded == 26
+                assert first.metrics.documents_loaded == 16
                 change(site)
                 job = await flow.start("kb")
                 assert (await job.wait_until_idle()).status == "paused"
@@ -81,23 +81,23 @@ def loses_its_pages(site: WebSite) -> None:
 async def test_pages_that_are_linked_again_stay(database: Path) -> None:
     async with asking(database, loses_its_list) as job:
         hidden = page("hidden", head='<meta name="robots" content="noindex">')
-        job.site.pages |= {"/list": page("list", *PAGES[:22]), **dict.fromkeys(PAGES[20:22], hidden)}
+        job.site.pages |= {"/list": page("list", *PAGES[:12]), **dict.fromkeys(PAGES[10:12], hidden)}
         done = await job.answered()
         assert (done.status, done.metrics.documents_deleted) == ("completed", 4)
-        assert await job.left() == {"/", "/list", *PAGES[:20]}
+        assert await job.left() == {"/", "/list", *PAGES[:10]}
 
 
 @pytest.mark.thorough
 async def test_pages_that_answer_again_stay_and_those_that_do_not_go(database: Path) -> None:
     async with asking(database, loses_its_pages) as job:
-        job.site.pages |= {name: page(name) for name in PAGES[:20]}
+        job.site.pages |= {name: page(name) for name in PAGES[:10]}
         done = await job.answered()
         assert (done.status, done.metrics.documents_deleted) == ("completed", 4)
-        assert await job.left() == {"/", "/list", *PAGES[:20]}
-        assert (await job.flow.kb("kb")).counts.failed == 23, "as they were when the job read them"
+        assert await job.left() == {"/", "/list", *PAGES[:10]}
+        assert (await job.flow.kb("kb")).counts.failed == 13, "as they were when the job read them"
         next_one = await (await job.flow.start("kb")).wait()
         assert (await job.flow.kb("kb")).counts.failed == 4
-        assert (next_one.metrics.documents_deleted, next_one.metrics.documents_unchanged) == (0, 22)
+        assert (next_one.metrics.documents_deleted, next_one.metrics.documents_unchanged) == (0, 12)
 
 
 @pytest.mark.thorough
@@ -107,14 +107,14 @@ async def test_a_page_that_may_be_indexed_again_stays(database: Path) -> None:
             site.pages[name] = page(name, head='<meta name="robots" content="noindex">')
 
     async with asking(database, hides) as job:
-        job.site.pages |= {name: page(name) for name in PAGES[:20]}
+        job.site.pages |= {name: page(name) for name in PAGES[:10]}
         assert (await job.answered()).metrics.documents_deleted == 4
-        assert await job.left() == {"/", "/list", *PAGES[:20]}
+        assert await job.left() == {"/", "/list", *PAGES[:10]}
 
 
 async def test_what_stays_away_goes(database: Path) -> None:
     async with asking(database, loses_its_list) as job:
-        assert (await job.answered()).metrics.documents_deleted == 23
+        assert (await job.answered()).metrics.documents_deleted == 13
         assert await job.left() == {"/", "/list", "/p00"}
 
 
@@ -128,7 +128,7 @@ async def test_nothing_goes_where_the_site_cannot_be_read_any_more(
             job.site.pages |= {"/list": broken, **dict.fromkeys(PAGES, broken)}
             done = await job.answered()
             assert (done.status, done.metrics.documents_deleted) == ("completed", 0)
-            told = "23 documents of the source 'default' were not found and stay until all of it can be read: "
+            told = "13 documents of the source 'default' were not found and stay until all of it can be read: "
             assert (told in done.message) == (change is loses_its_list)
 
 
