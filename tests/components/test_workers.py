@@ -539,3 +539,10 @@ def test_frames_survive_any_cut(step: int) -> None:
         while (frame := decoder.take()) is not None:
             got.append(frame)
     assert got == sent
+
+
+def test_a_worker_imports_little_before_its_first_document() -> None:
+    """A third of its start was for one name in ``asyncio``."""
+    code = "import sys; from phaseflow.components.workers import child; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=100, capture_output=True, text=True)
+    assert not {"asyncio", "numpy", "pydantic", "ssl", "phaseflow.components.protocols"} & set(done.stdout.split())

@@ -11,17 +11,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from phaseflow.components.indexes import protocol
+from phaseflow.domain import values
 
 Index = protocol.Index
+MetadataValue = values.MetadataValue
 INDEX_CALLS: Final = protocol.INDEX_CALLS
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     Vectors = npt.NDArray[np.float32]
-
-
-MetadataValue = str | float | bool | list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """What an exception says, in words to keep and to show: somebody else has written it, so anything may be in it."""
 
-from asyncio import CancelledError
 from typing import Final
 
 from phaseflow.domain.errors import PhaseflowError
@@ -8,7 +7,6 @@ from phaseflow.domain.identifiers import sayable
 
 LONGEST: Final = 4_000
 """Characters that are kept of what an exception says, as many as of the error of a phase."""
-_UNSAYABLE: Final = (Exception, CancelledError, SystemExit, GeneratorExit)
 
 
 def text_of(error: BaseException) -> str:
@@ -28,7 +26,13 @@ def named(error: BaseException) -> str:
 def _said(error: BaseException) -> str:
     try:
         said = str(error)
-    except _UNSAYABLE:
+    except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001  # whatever it is, the error itself is told
+        said = ""
+    except BaseException as raised:
+        from asyncio import CancelledError  # here: to import it is a third of what a worker takes to start
+
+        if not isinstance(raised, CancelledError):
+            raise
         said = ""
     # A name of a file that is not UTF-8 has halves of characters in Python, which can be neither stored nor sent.
     lines = (line.strip() for line in sayable(said[: 2 * LONGEST]).splitlines())

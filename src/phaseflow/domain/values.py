@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from math import isfinite
 
+MetadataValue = str | float | bool | list[str]
+"""What a document's metadata holds under a key."""
+
 _KINDS: list[tuple[type | tuple[type, ...], str]] = [
     (type(None), "nothing"),
     (bool, "a boolean"),  # before numbers, which Python takes it for

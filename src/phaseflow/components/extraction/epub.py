@@ -11,8 +11,8 @@ from phaseflow.components.extraction.package import Package, encrypted, no_text_
 from phaseflow.components.extraction.style_sheets import says_something
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.extraction.xml_events import Elements, Properties
-from phaseflow.components.protocols import MetadataValue
 from phaseflow.domain.errors import DocumentError
+from phaseflow.domain.values import MetadataValue
 
 _MOST_OF_A_CHAPTER = 4 * html.MAX_CHARS
 """Bytes; a character takes at most four."""

@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 
-from phaseflow.components.protocols import MetadataValue
+from phaseflow.domain.values import MetadataValue
 
 _LONGEST = 65_536
 """Characters: more is no front matter."""

@@ -19,8 +19,8 @@ from phaseflow.components.extraction.page_source import as_shown
 from phaseflow.components.extraction.rendering import render
 from phaseflow.components.extraction.types import Extracted, Raw
 from phaseflow.components.extraction.visibility import FRAMING, NEVER, has_attribute, visibility
-from phaseflow.components.protocols import MetadataValue
 from phaseflow.domain.errors import DocumentError
+from phaseflow.domain.values import MetadataValue
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from phaseflow.components.extraction.markdown import MEDIA_TYPE
 from phaseflow.components.extraction.types import Extracted
-from phaseflow.components.protocols import MetadataValue
 from phaseflow.domain.errors import DocumentError
+from phaseflow.domain.values import MetadataValue
 
 MAX_CHARS = 64_000_000
 """About twenty times War and Peace. More comes from archive bombs, not from readers."""

@@ -7,7 +7,7 @@ from unicodedata import normalize
 from phaseflow.components.extraction.decoding import text_of
 from phaseflow.components.extraction.plain import MEDIA_TYPE
 from phaseflow.components.extraction.types import Extracted, Raw
-from phaseflow.components.protocols import MetadataValue
+from phaseflow.domain.values import MetadataValue
 
 _HEAD = 20_000
 _MOST_PARTS = 10_000

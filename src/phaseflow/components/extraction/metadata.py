@@ -4,8 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from phaseflow.components.protocols import MetadataValue
-from phaseflow.domain.values import is_kept
+from phaseflow.domain.values import MetadataValue, is_kept
 
 MAX_KEYS = 64
 MAX_BYTES = 16_384

@@ -10,8 +10,8 @@ from urllib.parse import unquote
 from phaseflow.components.extraction.metadata import office_properties
 from phaseflow.components.extraction.types import Raw
 from phaseflow.components.extraction.xml_events import Handler, Properties, parse_xml, too_large
-from phaseflow.components.protocols import MetadataValue
 from phaseflow.domain.errors import DocumentError
+from phaseflow.domain.values import MetadataValue
 
 MAX_UNPACKED = 512 * 1024 * 1024
 """Bytes read from one document, over all its members. Markup packs 10 to 20 times."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from posixpath import basename
 
-from phaseflow.components.protocols import MetadataValue
+from phaseflow.domain.values import MetadataValue
 
 Parts = tuple[tuple[int, str], ...]
 """Where the parts of a document begin in its text, ascending, and what they are called."""

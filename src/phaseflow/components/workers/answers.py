@@ -5,9 +5,9 @@ from typing import Any
 
 from phaseflow.components.extraction.metadata import within_limits
 from phaseflow.components.extraction.types import Extracted
-from phaseflow.components.protocols import MetadataValue
 from phaseflow.components.workers.frames import Frame, MalformedFrame
 from phaseflow.domain.errors import DocumentError
+from phaseflow.domain.values import MetadataValue
 
 READY = "ready"
 READ = "read"

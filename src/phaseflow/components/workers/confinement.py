@@ -7,7 +7,6 @@ are imported when they are needed. Nothing here needs a privilege, and nothing c
 import ctypes
 import errno
 import os
-import platform
 import signal
 import struct
 import sys
@@ -174,7 +173,7 @@ class _Program(ctypes.Structure):
 
 
 def _filtered() -> bool:
-    found = _ARCHITECTURES.get(platform.machine())
+    found = _ARCHITECTURES.get(os.uname().machine)
     if found is None or struct.calcsize("P") != 8:
         return False
     steps = _steps(*found)
