@@ -87,4 +87,5 @@ def test_whoever_lacks_an_extra_is_told_its_name(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=100)
     told = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
     assert told.keys() == CASES.keys(), done.stdout + done.stderr
+    assert told["ocr"].startswith("invalid_request: settings.ocr: "), told
     assert [extra for extra, said in told.items() if f"pip install 'phaseflow[{extra}]'" not in said] == [], told

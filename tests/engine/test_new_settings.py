@@ -179,3 +179,21 @@ async def test_what_is_gone_when_another_embedder_makes_the_index_anew_is_known_
         }  # fmt: skip
         await flow.add("kb", _push("doc000.md"))  # its name is free
         await _until_whole(flow)
+
+
+async def test_without_the_extra_for_pictures_they_fail_and_the_others_go_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    lacking, folder = tmp_path / "lacking", tmp_path / "docs"
+    lacking.mkdir()
+    (lacking / "rapidocr.py").write_text("raise ModuleNotFoundError(name=__name__)", encoding="utf-8")
+    monkeypatch.syspath_prepend(lacking)  # first where workers look, too
+    write_folder(folder, 2)
+    pillow.new("L", (64, 64)).save(folder / "scan.png")
+    async with PhaseFlow(tmp_path / "kb.db", embedder=CountingEmbedder()) as flow:
+        final = await (await flow.start("kb", folder, settings={"ocr": {"languages": ["en"]}})).wait()
+        (failure,) = (await flow.failures("kb")).items
+    assert (final.status, final.metrics.documents_failed) == (JobStatus.COMPLETED, 1)
+    assert (failure.uri, failure.code) == ("scan.png", "missing_extra")
+    assert "phaseflow[ocr]" in failure.error

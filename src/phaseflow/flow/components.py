@@ -7,7 +7,6 @@ formats and embedders are imported.
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property, partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -15,7 +14,7 @@ import anyio.to_thread
 
 from phaseflow.components.indexes.registry import Indexes
 from phaseflow.components.indexes.servers import IndexServers
-from phaseflow.domain.errors import ComponentUnavailable, MissingExtra, TransientError, WorkersDown
+from phaseflow.domain.errors import TransientError, WorkersDown
 from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith, StaleSetting, made_by, why_made_again
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import PostgresIndexSettings, Settings, StaticEmbedderSettings
@@ -140,7 +139,7 @@ class ComponentFactory:
         settings = Settings.model_validate_json(record.settings)
         await self.check_settings(record.settings, _RESOLVED_S)
         server = self._index_server(settings)
-        recognising = None if settings.ocr is None else await self._recognising()
+        recognising = None if settings.ocr is None else self._recognising()
         async with self.sources.loaders(record, recognising or self._workers, preparation) as loaders:
             yield Components(
                 loaders=loaders,
@@ -163,12 +162,10 @@ class ComponentFactory:
             get_logger().warning("the index cannot be opened yet", index=server, error=str(error))
         return partial(self.indexes.get, server)
 
-    async def _recognising(self) -> "RecognisingPool":
-        """What reads documents where text is to be recognised. Raises ComponentUnavailable without the extra."""
+    def _recognising(self) -> "RecognisingPool":
+        """What reads documents where text is to be recognised. Without the extra, those that need it fail."""
         from phaseflow.components.workers.recognition import RecognisingPool, Recognition
 
-        if await anyio.to_thread.run_sync(find_spec, "rapidocr") is None:
-            raise ComponentUnavailable(str(MissingExtra("text recognition (settings.ocr)", "ocr")))
         self._recognition = self._recognition or Recognition()
         return RecognisingPool(self._workers, self._recognition)
 

@@ -4,10 +4,14 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from functools import partial
+from importlib.util import find_spec
+
+from anyio import to_thread
 
 from phaseflow.components.sources.changed_files import ChangedFiles
 from phaseflow.components.sources.prefixed import source_uris
 from phaseflow.domain import tracing
+from phaseflow.domain.errors import InvalidRequest, MissingExtra
 from phaseflow.domain.etags import Precondition
 from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.indexed_with import PHASEFLOW
@@ -171,7 +175,15 @@ class Starting:
         """Check what a job would take: what is allowed may have changed since it was stored."""
         if takes_source and kb is not None and kb.sources is not None:
             await self._engine.components.sources.check_stored(kb.sources)
+        await _check_choice(chosen)
         await self._engine.components.check_settings(self._engine.definitions.settings_json(chosen, kb))
+
+
+async def _check_choice(chosen: Settings | None) -> None:
+    """Raise InvalidRequest for settings that nobody here can do anything with, when they are chosen: a job whose
+    settings were chosen before goes on without that."""
+    if chosen is not None and chosen.ocr is not None and await to_thread.run_sync(find_spec, "rapidocr") is None:
+        raise InvalidRequest("settings.ocr", str(MissingExtra("text recognition", "ocr")))
 
 
 def _some_of(sources: str | None, names: Collection[str] | None) -> str | None:
