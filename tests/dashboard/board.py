@@ -97,6 +97,7 @@ class Board:
         button = (self.head if where is None else where).locator('[data-verb="cancel"]')
         await button.click()
         await self.until(button, "Cancel it?")
+        await self.expect(button).not_to_have_attribute("aria-disabled", "true")  # once it can have been read
         await button.click()
 
     def tab(self, title: str) -> "Locator":

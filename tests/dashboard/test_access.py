@@ -35,3 +35,33 @@ async def test_the_page_asks_for_the_token_once_and_forgets_it_at_logout(browser
             assert await board.row("docs").count() == 0
             assert await page.context.cookies() == []
             assert board.complaints == []
+
+
+async def test_a_session_that_ends_under_a_form_asks_for_the_token_above_it_and_loses_nothing(
+    browser: "Browser", tmp_path: Path
+) -> None:
+    (tmp_path / "docs").mkdir()
+    with Service(tmp_path, token=TOKEN) as service:
+        service.put("other", ".")
+        async with Board.opened(browser, service.url) as board:
+            page = board.page
+            await board.go()
+            await page.get_by_label("Token").fill(TOKEN)
+            await page.keyboard.press("Enter")
+            await board.until(page.locator(".connection"), "Live")
+            await page.get_by_role("button", name="New knowledge base").first.click()
+            await page.get_by_label("Name", exact=True).fill("mine")
+            await page.locator("#f-path").fill("docs")
+            await page.context.clear_cookies()
+            await page.get_by_role("button", name="Create").click()
+            await board.until(page.locator("#lock"), "This server asks for its token")
+            await page.keyboard.press("Escape")
+            await page.keyboard.press("Escape")
+            await board.expect(page.get_by_label("Token")).to_be_focused()
+            await page.keyboard.type(TOKEN)
+            await page.keyboard.press("Enter")
+            await board.expect(page.locator("#lock")).not_to_be_visible()
+            await board.until(page.locator("#kb-form"), "The session has ended: log in, then try again")
+            await page.get_by_role("button", name="Create").click()
+            await board.until_status("mine", "Completed")
+            assert [each for each in board.complaints if "401" not in each] == []

@@ -188,7 +188,7 @@ async def test_a_cancel_asks_in_its_place_and_nothing_moves(
     button = board.verb("cancel")
     width = "(button) => [button.offsetWidth, button.offsetLeft]"
     before = await button.evaluate(width)
-    await button.dblclick()
+    await button.evaluate("(button) => { for (let press = 0; press < 3; press++) button.click(); }")  # as quick taps do
     await board.until(button, "Cancel it?")
     assert await button.evaluate(width) == before
     await board.verb("pause").focus()

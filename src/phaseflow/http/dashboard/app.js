@@ -94,6 +94,7 @@ class App {
       void this.logIn();
     });
     part("logout", "button").addEventListener("click", () => void this.logOut());
+    part("lock", "dialog").addEventListener("close", () => this.showLock()); // a browser may close it at Escape
   }
 
   /** @param {string | null} kbId */
@@ -245,6 +246,14 @@ class App {
     if (connection !== "locked") return;
     localStorage.removeItem(LOGGED_IN);
     this.showLogout();
+    this.showLock();
+  }
+
+  /** Above a form that is open, which keeps what was typed: it can be sent after the login. */
+  showLock() {
+    const lock = part("lock", "dialog");
+    if (this.store.connection !== "locked") return lock.close();
+    if (!lock.open) lock.showModal();
     part("token", "input").focus();
   }
 
@@ -274,6 +283,7 @@ class App {
   unlock() {
     this.showLogout();
     this.store.connected("connecting");
+    this.showLock();
     this.store.open();
   }
 

@@ -14,6 +14,8 @@ import { doingWord, verbWord } from "./words.js";
 const VERBS = ["retry", "start", "resume", "pause", "cancel"];
 /** How long a cancel waits to be confirmed. */
 const ASKING_MS = 6000;
+/** What is pressed sooner after the question was not an answer to it: a second click, or tap, came with the first. */
+const READING_MS = 500;
 
 export class Controls {
   /**
@@ -33,6 +35,8 @@ export class Controls {
     this.buttons = new Map();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.asking = undefined;
+    /** @type {ReturnType<typeof setTimeout> | undefined} set while nobody can have read the question */
+    this.reading = undefined;
   }
 
   /**
@@ -59,8 +63,8 @@ export class Controls {
   showOne(button, verb, isShown, underway) {
     // Until the server has answered this page, what it allows is of before.
     const isSent = this.store.verbs.isSent(this.kbId, this.phase) && (underway === "cancel" || verb !== "cancel");
-    const waits = underway !== null && (underway === verb || isSent);
     const isAsking = button.hasAttribute("data-asking");
+    const waits = (isAsking && this.reading !== undefined) || (underway !== null && (underway === verb || isSent));
     const word = underway === verb ? doingWord(verb) : isAsking ? "Cancel it?" : verbWord(verb);
     if (button.hidden === isShown) button.hidden = !isShown;
     setAttribute(button, "aria-disabled", waits ? "true" : null);
@@ -78,7 +82,7 @@ export class Controls {
     const known = this.buttons.get(verb);
     if (known) return known;
     const made = el("button", { type: "button", class: "verb", "data-verb": verb, hidden: true }, icon(verb), el("span"));
-    made.addEventListener("click", (event) => this.press(made, verb, event.detail > 1));
+    made.addEventListener("click", () => this.press(made, verb));
     if (verb === "cancel") {
       made.addEventListener("blur", () => this.stopAsking(made));
       made.addEventListener("keydown", (event) => event.key === "Escape" && this.stopAsking(made));
@@ -90,13 +94,12 @@ export class Controls {
   }
 
   /**
-   * A cancel asks first, in its place: the second press does it, unless it belongs to a double click.
+   * A cancel asks first, in its place: the second press does it, unless it comes with the first.
    * @param {HTMLButtonElement} button
    * @param {Verb} verb
-   * @param {boolean} isDouble
    */
-  press(button, verb, isDouble) {
-    if (button.getAttribute("aria-disabled") === "true" || (verb === "cancel" && isDouble)) return;
+  press(button, verb) {
+    if (button.getAttribute("aria-disabled") === "true") return;
     if (verb === "cancel" && !button.hasAttribute("data-asking")) return this.startAsking(button);
     this.stopAsking(button);
     void this.store.verbs.act(verb, this.kbId, this.phase);
@@ -105,13 +108,23 @@ export class Controls {
   /** @param {HTMLButtonElement} button */
   startAsking(button) {
     setAttribute(button, "data-asking", true);
+    this.reading = setTimeout(() => this.listen(button), READING_MS);
     this.showOne(button, "cancel", true, null);
     this.asking = setTimeout(() => this.stopAsking(button), ASKING_MS);
   }
 
   /** @param {HTMLButtonElement} button */
+  listen(button) {
+    clearTimeout(this.reading);
+    this.reading = undefined;
+    this.showOne(button, "cancel", !button.hidden, this.store.verbs.verbOf(this.kbId, this.phase));
+  }
+
+  /** @param {HTMLButtonElement} button */
   stopAsking(button) {
     clearTimeout(this.asking);
+    clearTimeout(this.reading);
+    this.reading = undefined;
     if (!button.hasAttribute("data-asking")) return;
     setAttribute(button, "data-asking", false);
     this.showOne(button, "cancel", !button.hidden, this.store.verbs.verbOf(this.kbId, this.phase));

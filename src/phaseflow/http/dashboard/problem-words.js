@@ -18,7 +18,8 @@ const NAMED = new RegExp(`(?<![\\w./:'"“-])(?:${[...NAMES.keys()].filter((one)
  * What is wrong, without the field in which it is.
  * @param {Problem} problem
  */
-export function problemWords({ detail, field }) {
+export function problemWords({ code, detail, field }) {
+  if (code === "unauthorized" && detail.includes("Authorization")) return "the session has ended: log in, then try again";
   const text = field && detail.startsWith(`${field}: `) ? detail.slice(field.length + 2) : detail;
   return text.replace(NAMED, (name) => NAMES.get(name) ?? name);
 }
