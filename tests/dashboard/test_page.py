@@ -78,10 +78,14 @@ async def test_nothing_is_wider_than_the_screen(board: Board, service: Service) 
     service.put("docs", "docs")
     service.call("POST", "kb/docs/start", {})
     service.until("docs", lambda status: status["status"] == "completed")
-    for place in ("kb/docs", "kb/docs/search", "kb/docs/documents", "kb/docs/failures", "kb/docs/runs", ""):
+    service.put("held", "docs")
+    service.call("POST", "kb/held/start", {"hold": ["embedding"]})
+    service.until("held", lambda status: status["status"] == "paused")
+    of_docs = ("kb/docs/run", "kb/docs/search", "kb/docs/documents", "kb/docs/failures", "kb/docs/runs")
+    for place in (*of_docs, "kb/held/run", ""):
         await board.go(place)
         await board.until(board.page.locator(".connection"), "Live")
-        for width in (360, 768, 960, 1920):
+        for width in (320, 360, 768, 960, 1920):
             await board.page.set_viewport_size({"width": width, "height": 800})
             assert await board.page.evaluate(OVERFLOW) <= 0, (place, width)
 
