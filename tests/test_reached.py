@@ -25,6 +25,10 @@ ELSEWHERE = """\
 import module
 def twice():
     return 2 * module.LIMIT
+SUM = 1 + module.LIMIT
+TOTAL = 1 + SUM
+def total():
+    return TOTAL
 """
 
 
@@ -41,11 +45,12 @@ def measured(tmp_path: Path) -> Path:
     (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
     data = data_in(tmp_path / "data")
     for context, lines in {
-        "": {"module": [1, 2, 3, 4, 6, 8], "elsewhere": [1, 2]},
+        "": {"module": [1, 2, 3, 4, 6, 8], "elsewhere": [1, 2, 4, 5, 6]},
         "test_read|run": {"module": [5]},
         "test_other|run": {"module": [7]},
         "test_both|run": {"module": [5, 7]},
         "test_twice|run": {"elsewhere": [3]},
+        "test_total|run": {"elsewhere": [7]},
     }.items():
         data.set_context(context)
         data.add_lines({str(tmp_path / f"{name}.py"): numbers for name, numbers in lines.items()})
@@ -57,7 +62,8 @@ def measured(tmp_path: Path) -> Path:
     ("line", "tests"),
     [
         (7, ["test_both", "test_other"]),
-        (1, ["test_both", "test_read", "test_twice"]),  # those that read the name, in whatever module
+        # Those that read the name, or one that is made of it, in whatever module.
+        (1, ["test_both", "test_read", "test_total", "test_twice"]),
         (2, None),  # read as the module is imported
         (3, None),  # more than one name
         (9, []),

@@ -28,12 +28,12 @@ class Reached:
     def tests_of(self, module: Path, line: int) -> list[str] | None:
         """The tests that run the statement on a line of a module, by their pytest ids; none when no test does.
 
-        Of one that gives a name to a value as the module is imported, those that run a line that names it. ``None``
-        for any other that runs then, once for all tests, so that data tell nothing.
+        Of one that gives a name to a value as the module is imported, those that run a line that names it, or another
+        value that is made of it. ``None`` for any other that runs then, once for all tests, so that data tell nothing.
         """
         found = self._contexts_at(module, _statement(module.read_text("utf-8"), line))
         if "" in found and (name := _constant(module.read_text("utf-8"), line)):
-            found = {each for path, lines in self._users_of(name) for each in self._contexts_at(path, lines)}
+            found = self._contexts_of_name(name, {name})
         if "" in found:
             return None
         return sorted({context.rpartition("|")[0] for context in found} - self._failed)
@@ -56,6 +56,19 @@ class Reached:
     def _contexts_at(self, module: Path, lines: Iterable[int]) -> set[str]:
         contexts = self._contexts_of(module)
         return {context for number in lines for context in contexts.get(number, ())}
+
+    def _contexts_of_name(self, name: str, known: set[str]) -> set[str]:
+        found = set()
+        for path, lines in self._users_of(name):
+            contexts = self._contexts_at(path, lines)
+            made_of_it = _constant(path.read_text("utf-8"), next(iter(lines)))
+            if "" in contexts and made_of_it is not None:
+                contexts.discard("")
+                if made_of_it not in known:
+                    known.add(made_of_it)
+                    contexts |= self._contexts_of_name(made_of_it, known)
+            found |= contexts
+        return found
 
     def _users_of(self, name: str) -> Iterator[tuple[Path, Iterable[int]]]:
         """The statements that read a name, in all modules that were looked at: one of another module may be meant."""
