@@ -100,9 +100,12 @@ PYTEST = (
 )  # fmt: skip
 """Whatever else the project's configuration says, for only the tests that run by default keep a change out."""
 SLOWER = 3
-"""A mutant may take so many times as long as its tests take without one; else it hangs, and so was noticed."""
+"""A mutant may take so many times as long as its tests take without one, all of them, and each until it ends; else it
+hangs, and so was noticed."""
 LEAST_S = 10.0
 """What it may take besides, for the machine may be busier than it was."""
+_LOOK_S = 0.5
+"""How often it is looked whether a test has ended."""
 _DURATION = re.compile(r"^(\d+\.\d+)s (?:setup|call|teardown) +(\S.*)$", re.MULTILINE)
 
 
@@ -133,10 +136,14 @@ class Durations:
             self._of[test] += float(seconds)
         self._start_s = max(0.0, took_s - sum(self._of.values()))
 
-    def most_s(self, tests: Sequence[str]) -> float:
-        """How long some of the tests may take with a mutant; what is no single test stands for all of them."""
+    def most_s(self, tests: Sequence[str]) -> tuple[float, float]:
+        """How long some of the tests may take with a mutant until the next one ends, and until all have; what is no
+        single test stands for all of them."""
         known = all("::" in test for test in tests)
-        tests_s = sum(self._of.get(test, 0.0) for test in tests) if known else sum(self._of.values())
+        each_s = [self._of.get(test, 0.0) for test in tests] if known else [*self._of.values()]
+        return self._limit_s(max(each_s, default=0.0)), self._limit_s(sum(each_s))
+
+    def _limit_s(self, tests_s: float) -> float:
         return SLOWER * (self._start_s + tests_s) + LEAST_S
 
 
@@ -152,9 +159,9 @@ class Laboratory:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PHASEFLOW_")}
         self._environment = {**environment, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
 
-    def noticed_by(self, tests: list[str], most_s: float, *options: str) -> str | None:
-        """What says that something is wrong: the first test that fails, or that their time is over. None if they
-        pass, or there are none."""
+    def noticed_by(self, tests: list[str], most_s: tuple[float, float], *options: str) -> str | None:
+        """What says that something is wrong: the first test that fails, or that their time is over (``Durations``).
+        None if they pass, or there are none."""
         if not tests:
             return None
         arguments = self.folder / "tests.txt"
@@ -165,9 +172,9 @@ class Laboratory:
             command, cwd=self.folder, env=self._environment, stdout=output, stderr=output, start_new_session=True
         ) as process:  # fmt: skip
             try:
-                if process.wait(most_s) == 0:
+                if _end(process, said, *most_s) == 0:
                     return None
-            except subprocess.TimeoutExpired:
+            except TimeoutError:
                 return "its time, which is over"
             finally:
                 _kill_group(process.pid)
@@ -213,6 +220,22 @@ class Laboratory:
         for spec in specs:
             if mutant := _mutated(spec, self.folder / SOURCE):
                 yield mutant
+
+
+def _end(process: subprocess.Popen[bytes], said: Path, silent_s: float, most_s: float) -> int:
+    """Wait for the end of pytest, which says so in ``said`` whenever a test ends; its exit code. Raises TimeoutError
+    when it has said nothing, or has gone on, for too long."""
+    began = last = time.monotonic()
+    size = 0
+    while True:
+        try:
+            return process.wait(_LOOK_S)
+        except subprocess.TimeoutExpired:
+            now = time.monotonic()
+        if said.stat().st_size != size:
+            last, size = now, said.stat().st_size
+        if now - last > silent_s or now - began > most_s:
+            raise TimeoutError
 
 
 def says_something(operator: str) -> bool:
