@@ -57,10 +57,12 @@ async def test_hangs_in_a_fixture(stuck):
     pass
 
 
+@pytest.mark.longest(60)  # the limit of those that hang is short: on a busy machine even nothing may take longer
 async def test_comes_after_them():
     pass
 
 
+@pytest.mark.longest(60)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_ignores_no_signal(number):
     assert signal.getsignal(number) is not signal.SIG_IGN
