@@ -82,3 +82,40 @@ def test_a_document_of_other_programs_is_no_empty_one() -> None:
     with pytest.raises(DocumentError) as caught:
         extract(package(members), "a.docx")
     assert caught.value.code == "nothing_found"
+
+
+GONE = run("gone")
+SHOWN_AGAIN = run("gone", "<w:vanish w:val='0'/>")
+HIDDEN = ' hidden="1"'
+PICTURE = '<w:drawing><w:docPr{} w:descr="gone"/>{}</w:drawing>'
+TEXT_BOX = f"<w:txbxContent><w:p>{GONE}{SHOWN_AGAIN}</w:p></w:txbxContent>"
+NOT_HIDDEN = "<w:hidden w:val='0'/>"
+CHANGED_ROW = "<w:trPrChange><w:trPr><w:hidden/></w:trPr></w:trPrChange>"
+CHANGED_CELL = "<w:tcPrChange><w:tcPr><w:vMerge/></w:tcPr></w:tcPrChange>"
+
+
+def row(properties: str, first: str, second: str, of_cell: str = "") -> str:
+    cells = f"<w:tc><w:tcPr>{of_cell}</w:tcPr><w:p>{first}</w:p></w:tc><w:tc><w:p>{second}</w:p></w:tc>"
+    return f"<w:tr><w:trPr>{properties}</w:trPr>{cells}</w:tr>"
+
+
+SEEN = row("", run("a"), run("b"))
+
+
+@together(
+    "content",
+    [
+        f"<w:tbl>{SEEN}{row('<w:del/>', GONE, GONE)}</w:tbl>",
+        f"<w:tbl>{row('<w:hidden/>', GONE, GONE)}{SEEN}</w:tbl>",
+        f"<w:tbl>{row(NOT_HIDDEN, run('a'), run('b'))}</w:tbl>",
+        f"<w:tbl>{row('<w:ins/>' + CHANGED_ROW, run('a'), run('b'))}</w:tbl>",
+        f"<w:tbl>{row('', GONE, run('a'), '<w:cellDel/>')}</w:tbl><w:p>{run('b')}</w:p>",
+        f"<w:tbl>{row('', run('a'), run('b'), CHANGED_CELL)}</w:tbl>",
+        f"<w:p>{run('a')}<w:r>{PICTURE.format(HIDDEN, '')}</w:r>{run(' b')}</w:p>",
+        f"<w:p>{run('a')}<w:r><w:rPr><w:vanish/></w:rPr>{PICTURE.format('', TEXT_BOX)}</w:r>{run(' b')}</w:p>",
+        f"<w:sdt><w:sdtPr><w:rPr><w:vanish/></w:rPr></w:sdtPr><w:p>{run('a b')}</w:p></w:sdt>",
+    ],
+)
+def test_what_is_hidden_or_deleted_by_its_properties_is_no_text(content: str) -> None:
+    found = extract(docx(content), "a.docx").text
+    assert found.replace("|", " ").replace("-", " ").split() == ["a", "b"]

@@ -7,7 +7,7 @@ from phaseflow.components.chunker import cutting_rules
 from phaseflow.components.protocols import Chunker
 from phaseflow.domain import words
 
-_EXTRACTION: Final = "3"
+_EXTRACTION: Final = "4"
 """Grows when the same bytes are extracted as another text."""
 
 

@@ -7,7 +7,8 @@ benchmarks/extraction.py.
 from collections.abc import Mapping
 
 from phaseflow.components.extraction import html, mail, plain, rtf
-from phaseflow.components.extraction.docx_body import TOLD, Body
+from phaseflow.components.extraction.docx_body import Body
+from phaseflow.components.extraction.docx_elements import TOLD
 from phaseflow.components.extraction.markdown_writer import Draft
 from phaseflow.components.extraction.numbering import NUMBERING, Numbering
 from phaseflow.components.extraction.package import Package, Relation, nothing_found

@@ -52,6 +52,13 @@ class Table:
         elif name == "vMerge":
             self.is_covered = value != "restart"
 
+    def take_out(self, properties: str) -> None:
+        """Take out the row or the cell in hand, whose properties (``trPr``, ``tcPr``) say that it is not there."""
+        if properties == "tcPr":
+            self.cell = None
+        elif self.rows:
+            self.rows.pop()
+
     def open_cell(self) -> None:
         """Begin a cell of one column."""
         self.cell, self.span, self.is_covered = [], 1, False

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from phaseflow.components.extraction import docx_elements as elements
 from phaseflow.components.extraction.docx_blocks import Paragraph, Table
 from phaseflow.components.extraction.formulas import Formula
 from phaseflow.components.extraction.markdown_writer import BULLET, Draft, line
@@ -10,20 +11,6 @@ from phaseflow.components.extraction.raised import Line
 from phaseflow.components.extraction.styles import OFF, Styles, position_of
 from phaseflow.components.extraction.symbol_fonts import is_symbol_font, shown_text
 from phaseflow.components.extraction.word_fields import Fields
-
-# Fallback repeats what Choice says; moveFrom and del are what tracked changes took out.
-_SKIPPED = frozenset(("Fallback", "moveFrom", "del", "rPrChange", "pPrChange", "sectPr", "tblGrid"))
-_FORMULA = "oMath"
-_OF_FIELDS = frozenset(("fldChar", "sym", "checkBox", "checked", "default", "result", "listEntry"))
-_OF_RUNS = frozenset(("rStyle", "vanish", "vertAlign", "position", "rFonts"))
-_SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": "\t"}
-_OF_PARAGRAPHS = frozenset(("pStyle", "numId", "ilvl", "outlineLvl", "gridSpan", "vMerge", "framePr"))
-_ENDED = frozenset(("t", "p", "r", "pPr", "tcPr", "instrText", "rt", "rubyBase", "tbl", "tc"))
-TOLD = (
-    (_ENDED | _OF_PARAGRAPHS | _OF_FIELDS | _OF_RUNS | _SKIPPED | frozenset(_SIGNS))
-    | frozenset((_FORMULA, "altChunk", "docPr", "textpath", "shape", "tr"))
-)  # fmt: skip
-"""Two in three elements say nothing about the text."""
 
 
 class Body:
@@ -44,9 +31,13 @@ class Body:
         self._skipping = 0
         self._paragraphs: list[Paragraph] = []
         self._tables: list[Table] = []
-        self._in_properties = 0
+        self._properties = ""
+        self._is_taken_out = False
+        """The row or cell in hand, by its properties."""
         self._in_text = self._in_code = False
         self._is_hidden = False
+        self._around: list[bool] = []
+        """Whether the runs are hidden around those that are open: one in a text box stands in another."""
         self._font = ""
         self._fields = Fields(self._number_in_line)
         self._around_reading: Line | None = None
@@ -64,11 +55,11 @@ class Body:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         # Deleted and moved text, and the second choice of what is drawn in two ways. Counted, not noted, for they stand
         # in one another. First of all, so that nothing in them is taken for anything.
-        if self._skipping or name in _SKIPPED:
+        if self._skipping or name in elements.SKIPPED:
             self._skipping += 1
-            if name in ("del", "moveFrom") and self._in_properties and self._paragraphs:
-                self._paragraphs[-1].is_merged = self._paragraphs[-1].runs_on = True
-        elif name == _FORMULA or self._formula is not None:
+            if name in ("del", "moveFrom") and self._properties:
+                self._delete()
+        elif name == elements.FORMULA or self._formula is not None:
             self._start_formula(name, attributes)
         elif name == "t":
             self._in_text = True
@@ -76,23 +67,24 @@ class Body:
             self._open_paragraph()
         elif name == "r":
             style = self._paragraphs[-1].style if self._paragraphs else ""
-            self._is_hidden = bool(self._styles.hides(style))
+            self._around.append(self._is_hidden)
+            self._is_hidden = self._is_hidden or bool(self._styles.hides(style))
             self._position, self._font = self._styles.position(style) or "", ""
-        elif name in ("pPr", "tcPr"):
-            self._in_properties += 1
-        elif self._in_properties:
+        elif name in elements.PROPERTIES:
+            self._properties, self._is_taken_out = name, False
+        elif self._properties:
             self._set(name, attributes.get("val") or attributes.get("dropCap", ""))
-        elif name in _OF_RUNS:
+        elif name in elements.OF_RUNS:
             self._set_run(name, attributes)
-        elif name in _OF_FIELDS:
+        elif name in elements.OF_FIELDS:
             self._write_apart(self._fields.start(name, attributes))
-        elif name in _SIGNS:
-            self._write(_SIGNS[name])
+        elif name in elements.SIGNS:
+            self._write(elements.SIGNS[name])
         else:
             self._open(name, attributes)
 
     def end(self, name: str) -> None:
-        if name not in _ENDED and not self._skipping and self._formula is None:
+        if name not in elements.ENDED and not self._skipping and self._formula is None:
             return
         if self._skipping:
             self._skipping -= 1
@@ -103,9 +95,9 @@ class Body:
         elif name == "p":
             self._close_paragraph()
         elif name == "r":
-            self._is_hidden, self._position = False, ""
-        elif name in ("pPr", "tcPr"):
-            self._in_properties -= 1
+            self._is_hidden, self._position = bool(self._around and self._around.pop()), ""
+        elif name in elements.PROPERTIES:
+            self._end_properties(name)
         elif name == "instrText":
             self._in_code = False
         # The reading of a sign comes before the sign; it is kept until that has ended, and then put behind it.
@@ -135,6 +127,19 @@ class Body:
         elif text:
             self._draft.put(text)
 
+    def _delete(self) -> None:
+        """Take out what the properties in hand are those of; of a paragraph its end."""
+        if self._properties != "pPr":
+            self._is_taken_out = True
+        elif self._paragraphs:
+            self._paragraphs[-1].is_merged = self._paragraphs[-1].runs_on = True
+
+    def _end_properties(self, name: str) -> None:
+        self._properties = ""
+        if self._is_taken_out and self._tables and name != "pPr":
+            self._tables[-1].take_out(name)
+            self._skipping = 1  # until the row or the cell has ended, whose properties these were
+
     def _start_formula(self, name: str, attributes: dict[str, str]) -> None:
         self._formula = self._formula or Formula(keeps_spaces=True)
         self._formula_depth += 1
@@ -161,23 +166,30 @@ class Body:
             self._font = font if is_symbol_font(font) else ""
             return
         hides = value not in OFF if name == "vanish" else self._styles.hides(value)
-        self._is_hidden = self._is_hidden if hides is None else hides
+        if hides is not None and self._around:
+            self._is_hidden = hides or self._around[-1]
         if name == "rStyle":
             self._position = self._styles.position(value) or self._position
 
     def _write_apart(self, text: str) -> None:
+        if self._is_hidden:
+            return
         if self._paragraphs:
             self._paragraphs[-1].line.write_apart(text, self._position)
         else:
             self._write(text)
 
     def _write(self, text: str) -> None:
+        if self._is_hidden:
+            return
         if self._paragraphs:
             self._paragraphs[-1].line.write(text, self._position)
         elif text.strip():
             self.unread = True
 
     def _set(self, name: str, value: str) -> None:
+        if name in elements.TAKE_OUT:
+            self._is_taken_out = value not in OFF
         if self._tables:
             self._tables[-1].set(name, value)
         if self._paragraphs:
@@ -190,8 +202,9 @@ class Body:
             self._around_reading, self._paragraphs[-1].line = self._paragraphs[-1].line, Line()
         elif name == "altChunk":
             self.unread = not self._add_chunk(attributes.get("r-id", "")) or self.unread
-        elif name == "docPr" and attributes.get("descr"):
-            self._write(f" {attributes['descr']} ")
+        elif name == "docPr":
+            self._is_hidden = self._is_hidden or (self._around != [] and attributes.get("hidden", "0") not in OFF)
+            self._write(f" {attributes['descr']} " if attributes.get("descr") else "")
         elif name == "textpath" or (name == "shape" and attributes.get("alt")):
             # Letters drawn by an older Word, and the description of what it drew.
             self._write(f" {attributes.get('string' if name == 'textpath' else 'alt', '')} ")
