@@ -361,3 +361,11 @@ class TestOldExcel:
         data[place : place + 8] = b"\2\0\0\0\2\0\0\0"
         with suppress(DocumentError):
             extract(bytes(data), "a.xls")
+
+
+def test_rows_and_columns_that_a_workbook_hides_are_text() -> None:
+    cells = '<c r="A{0}"><v>1</v></c><c r="B{0}"><v>2</v></c>'
+    rows = f'<row r="1">{cells.format(1)}</row><row r="2" hidden="1">{cells.format(2)}</row>'
+    sheet = f'<worksheet {S}><cols><col min="1" max="1" hidden="1"/></cols><sheetData>{rows}</sheetData></worksheet>'
+    text = extract(xlsx({"One": ""}, **{"xl/worksheets/sheet1.xml": sheet}), "a.xlsx").text
+    assert "| 1 | 2 |\n| --- | --- |\n| 1 | 2 |" in text
