@@ -1,5 +1,6 @@
 """Search on the page: parts of passages, by document, with an address, and a way to the place."""
 
+from datetime import date
 from urllib.parse import quote
 
 from tests.dashboard.board import Board
@@ -86,7 +87,9 @@ async def test_a_search_is_narrowed_to_documents_and_to_words_and_has_that_in_it
     docs = service.here / "docs"
     (docs / "guide").mkdir(parents=True)
     for name, author in (("guide/tusks.md", "Ann"), ("guide/teeth.md", "Bob"), ("notes.md", "Ann")):
-        (docs / name).write_text(f"---\nauthor: {author}\nyear: 1851\n---\n# {name}\n\nThe narwhal has a tusk.\n")
+        (docs / name).write_text(
+            f"---\nauthor: {author}\nyear: 1851\ndraft: true\n---\n# {name}\n\nThe narwhal has a tusk.\n"
+        )
     service.put("docs", "docs")
     service.call("POST", "kb/docs/start", {})
     service.until("docs", lambda status: status["status"] == "completed")
@@ -101,6 +104,11 @@ async def test_a_search_is_narrowed_to_documents_and_to_words_and_has_that_in_it
         ("year = 1851", "in 3 documents"),
         ("teeth", "in 1 document,"),
         ("author=Zoe", "Nothing found in these documents"),
+        ("draft=yes", "in 3 documents"),
+        (f"size={(docs / 'notes.md').stat().st_size}", "in 1 document,"),
+        (f"indexed_at={date.today():%Y}", "in 3 documents"),
+        ("indexed_at=2001-02-03", "Nothing found in these documents"),
+        ("size=large", "What the documents are narrowed to must be a number of bytes"),
     ):
         await where.fill(text)
         await where.press("Enter")

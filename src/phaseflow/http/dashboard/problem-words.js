@@ -32,6 +32,7 @@ export function refusalWords(problem) {
   const { detail, field } = problem;
   const text = problemWords(problem);
   if (!field || !detail.startsWith(`${field}: `)) return text;
+  if (/^filter\b/i.test(field)) return `what the documents are narrowed to ${text}`;
   const last = field.split(".").at(-1) ?? "";
   const name = NAMES.get(last) ?? (/^[a-z]+(?:_[a-z]+)+$/.test(last) ? `the ${last.replaceAll("_", " ")}` : null);
   return name && VERB.test(text) ? `${name} ${text}` : `${name ?? field}: ${text}`;

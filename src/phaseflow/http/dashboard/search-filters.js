@@ -11,6 +11,11 @@ import { el } from "./dom.js";
 /** @type {Record<SearchMode, string>} */
 const MODES = { hybrid: "By meaning and words", vectors: "By meaning", words: "By words" };
 const PUSH = "push";
+/** What every document has, by its kind; `size` is a number. */
+const TEXTS = new Set(["uri", "source", "title", "media_type"]);
+const TIMES = new Set(["modified_at", "indexed_at"]);
+/** As people and programs write them. @type {Map<string, boolean>} */
+const BOOLEANS = new Map([["true", true], ["yes", true], ["false", false], ["no", false]]);
 
 export class SearchFilters {
   /**
@@ -87,15 +92,37 @@ export function filterOf(source, where) {
 }
 
 /**
- * A value that is typed may be a text, a number or a boolean.
+ * A value of metadata that is typed may be a text, a number or a boolean; what every document has is of one kind.
  * @param {string} key
  * @param {string} value
  * @returns {Filter}
  */
 function equal(key, value) {
-  const meant = value === "true" || value === "false" ? value === "true" : Number(value);
   /** @type {Filter} */
   const asText = { type: "eq", key, value };
+  if (TEXTS.has(key)) return asText;
+  if (TIMES.has(key)) return within(key, value) ?? asText;
+  const meant = BOOLEANS.get(value.toLowerCase()) ?? Number(value);
   if (typeof meant === "number" && !Number.isFinite(meant)) return asText;
-  return { type: "or", filters: [asText, { type: "eq", key, value: meant }] };
+  /** @type {Filter} */
+  const asMeant = { type: "eq", key, value: meant };
+  return key === "size" ? asMeant : { type: "or", filters: [asText, asMeant] };
+}
+
+/**
+ * A year, a month or a day of the reader's calendar.
+ * @param {string} key
+ * @param {string} value
+ * @returns {Filter | null} null for anything else
+ */
+function within(key, value) {
+  const [, year, month, day] = /^(\d{4})(?:-(\d\d)(?:-(\d\d))?)?$/.exec(value) ?? [];
+  if (!year) return null;
+  const first = [Number(year), month ? Number(month) - 1 : 0, day ? Number(day) : 1];
+  const at = day ? 2 : month ? 1 : 0;
+  const moment = (/** @type {number} */ more) => {
+    const [y, m, d] = first.map((part, place) => (place === at ? part + more : part));
+    return new Date(y, m, d).toISOString();
+  };
+  return { type: "and", filters: [{ type: "gte", key, value: moment(0) }, { type: "lt", key, value: moment(1) }] };
 }
