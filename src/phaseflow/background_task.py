@@ -81,6 +81,9 @@ class OwnLoop:
         self._loop = running_loop()
 
     def check(self) -> None:
-        """Raise WrongEventLoop unless the caller runs in that loop."""
-        if running_loop() is not self._loop:
-            raise WrongEventLoop
+        """Raise WrongEventLoop unless the caller runs in that loop, EngineStopped where that has ended."""
+        if running_loop() is self._loop:
+            return
+        if self._loop.is_closed():
+            raise EngineStopped("the engine has ended with the event loop that it ran in; start another")
+        raise WrongEventLoop

@@ -21,7 +21,7 @@ import anyio
 import pytest
 
 from phaseflow import JobStatus, PhaseFlow, PhaseTracker, Reader
-from phaseflow.domain.errors import DatabaseHeld, JobConflict, WrongEventLoop
+from phaseflow.domain.errors import DatabaseHeld, EngineStopped, JobConflict, WrongEventLoop
 from phaseflow.store.connection import open_connection
 from tests.engine.components import CountingEmbedder
 from tests.matrices import first_of_each
@@ -234,3 +234,17 @@ async def test_a_program_without_asyncio_is_told_so_and_no_thread_is_left(
     with ThreadPoolExecutor() as elsewhere, pytest.raises(WrongEventLoop, match=r"call it from .* asyncio\.run"):
         elsewhere.submit(as_another_library_would).result()
     assert set(threading.enumerate()) <= before
+
+
+async def test_an_engine_whose_loop_has_ended_says_that_it_has_ended(tmp_path: Path) -> None:
+    async def begun() -> PhaseFlow:
+        async with PhaseFlow(tmp_path / "kb.db") as flow:
+            await flow.put_kb("kb", tmp_path)
+        return flow
+
+    async def calls(flow: PhaseFlow) -> None:
+        for call in (flow.kb("kb"), flow.start("kb"), anext(flow.transitions())):
+            with pytest.raises(EngineStopped):
+                await call
+
+    await anyio.to_thread.run_sync(lambda: asyncio.run(calls(asyncio.run(begun()))))

@@ -64,7 +64,11 @@ def test_a_second_holder_is_told_the_pid_of_the_first(path: Path) -> None:
 
 
 def test_two_holders_in_one_process_do_not_meet_either(path: Path) -> None:
-    with database_lock(path), pytest.raises(DatabaseHeld, match=f"process {os.getpid()}"), database_lock(path):
+    with (
+        database_lock(path),
+        pytest.raises(DatabaseHeld, match=f"by this program itself .process {os.getpid()}"),
+        database_lock(path),
+    ):
         pass
     with database_lock(path):
         pass

@@ -120,7 +120,8 @@ def _lock(fd: int, database: Path) -> None:
             _try_lock(fd)
         except OSError:
             if time.monotonic() > deadline:
-                raise DatabaseHeld(str(database), holder(database)) from None
+                held_by = holder(database)
+                raise DatabaseHeld(str(database), held_by, is_here=held_by == f"process {os.getpid()}") from None
             time.sleep(_TRY_AGAIN_S)
         else:
             return

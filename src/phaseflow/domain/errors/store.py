@@ -10,13 +10,15 @@ class StoreError(PhaseflowError):
 
 
 class DatabaseHeld(StoreError):
-    """Another engine has this database open."""
+    """Another engine has this database open. ``is_here``: in this very process."""
 
     code = "database_held"
 
-    def __init__(self, path: str, holder: str) -> None:
+    def __init__(self, path: str, holder: str, *, is_here: bool = False) -> None:
         super().__init__(
-            f"{path} is in use by {holder}; stop that process, or talk to it with --server URL if it serves"
+            f"{path} is in use by this program itself ({holder}); share the engine that it has on it, or end that first"
+            if is_here
+            else f"{path} is in use by {holder}; stop that process, or talk to it with --server URL if it serves"
         )
         self.path = path
         self.holder = holder
