@@ -170,3 +170,13 @@ async def test_a_paused_run_stands_under_paused(board: Board, service: Service) 
     await board.until(board.page.locator('kb-list [data-group="paused"]'), "docs")
     service.call("POST", "kb/docs/resume")
     await board.until(board.page.locator('kb-list [data-group="rest"]'), "3 documents")
+
+
+async def test_without_scripts_the_page_says_what_else_there_is(browser: "Browser", service: Service) -> None:
+    context = await browser.new_context(java_script_enabled=False)
+    try:
+        page = await context.new_page()
+        await page.goto(service.url)
+        assert "needs JavaScript" in await page.locator("body").inner_text()
+    finally:
+        await context.close()
