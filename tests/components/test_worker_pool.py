@@ -82,14 +82,15 @@ async def test_the_line_is_shared_among_the_places() -> None:
     assert len({name for batch in workers.batches for name in batch}) == 8
 
 
-@pytest.mark.thorough
-async def test_a_large_document_goes_alone() -> None:
+async def test_a_large_document_goes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("phaseflow.components.workers.pool.MOST_BYTES", 1_000)
     gate = anyio.Event()
     workers = Recorder(gate=gate)
     async with ExtractionPool(workers) as pool, anyio.create_task_group() as tasks:
+        pool._batch_size.bytes = 1_000
         tasks.start_soon(pool.extract, rtf("first"), "first.rtf")
         await anyio.wait_all_tasks_blocked()
-        for name, size in (("a", 10), ("large", 1 << 20), ("b", 10), ("c", 10)):
+        for name, size in (("a", 10), ("large", 2_000), ("b", 10), ("c", 10)):
             tasks.start_soon(pool.extract, rtf("x" * size), f"{name}.rtf")
             await anyio.wait_all_tasks_blocked()
         gate.set()
