@@ -240,6 +240,12 @@ def test_a_pause_by_a_guard_ends_the_command_with_the_reason_and_a_resume_goes_o
         assert len(server.texts) == 100
 
 
+def test_an_ingest_with_other_settings_says_what_is_made_again(library: Shell) -> None:
+    said = [library("ingest", "docs", "--kb", "waf", "--chunk-size", size).stderr for size in ("300", "400")]
+    again = "waf was indexed with another chunk_size: every document is cut again"
+    assert [again in each for each in said] == [False, True]
+
+
 @pytest.mark.thorough
 def test_a_plain_ingest_keeps_the_settings_and_one_with_others_says_what_is_made_again(library: Shell) -> None:
     assert library("ingest", "docs", "--kb", "waf", "--chunk-size", "300").returncode == 0

@@ -112,8 +112,9 @@ async def test_a_page_that_may_be_indexed_again_stays(database: Path) -> None:
         assert await job.left() == {"/", "/list", *PAGES[:10]}
 
 
-async def test_what_stays_away_goes(database: Path) -> None:
-    async with asking(database, loses_its_list) as job:
+@pytest.mark.parametrize("change", [loses_its_list, loses_its_pages])
+async def test_what_stays_away_goes(database: Path, change: Callable[[WebSite], None]) -> None:
+    async with asking(database, change) as job:
         assert (await job.answered()).metrics.documents_deleted == 13
         assert await job.left() == {"/", "/list", "/p00"}
 

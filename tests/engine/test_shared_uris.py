@@ -239,7 +239,6 @@ class Pages:
 CHAIN = {"/": ["/a"], "/a": ["/b", "/"], "/b": ["/c"], "/c": ["/a"]}
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("most", "told", "total"),
     first_of_each(
