@@ -99,6 +99,17 @@ ODD = [
 ]  # fmt: skip
 
 
+async def test_a_key_is_listed_and_read_whatever_it_looks_like(s3: S3) -> None:
+    for key in (*ODD, ".hidden.md", "..hidden/x.md"):
+        s3.put(f"keys/{key}", f"This is {key!r}.")
+    loader = FsspecLoader(source(f"s3://{BUCKET}/keys"))
+    entries = {entry.uri: entry for entry in await listed(loader)}
+    assert entries.keys() == set(ODD)
+    for key in ("..", "../up.md", "a//b///c.md"):
+        assert (await read(loader, entries[key])).text == f"This is {key!r}."
+    await loader.aclose()
+
+
 @pytest.mark.thorough
 async def test_each_key_is_a_document_of_its_own_whatever_it_looks_like(s3: S3, tmp_path: Path) -> None:
     for key in (*ODD, ".hidden.md", "..hidden/x.md"):

@@ -96,7 +96,6 @@ async def test_a_knowledge_base_for_uploads_can_be_made_and_run_before_its_first
     await _done(await flow.start("other", UploadSource()))
 
 
-@pytest.mark.thorough
 async def test_documents_come_and_go_beside_a_folder_that_keeps_its_own(flow: PhaseFlow, folder: Path) -> None:
     await _done(await flow.start("waf", folder))
     await _done(await flow.add_documents("waf", [A]))

@@ -400,7 +400,6 @@ async def test_a_shorter_address_that_comes_later_takes_a_document_over_and_give
         check_consistent(Transaction(connection))
 
 
-@pytest.mark.thorough
 async def test_what_an_earlier_run_has_loaded_is_still_the_same_page(database: Path) -> None:
     site, embedder = manual("/t/index.html", "/t/"), CountingEmbedder()
     site.pages["/t/"], text = Reply(hang=True), site.pages["/t/index.html"]

@@ -10,7 +10,8 @@ import pytest
 from phaseflow import FsspecSource, PhaseFlow
 from phaseflow.components.protocols import Document, Entry
 from phaseflow.components.sources.remote import FsspecLoader
-from phaseflow.components.sources.remote.connections import VARIABLE
+from phaseflow.components.sources.remote.client_rules import check_rules
+from phaseflow.components.sources.remote.connections import VARIABLE, Connections
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.domain.errors import DocumentError
 from phaseflow.http import AllowedRoots
@@ -156,6 +157,11 @@ async def test_a_source_of_the_command_line_is_refused_to_the_service(tmp_path: 
     async with serving(PhaseFlow(tmp_path / "kb.db", check_source=AllowedRoots([tmp_path]))) as service:
         answer = await service.http.post(f"{KB}/kb/start")
     assert (answer.status_code, answer.json()["code"]) == (403, "source_not_allowed")
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/docs", "gs://bucket/docs", "az://container/docs"])
+def test_a_store_is_read_without_a_connection(url: str) -> None:
+    assert check_rules(FsspecSource(url=url), Connections({})) is None
 
 
 @pytest.mark.thorough
