@@ -1,12 +1,16 @@
 """start: a job on what a knowledge base has, and what says that one is needed."""
 
 from collections.abc import Iterator
+from functools import partial
 
+import anyio.to_thread
 import pytest
 
+from phaseflow import PhaseFlow
 from tests.answering import Answers, answering
 from tests.cli.commands import Shell
 from tests.cli.embedding_server import EmbeddingServer
+from tests.engine.components import CountingEmbedder
 
 
 @pytest.fixture
@@ -47,6 +51,18 @@ def test_a_start_of_what_is_not_there_makes_nothing(shell: Shell) -> None:
     assert shell("add", "one.md", "--kb", "k").returncode == 0
     refused = shell("start", "other")
     assert (refused.returncode, "there is no knowledge base 'other'" in refused.stderr) == (1, True)
+
+
+async def test_the_status_names_what_waits_for_a_start_also_once_a_push_is_done(shell: Shell) -> None:
+    for name in "ab":
+        shell.write(f"docs/{name}.md", f"Of {name}.")
+    async with PhaseFlow(shell.here / "phaseflow.db", embedder=CountingEmbedder()) as flow:
+        await (await flow.start("k", str(shell.here / "docs"), hold=["embedding"])).wait_until_idle()
+        await flow.cancel("k")
+        await flow.add("k", [{"uri": "one.md", "text": "Of one thing."}])
+        await (await flow.job("k")).wait()
+    told = await anyio.to_thread.run_sync(partial(shell, "status", "k"))
+    assert "2 documents wait for a start: phaseflow start k" in told.stderr
 
 
 @pytest.mark.thorough

@@ -170,6 +170,12 @@ def test_the_second_ctrl_c_leaves_a_terminal_that_is_stuck(library: Shell, embed
         assert process.returncode == 3
 
 
+def test_what_is_written_where_nothing_is_open_is_as_good_as_written() -> None:
+    output = Output(1, "test", is_closed=True)
+    assert (output.put("a line\n"), output.isatty()) == (True, False)
+    assert output.error is not None
+
+
 def test_what_does_not_fit_is_counted_where_it_is_missing() -> None:
     reading, writing = os.pipe()
     output = Output(writing, "test")

@@ -167,6 +167,12 @@ async def test_an_agent_fills_a_knowledge_base_searches_it_and_reads(service: Se
         assert (read["document"]["uri"], len(read["text"]), read["end"]) == ("1.md", 4, 6)
         listed = await call(session, "list_knowledge_bases")
         assert [kb["kb_id"] for kb in listed["items"]] == ["waf"]
+        written = [{"uri": "n.md", "text": "Of the manual, part 1.", "metadata": {"sea": "north"}}]
+        await call(session, "add_documents", kb_id="waf", documents=written)
+        await completed(session, "waf")
+        northern = {"type": "eq", "key": "sea", "value": "north"}
+        found = await call(session, "search", kb_id="waf", q="part 1 of the manual", filter=northern, mode="words")
+        assert [hit["uri"] for hit in found["hits"]] == ["n.md"]
 
 
 @pytest.mark.thorough
