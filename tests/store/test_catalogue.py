@@ -1,8 +1,10 @@
 """Which documents a knowledge base knows, and since when it does not any more."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from phaseflow.domain.identifiers import document_id
+from phaseflow.domain.status import timestamp
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.crawl_frontier import Frontier
@@ -109,3 +111,115 @@ async def test_with_what_is_taken_out_the_rest_of_a_phase_is_less_and_its_progre
         )
 
     assert await database.write(take_out) == [(1, 2, 50)]
+
+
+async def test_metadata_that_is_given_holds_at_once_for_the_versions_in_use(database: Database, path: Path) -> None:
+    await stock(database, job_id="older")
+    made, other = await stock(database), await stock(database, "other", "other")
+    for each in (made, other):
+        await each.note("a", "b")
+        await each.publish(("a", "one whale"), ("b", "two whales"))
+
+    def arrange(tx: Transaction) -> None:
+        tx.run("""UPDATE documents SET own_metadata = '{"own": 1}', metadata = '{"own": 1}'""")
+        tx.run("UPDATE ingestion_jobs SET index_version = seq + 1 WHERE kb_id = ?", made.key)  # 2 and 3, the newest
+        for state, version in ((4, 2), (4, 3), (3, 1)):
+            tx.run(
+                "INSERT INTO documents (kb_id, job_seq, index_version, uri, title, media_type, content_hash, recipe,"
+                " metadata, own_metadata, state) SELECT kb_id, job_seq, ?, uri, title, media_type, content_hash,"
+                " recipe, metadata, own_metadata, ? FROM documents WHERE kb_id = ? AND uri = 'a' AND index_version = 1"
+                " AND state = 4",
+                version, state, made.key,
+            )  # fmt: skip
+
+    await database.write(arrange)
+
+    async def give(metadata: str | None, *, replaces: bool, minutes: int) -> list[tuple[object, ...]]:
+        at = NOW + timedelta(minutes=minutes)
+        await database.write(lambda tx: Catalogue(tx, made.key).set_metadata("a", metadata, replaces=replaces, at=at))
+        columns = "kb_id, uri, index_version, metadata, changed_at"
+        return select(path, f"""SELECT {columns} FROM documents WHERE metadata <> '{{"own":1}}' ORDER BY id""")
+
+    await database.write(lambda tx: tx.run("""UPDATE documents SET metadata = '{"own":1}'"""))
+    after = [timestamp(NOW + timedelta(minutes=minutes)) for minutes in range(4)]
+    both = '{"own":1,"k":2}'
+    expected = [(made.key, "a", 1, both, after[1]), (made.key, "a", 3, both, after[1])]
+    assert await give('{"k":2}', replaces=False, minutes=1) == expected
+    assert await give('{"k":2}', replaces=False, minutes=2) == expected, "nothing has changed"
+    assert known(path, "uri", "changed_at")[0] == ("a", after[1])
+    alone = await give('{"k":2}', replaces=True, minutes=3)
+    assert [row[2:] for row in alone] == [(1, '{"k":2}', after[3]), (3, '{"k":2}', after[3])]
+    assert await give(None, replaces=False, minutes=3) == []
+
+
+async def test_what_is_kept_of_a_document_is_what_its_newest_version_says(database: Database, path: Path) -> None:
+    older, made = await stock(database, job_id="older"), await stock(database)
+    other = await stock(database, "other", "other")
+    uris = ["in hand", "live", "listed", "nothing", "unasked"]
+    for each in (made, other):
+        await each.note(*uris)
+        await each.publish(("in hand", "old"), ("live", "text"), ("unasked", "text"))
+        await each.load(("in hand", "new"), ("in hand", "newer"))
+
+    def arrange(tx: Transaction) -> None:
+        tx.run("UPDATE documents SET title = uri || id, size = 10 + id, media_type = 'm', own_metadata = '{\"o\":1}'")
+        tx.run("UPDATE documents SET state = 10 WHERE kb_id = ? AND uri = 'nothing'", made.key)
+        tx.run("UPDATE catalogue SET size = 1, title = 'old', media_type = 'old', own_metadata = '{}'")
+        for job, size in ((made.seq, 2), (older.seq, 3)):
+            for uri in ("live", "listed", "unasked"):
+                tx.run("INSERT INTO job_entries (job_seq, uri, size) VALUES (?, ?, ?)", job, uri, size)
+
+    await database.write(arrange)
+    before = select(path, f"SELECT * FROM catalogue WHERE kb_id = '{other.key}'")
+    newest = dict(select(path, f"SELECT uri, max(id) FROM documents WHERE kb_id = '{made.key}' GROUP BY uri"))
+    await database.write(lambda tx: Catalogue(tx, made.key).keep_details(made.seq, uris[:-1]))
+    columns = "uri, title, size, media_type, own_metadata"
+    old = ("old", 1, "old", "{}")
+    assert select(path, f"SELECT {columns} FROM catalogue WHERE kb_id = '{made.key}' ORDER BY uri") == [
+        ("in hand", f"in hand{newest['in hand']}", 10 + newest["in hand"], "m", '{"o":1}'),
+        ("listed", "old", 2, "old", "{}"),
+        ("live", f"live{newest['live']}", 10 + newest["live"], "m", '{"o":1}'),
+        ("nothing", *old), ("unasked", *old),
+    ]  # fmt: skip
+    assert select(path, f"SELECT * FROM catalogue WHERE kb_id = '{other.key}'") == before
+
+
+async def test_the_sources_that_hold_documents_are_those_of_the_knowledge_base_and_of_its_open_job(
+    database: Database,
+) -> None:
+    older, made = await stock(database, job_id="older"), await stock(database)
+    other = await stock(database, "other", "other")
+
+    def sources(name: str) -> str:
+        return f'{{"{name}": {{"type": "folder"}}, "sent": {{"type": "upload"}}}}'
+
+    def arrange(tx: Transaction) -> None:
+        tx.run("UPDATE knowledge_bases SET sources = ? WHERE id = ?", sources("base"), made.key)
+        tx.run("UPDATE knowledge_bases SET sources = ? WHERE id = ?", sources("elsewhere"), other.key)
+        for each in (older, made, other):
+            tx.run("UPDATE ingestion_jobs SET sources = ? WHERE seq = ?", sources(each.job_id), each.seq)
+
+    async def holders() -> set[str]:
+        return await database.read(lambda tx: Catalogue(tx, made.key).holders())
+
+    await database.write(arrange)
+    assert await holders() == {"base", "job"}
+    await database.write(lambda tx: tx.run("UPDATE ingestion_jobs SET completed_at = '' WHERE seq = ?", made.seq))
+    assert await holders() == {"base"}
+    await database.write(lambda tx: tx.run("UPDATE knowledge_bases SET sources = NULL WHERE id = ?", made.key))
+    assert await holders() == set()
+
+
+async def test_it_is_known_whether_a_source_has_a_document_or_any_in_a_folder(database: Database) -> None:
+    made, other = await stock(database), await stock(database, "other", "other")
+    await made.note("a/b/c.md", "a/bc.md", "x")
+    await other.note("there", "there/y")
+    await database.write(lambda tx: Catalogue(tx, made.key).note("wiki", ["w", "w/z"], NOW))
+
+    async def knows(*uris: str) -> bool:
+        return await database.read(lambda tx: Catalogue(tx, made.key).knows_any("default", uris))
+
+    assert [await knows(uri) for uri in ("x", "a", "a/b", "a/b/c.md")] == [True] * 4
+    assert [await knows(uri) for uri in ("b", "a/b/c", "a/", "there", "w", "x/y")] == [False] * 6
+    assert await knows("b", "x")
+    assert not await knows()

@@ -1,7 +1,7 @@
 """Who holds a uri that several sources have, and how many of whom are left out."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -9,7 +9,7 @@ from phaseflow.store.catalogue import PUSH
 from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.database import Database
 from phaseflow.store.displaced import DisplacedEntries, Found
-from phaseflow.store.states import EntryState
+from phaseflow.store.states import EntryState, Reading
 from phaseflow.store.transaction import Transaction
 from tests.store.probes import select
 from tests.store.stock import Stock, stock
@@ -18,8 +18,36 @@ SOURCES = {"ours", "theirs", "third"}
 
 
 @pytest.fixture
-async def made(database: Database) -> Stock:
-    return await stock(database)
+async def made(database: Database) -> AsyncIterator[Stock]:
+    """Beside an older job, and a knowledge base with the same documents, of other sources. Nothing may change those."""
+    older, other = await stock(database, job_id="older"), await stock(database, "other", "other job")
+    found = await stock(database)
+
+    def arrange(tx: Transaction) -> None:
+        for uri in ("a", "b", "c", "d", "e", "/a", "/b", "/c"):
+            tx.run("INSERT INTO pushed (kb_id, uri, size, digest, pushed_at) VALUES (?, ?, 1, '', '')", other.key, uri)
+            tx.run(
+                "INSERT INTO catalogue (kb_id, uri, document_id, source, skipped, created_at)"
+                " VALUES (?, ?, ?, 'third', 1, '')",
+                other.key, uri, uri,
+            )  # fmt: skip
+            for job in (older.seq, other.seq):
+                sql = "INSERT INTO job_entries (job_seq, uri, source, state, depth) VALUES (?, ?, 'third', 1, 9)"
+                tx.run(sql, job, uri)
+                sql = (
+                    "INSERT INTO displaced_entries (job_seq, source, holder, uri, depth, reading)"
+                    " VALUES (?, 'ours', 'theirs', ?, 9, 1)"
+                )
+                tx.run(sql, job, uri)
+
+    await database.write(arrange)
+    tables = {"pushed": "kb_id", "catalogue": "kb_id", "job_entries": "job_seq", "displaced_entries": "job_seq"}
+    theirs = [
+        f"SELECT * FROM {table} WHERE {column} NOT IN ('{found.key}', {found.seq})" for table, column in tables.items()
+    ]
+    before = [select(database.path, sql) for sql in theirs]
+    yield found
+    assert [select(database.path, sql) for sql in theirs] == before
 
 
 def rows(*uris: str) -> list[Found]:
@@ -110,10 +138,12 @@ async def test_the_counts_follow_what_is_left_out_whoever_holds_it_now(made: Sto
     assert counted(made, "ours") == {"theirs": [2, "b"]}
     assert await keep_out(made, "ours", ["a", "b", "c"]) == []
     assert counted(made, "ours") == {"theirs": [3, "a"]}
-    await made.database.write(lambda tx: tx.run("UPDATE job_entries SET source = 'third' WHERE uri = 'a'"))
+    await made.database.write(
+        lambda tx: tx.run("UPDATE job_entries SET source = 'third' WHERE uri = 'a' AND job_seq = ?", made.seq)
+    )
     assert await keep_out(made, "ours", ["a", "b"]) == []
     assert counted(made, "ours") == {"theirs": [2, "b"], "third": [1, "a"]}
-    await made.database.write(lambda tx: tx.run("UPDATE job_entries SET source = 'ours'"))
+    await made.database.write(lambda tx: tx.run("UPDATE job_entries SET source = 'ours' WHERE job_seq = ?", made.seq))
     assert await keep_out(made, "ours", ["b"]) == ["b"]
     assert counted(made, "ours") == {"theirs": [1, "c"], "third": [1, "a"]}
     assert await keep_out(made, "ours", ["a", "c"]) == ["a", "c"]
@@ -124,7 +154,7 @@ async def test_what_a_source_that_is_given_up_has_kept_out_is_told_in_pages(made
     await listed(made, "theirs", "a", "b", "c")
     await keep_out(made, "ours", ["a", "b", "c", "d"])
     await keep_out(made, "third", ["b"])
-    await made.database.write(lambda tx: tx.run("DELETE FROM job_entries WHERE uri <> 'b'"))
+    await made.database.write(lambda tx: tx.run("DELETE FROM job_entries WHERE uri <> 'b' AND job_seq = ?", made.seq))
     found, after, pages = [], ("", ""), 0
     while True:
         page, going_on = await made.database.read(
@@ -170,13 +200,15 @@ async def test_pages_with_a_shorter_way_are_read_again_but_for_those_that_are_sk
     await listed(made, "ours", "/a", "/b", "/c")
 
     def read(tx: Transaction) -> None:
-        tx.run(f"UPDATE job_entries SET state = {EntryState.LOADED:d}, depth = 3")
-        tx.run("UPDATE catalogue SET skipped = 1 WHERE uri = '/a'")
+        tx.run(f"UPDATE job_entries SET state = {EntryState.LOADED:d}, depth = 3 WHERE job_seq = ?", made.seq)
+        tx.run("UPDATE catalogue SET skipped = 1 WHERE uri = '/a' AND kb_id = ?", made.key)
         DisplacedEntries(tx, made.seq).read_again("ours", [("/a", 1, None, 1), ("/b", 1, None, 1), ("/c", 1, None, 3)])
 
     await made.database.write(read)
-    assert select(made.database.path, "SELECT uri, depth FROM displaced_entries") == [("/b", 1)]
-    depths = select(made.database.path, "SELECT uri, depth FROM job_entries ORDER BY uri")
+    which = f"WHERE job_seq = {made.seq} ORDER BY uri"
+    again = select(made.database.path, f"SELECT uri, depth, holder, reading FROM displaced_entries {which}")
+    assert again == [("/b", 1, "ours", Reading.LISTED)]
+    depths = select(made.database.path, f"SELECT uri, depth FROM job_entries {which}")
     assert depths == [("/a", 3), ("/b", 1), ("/c", 3)]
 
 
@@ -186,3 +218,24 @@ async def test_what_is_still_to_be_read_is_told_of_each_source_and_of_all(made: 
         lambda tx: [Frontier(tx, made.seq).has_unread(source) for source in ("ours", "theirs", None)]
     )
     assert unread == [True, False, True]
+
+
+async def test_a_page_of_another_source_to_which_a_shorter_way_was_found_is_read_again_for_its_links(
+    made: Stock,
+) -> None:
+    await listed(made, "theirs", "/a", "/b", "/c", "/d")
+    await keep_out(made, "third", ["/a"])
+    sql = "INSERT INTO displaced_entries (job_seq, source, holder, uri, depth, reading) VALUES (?, 'ours', ?, ?, ?, ?)"
+    kept = {"/a": (5, Reading.READ), "/b": (1, Reading.READ), "/c": (5, Reading.NOT), "/d": (5, Reading.READ)}
+
+    def read(tx: Transaction) -> None:
+        for uri, (depth, reading) in kept.items():
+            tx.run(sql, made.seq, "theirs", uri, depth, reading)
+        DisplacedEntries(tx, made.seq).read_again("ours", [(uri, 1, None, 2) for uri in ("/a", "/b", "/c")])
+
+    await made.database.write(read)
+    rows = f"SELECT source, uri, depth, reading FROM displaced_entries WHERE job_seq = {made.seq} ORDER BY source, uri"
+    assert select(made.database.path, rows) == [
+        ("ours", "/a", 2, Reading.LISTED), *(("ours", uri, *kept[uri]) for uri in ("/b", "/c", "/d")),
+        ("third", "/a", 0, Reading.NOT),
+    ]  # fmt: skip

@@ -1,5 +1,9 @@
 """What a job finds of what search sees: how many documents each source had, and how many are gone."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
 import pytest
 
 from phaseflow.domain.errors import StaleRun
@@ -7,11 +11,12 @@ from phaseflow.store.database import Database
 from phaseflow.store.passage_vectors import PackedVectors, PassageVectors, vectors_of
 from phaseflow.store.passages import SearchablePassages, names, sizes_of, withdraw_live
 from phaseflow.store.pieces import piece_id
-from phaseflow.store.states import EntryState
+from phaseflow.store.states import DocumentState, EntryState
 from phaseflow.store.transaction import Transaction
 from tests.store.probes import select
-from tests.store.stock import SIZE, stock
+from tests.store.stock import SIZE, Stock, stock
 
+T = TypeVar("T")
 SINCE = "2026-01-02T00:00:00.000Z"
 
 
@@ -118,3 +123,114 @@ async def test_passages_are_counted_as_indexed_from_where_they_were_or_not_at_al
     with pytest.raises(StaleRun, match="in other hands"):
         await database.write(lambda tx: SearchablePassages(tx, made.scope).note_indexed(document.id, 0, 5))
     assert select(database.path, "SELECT indexed FROM documents") == [(3,)]
+
+
+STAYS = {
+    "listed": True, "loaded": True, "unchanged": True, "failed": True, "left": False, "gone": False, "returned": True,
+    "skipped": False, "not listed": False, "wiki": True, "wiki, left": False, "wiki of old": True, "of old": False,
+}  # fmt: skip
+"""Whether a crawl to which this has happened keeps a document, where the source ``wiki`` is uncertain."""
+
+
+async def beside_a_neighbour(database: Database, *uris: str) -> tuple[Stock, Stock, Stock]:
+    """(an older job, a knowledge base, another one) with the same documents, which search sees."""
+    older, other = await stock(database, job_id="older"), await stock(database, "other", "other")
+    made = await stock(database)
+    for each in (made, other):
+        await each.publish(*((uri, f"{uri} in {each.kb_id}") for uri in uris))
+        await each.note(*uris)
+    return older, made, other
+
+
+@pytest.mark.parametrize("limit", [3, 100])
+async def test_what_a_crawl_did_not_find_is_missing_unless_its_source_is_uncertain(
+    database: Database, limit: int
+) -> None:
+    older, made, other = await beside_a_neighbour(database, *STAYS)
+    states = {
+        "listed": EntryState.LISTED, "unchanged": EntryState.UNCHANGED, "failed": EntryState.FAILED,
+        "left": EntryState.SKIPPED, "gone": EntryState.GONE, "returned": EntryState.RETURNED,
+        "wiki, left": EntryState.SKIPPED,
+    }  # fmt: skip
+
+    def arrange(tx: Transaction) -> None:
+        sql = "INSERT INTO job_entries (job_seq, uri, source, state) VALUES (?, ?, ?, ?)"
+        for uri in STAYS:
+            tx.run(
+                "UPDATE catalogue SET source = 'wiki' WHERE kb_id = ? AND uri = ? AND uri GLOB 'wiki*'", made.key, uri
+            )
+            if uri not in {"not listed", "wiki", "wiki of old", "of old"}:
+                source = "wiki" if uri.startswith("wiki") else "default"
+                tx.run(sql, made.seq, uri, source, states.get(uri, EntryState.LOADED))
+            tx.run(sql, older.seq, uri, "default", EntryState.LOADED if uri.endswith("old") else EntryState.SKIPPED)
+        tx.run("UPDATE catalogue SET skipped = 1 WHERE uri = 'skipped' AND kb_id = ?", made.key)
+        tx.run("UPDATE catalogue SET skipped = 1, source = 'wiki' WHERE kb_id = ?", other.key)
+        tx.run("INSERT INTO job_sources (job_seq, name, listed) VALUES (?, 'default', 1)", made.seq)
+
+    await database.write(arrange)
+    found: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        some, after = await database.read(_missing(made, ["wiki"], after, limit))
+        assert {source for _, uri, source in some} <= {"default", "wiki"}
+        found += [uri for _, uri, _ in some]
+    assert found == sorted(uri for uri, stays in STAYS.items() if not stays)
+    certain, _ = await database.read(_missing(made, [], "", 100))
+    assert [uri for _, uri, _ in certain] == sorted([*found, "wiki", "wiki of old"])
+
+
+def _missing(made: Stock, uncertain: list[str], after: str, limit: int) -> Any:
+    return lambda tx: SearchablePassages(tx, made.scope).missing(made.seq, uncertain, after, limit)
+
+
+async def test_a_new_version_takes_the_place_of_the_one_of_its_index_and_knowledge_base(database: Database) -> None:
+    _, made, _ = await beside_a_neighbour(database, "a", "b")
+    sql = "SELECT kb_id, uri, index_version, state FROM documents ORDER BY id"
+    before = select(database.path, sql)
+    await replace(made, index_version=2).publish(("a", "new"))
+    new = (made.key, "a", 2, DocumentState.SEARCHABLE)
+    assert select(database.path, sql) == [*before, new]
+    await made.publish(("a", "newer"))
+    before[before.index((made.key, "a", 1, DocumentState.SEARCHABLE))] = (made.key, "a", 1, DocumentState.GONE)
+    assert select(database.path, sql) == [*before, new, (made.key, "a", 1, DocumentState.SEARCHABLE)]
+
+
+async def test_what_other_index_versions_have_is_taken_out_so_many_at_a_time(database: Database) -> None:
+    _, made, other = await beside_a_neighbour(database, "a", "b")
+    await replace(other, index_version=2).publish(("a", "another"))
+
+    async def search(step: Callable[[SearchablePassages], T]) -> T:
+        return await database.write(lambda tx: step(SearchablePassages(tx, made.scope)))
+
+    assert not await search(lambda seen: seen.has_other_versions())
+    for index_version, uris in ((0, "cd"), (2, "ab")):
+        await replace(made, index_version=index_version).publish(*((uri, f"{uri} {index_version}") for uri in uris))
+        assert await search(lambda seen: seen.has_other_versions())
+        assert await search(lambda seen: seen.withdraw_other_versions(1)) == 1
+        assert await search(lambda seen: seen.withdraw_other_versions(9)) == 1
+        assert not await search(lambda seen: seen.has_other_versions())
+    assert await search(lambda seen: seen.withdraw_other_versions(9)) == 0
+    sql = "SELECT kb_id, uri, index_version FROM documents WHERE state = 4 ORDER BY id"
+    assert select(database.path, sql) == [
+        (made.key, "a", 1), (made.key, "b", 1), (other.key, "a", 1), (other.key, "b", 1), (other.key, "a", 2),
+    ]  # fmt: skip
+
+
+async def test_search_sees_the_passages_of_its_own_documents_only(database: Database) -> None:
+    _, made, other = await beside_a_neighbour(database, "a", "b")
+    [newer] = await replace(made, index_version=2).publish(("a", "another index"))
+    sql = "SELECT d.uri, c.id FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE d.index_version = 1"
+    mine, theirs = (dict(select(database.path, f"{sql} AND d.kb_id = '{each.key}'")) for each in (made, other))
+    chunks = [*mine.values(), *theirs.values(), newer.chunk_id(0)]
+
+    async def fetch() -> dict[int, str]:
+        found = await database.read(lambda tx: SearchablePassages(tx, made.scope).fetch(chunks))
+        return {key: each.text for key, each in found.items()}
+
+    assert await fetch() == {mine["a"]: "a in kb", mine["b"]: "b in kb"}
+    ids = ",".join(str(chunk >> 20) for chunk in mine.values())
+    assert (await database.read(lambda tx: SearchablePassages(tx, made.scope).live_documents()))[1] == ids
+    assert await database.write(lambda tx: withdraw_live(tx, made.key, "a"))
+    assert not await database.write(lambda tx: withdraw_live(tx, made.key, "x"))
+    assert await fetch() == {mine["b"]: "b in kb"}
+    assert len(select(database.path, "SELECT 1 FROM documents WHERE state = 4")) == 4, "one is of a later index"
