@@ -12,6 +12,7 @@ from phaseflow.store.database import Database
 from phaseflow.store.failures import FailedDocument, Failures
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.progress import Done, PhaseProgress
+from phaseflow.store.states import EntryState
 from phaseflow.store.taken_out import OnTheirWay
 from phaseflow.store.transaction import Transaction
 from tests.store.probes import select
@@ -223,3 +224,40 @@ async def test_it_is_known_whether_a_source_has_a_document_or_any_in_a_folder(da
     assert [await knows(uri) for uri in ("b", "a/b/c", "a/", "there", "w", "x/y")] == [False] * 6
     assert await knows("b", "x")
     assert not await knows()
+
+
+async def test_what_a_crawl_did_not_find_is_told_page_by_page(database: Database) -> None:
+    older, other = await stock(database, job_id="older"), await stock(database, "other", "other")
+    made = await stock(database)
+    uris = ["failed to load", "gone", "left", "listed", "neither", "of wiki", "of wiki, gone"]
+    for each in (made, other):
+        await each.note(*uris)
+    states = {"failed to load": EntryState.FAILED, "gone": EntryState.GONE, "left": EntryState.SKIPPED}
+    states |= {"listed": EntryState.LISTED, "of wiki, gone": EntryState.SKIPPED}
+
+    def arrange(tx: Transaction) -> None:
+        tx.run("UPDATE catalogue SET source = 'wiki' WHERE uri LIKE 'of wiki%' OR kb_id = ?", other.key)
+        sql = "INSERT INTO job_entries (job_seq, uri, source, state) VALUES (?, ?, ?, ?)"
+        for uri in uris:
+            source = "wiki" if uri.startswith("of wiki") else "default"
+            if uri in states:
+                tx.run(sql, made.seq, uri, source, states[uri])
+            tx.run(sql, older.seq, uri, source, EntryState.LOADED)
+            tx.run("INSERT INTO requests (kb_id, uri, requested_at) VALUES (?, ?, '')", other.key, uri)
+
+    await database.write(arrange)
+
+    async def missing(uncertain: list[str], limit: int) -> list[str]:
+        found: list[str] = []
+        after: str | None = ""
+        while after is not None:
+            assert len(found) < 10, "it goes on for ever"
+            some, after = await database.read(
+                lambda tx, after=after: Catalogue(tx, made.key).missing(made.seq, uncertain, after, limit)  # type: ignore[misc]  # bound in the loop
+            )
+            found += some
+        return found
+
+    certain = ["left", "neither", "of wiki, gone"]
+    assert await missing(["wiki"], 2) == await missing(["wiki"], 100) == certain
+    assert await missing([], 2) == ["left", "neither", "of wiki", "of wiki, gone"]
