@@ -242,8 +242,8 @@ async def test_what_a_crawl_did_not_find_is_told_page_by_page(database: Database
             source = "wiki" if uri.startswith("of wiki") else "default"
             if uri in states:
                 tx.run(sql, made.seq, uri, source, states[uri])
-            tx.run(sql, older.seq, uri, source, EntryState.LOADED)
-            tx.run("INSERT INTO requests (kb_id, uri, requested_at) VALUES (?, ?, '')", other.key, uri)
+            tx.run(sql, older.seq, uri, source, EntryState.SKIPPED if uri == "of wiki" else EntryState.LOADED)
+        tx.run("INSERT INTO requests (kb_id, uri, requested_at) VALUES (?, 'left', '')", other.key)
 
     await database.write(arrange)
 
