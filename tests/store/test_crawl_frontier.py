@@ -142,6 +142,7 @@ async def test_pages_that_could_not_be_read_are_told_but_for_files_without_links
     ]  # fmt: skip
     states = entries(made)
     again = await crawl(made, lambda frontier: frontier.requeue_failed(4))
+    assert len(again) == 4
     again += await crawl(made, lambda frontier: frontier.requeue_failed(4))
     assert sorted(again) == ["v", "w", "x", "y.pdf", "z"]
     assert entries(made) == {**states, **dict.fromkeys(again, EntryState.LISTED)}
@@ -230,8 +231,8 @@ async def test_an_entry_says_what_is_known_of_its_document(made: Stock, older: S
     assert list(found) == names
 
 
-async def test_a_source_has_room_for_what_it_has_not_and_does_not_follow(made: Stock) -> None:
-    await enter(made, ("a", EntryState.LOADED, "default", 0), ("b", EntryState.LISTED, "wiki", 0))
+async def test_a_source_has_room_for_what_it_has_not_and_does_not_follow(made: Stock, older: Stock) -> None:
+    await enter(made, ("a", EntryState.LOADED, "default", 0), *((uri, EntryState.LISTED, "wiki", 0) for uri in "bc"))
     sql = "INSERT INTO displaced_entries (job_seq, source, holder, uri, reading) VALUES (?, ?, ?, ?, ?)"
     rows = [
         ("default", "x", "p", 1),
@@ -241,6 +242,7 @@ async def test_a_source_has_room_for_what_it_has_not_and_does_not_follow(made: S
     ]
     for row in [*rows, ("wiki", "x", "p", 1)]:
         await execute(made, sql, made.seq, *row)
+        await execute(made, sql, older.seq, *row)
     assert await crawl(made, lambda frontier: [frontier.room("default", most) for most in (10, 3, 1)]) == [7, 0, 0]
 
 

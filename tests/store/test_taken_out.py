@@ -18,7 +18,8 @@ IS_WANTED = {
     "wanted": True, "skipped": False, "pushed": True, "pushed, deleted": False, "pushed again": False,
     "pushed long ago": True, "pushed without a stamp": True, "chunked": False, "embedded": False,
     "of an older job": False,
-    "being stored": True, "copy": True, "copy of what is gone": False, "loaded copy of what is gone": True,
+    "being stored": True, "copy": True, "copy of what is gone": False, "cut copy of what is gone": False,
+    "loaded copy of what is gone": True,
 }  # fmt: skip
 """Whether what is on its way of a document stays, after what its name says."""
 IS_SKIPPED = {"skipped", "chunked", "embedded", "of an older job", "being stored"}
@@ -59,8 +60,10 @@ def arrange(tx: Transaction, made: Stock, older: Stock, other: Stock) -> None:
         "being stored": {"state": DocumentState.STORING},
         "copy": {"state": CHUNKED, "carried_from": live},
         "copy of what is gone": {"state": EMBEDDED, "carried_from": gone, "chunk_count": 7},
+        "cut copy of what is gone": {"state": CHUNKED, "carried_from": gone},
         "loaded copy of what is gone": {"carried_from": gone},
     }
+    tx.run("INSERT INTO chunks (id, start, stop, text_hash) VALUES (?, 0, 1, x'00')", live << 20)
     for uri in IS_WANTED:
         key = version(tx, made, uri, **special.get(uri, {}))
         version(tx, other, uri)
