@@ -12,7 +12,7 @@ from types import FrameType
 
 import pytest
 
-from tests import matrices
+from tests import matrices, measured
 from tests.hanging import tasks_of_the_loop
 from tests.stopwatch import Stopwatch
 from tests.waiting import LONG, LONG_S, TOO_LONG, Waiting, long_ones_first
@@ -88,6 +88,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     yield
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     items[:] = long_ones_first(items, lambda item: item.get_closest_marker("longest") is not None, processes)
+    if measured.one_in() > 1:
+        items[:] = measured.measured_first(items, lambda item: measured.is_measured(item.nodeid), processes)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -127,6 +129,8 @@ def anyio_backend() -> str:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Run a test with its fixtures, for at most its time. A ``with fail_after`` in it is shorter, and says more."""
+    if not measured.is_measured(item.nodeid):
+        measured.stop()
     marker = item.get_closest_marker("longest")
     most_s = marker.args[0] if marker else LONGEST_SLOW_S if item.get_closest_marker("slow") else LONGEST_S
 

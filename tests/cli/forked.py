@@ -60,7 +60,8 @@ class Forked:
         self, words: Sequence[str], cwd: Path, env: Mapping[str, str],
         *, stdin: int | None = None, stdout: int | None = None, stderr: int | None = None,
     ) -> None:  # fmt: skip
-        from tests.stopwatch import pace  # these are not known to the process that forks
+        from tests.measured import measures_processes  # these are not known to the process that forks
+        from tests.stopwatch import pace
         from tests.waiting import note_process
 
         note_process()
@@ -75,7 +76,7 @@ class Forked:
                 err[1] if stderr is None else stderr,
                 told[1],
             ]
-            socket.send_fds(_parent(), [request], given)
+            socket.send_fds(_parent(measures_processes()), [request], given)
         for pipe in (out, err, told):
             os.close(pipe[1])
         self.stdout = open(out[0], encoding="utf-8")  # noqa: SIM115  # closed with the process, as Popen does it
@@ -137,9 +138,11 @@ def program(code: str, *arguments: object) -> Forked:
 
 
 @functools.cache
-def _parent() -> socket.socket:
-    """The process that forks commands: one for all processes of a run of pytest, started with the first command."""
+def _parent(is_measured: bool) -> socket.socket:
+    """The process that forks commands: one for all processes of a run of pytest, started with the first command.
+    Another one forks those that are measured."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex()
+    run += "-measured" * is_measured
     ours = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with _one_at_a_time():
         try:
