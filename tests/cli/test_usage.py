@@ -10,7 +10,7 @@ import click
 import pytest
 
 from phaseflow.cli import main
-from tests.cli.commands import Shell
+from tests.cli.commands import Shell, ended
 from tests.matrices import first_of_each, together
 
 RUBBISH = [
@@ -201,3 +201,22 @@ def test_a_page_of_one_knowledge_base_is_refused() -> None:
     for option in ("--limit=3", "--cursor=x"):
         with pytest.raises(click.UsageError, match=option.partition("=")[0]):
             main.commands["status"].main(["kb", option], standalone_mode=False)
+
+
+DEPLOY = Path(__file__).parents[2] / "docs" / "DEPLOY.md"
+FILES = re.findall(r"^\| `(PHASEFLOW_\w+)` .*JSON file", DEPLOY.read_text(), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", ["serve --port 0", "ingest docs --kb waf", "add docs/costs.md --kb waf"])
+def test_a_variable_that_names_no_readable_file_is_refused_before_anything_is_made(
+    library: Shell, command: str
+) -> None:
+    assert len(FILES) == 3
+    before = sorted(library.here.iterdir())
+    for variable in FILES:
+        environment = library.environment() | {variable: "gone.json"}
+        with library.running(*shlex.split(command), env=environment) as process:
+            done = ended(process)
+        said = done.stderr.splitlines()[-1]
+        assert (done.returncode, said.count(f"{variable}: gone.json cannot be read")) == (2, 1), done.stderr
+    assert sorted(library.here.iterdir()) == before

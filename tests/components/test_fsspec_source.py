@@ -13,9 +13,10 @@ import fsspec
 import pytest
 
 from phaseflow import FsspecSource, InvalidRequest, PhaseFlow, Policies, RetryPolicy
+from phaseflow.components.operator_file import CONNECTIONS
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources.remote import FsspecLoader
-from phaseflow.components.sources.remote.connections import VARIABLE, NamedConnection
+from phaseflow.components.sources.remote.connections import NamedConnection
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, SourceDown, TransientError
 from tests.components.remote_servers import BUCKET, KEYS, S3, Pages, page_server, s3_server
 from tests.matrices import first_of_each
@@ -229,7 +230,7 @@ async def test_a_named_connection_brings_address_and_keys(
             }
         })
     )  # fmt: skip
-    monkeypatch.setenv(VARIABLE, str(connections))
+    monkeypatch.setenv(CONNECTIONS, str(connections))
     given = {"type": "fsspec", "url": f"s3://{BUCKET}/named", "connection": "store"}
     async with PhaseFlow(tmp_path / "kb.db") as flow:
         final = await (await flow.start("kb", given)).wait()

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from phaseflow import FsspecSource, PhaseFlow
+from phaseflow.components.operator_file import CONNECTIONS as VARIABLE
 from phaseflow.components.protocols import Document, Entry
 from phaseflow.components.sources.remote import FsspecLoader
 from phaseflow.components.sources.remote.client_rules import check_rules
-from phaseflow.components.sources.remote.connections import VARIABLE, Connections
+from phaseflow.components.sources.remote.connections import Connections
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.domain.errors import DocumentError
 from phaseflow.http import AllowedRoots

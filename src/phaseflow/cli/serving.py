@@ -19,10 +19,8 @@ R = TypeVar("R")
 OPEN_FILES = 65_536
 """Streams need one each; the usual soft limit is 1,024."""
 
-_OPTIONS = frozenset(
-    {"host", "token", "embedding_url", "PHASEFLOW_EMBEDDERS", "PHASEFLOW_INDEX_SERVERS", "settings.index.server"}
-)
-"""What an InvalidRequest at the start names where the command line or the environment is wrong."""
+_OPTIONS = ("host", "token", "embedding_url", "settings.index.server", "PHASEFLOW_")
+"""How what an InvalidRequest at the start names begins where the command line or the environment is wrong."""
 
 
 def _no_server(why: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -100,7 +98,7 @@ def _serve_command(
                 asked=lambda: end_within(SERVICE_S),
             )  # fmt: skip
         except InvalidRequest as error:
-            return complain(error, Exit.USAGE if error.field in _OPTIONS else Exit.FAILED)
+            return complain(error, Exit.USAGE if error.field.startswith(_OPTIONS) else Exit.FAILED)
         streams.close(soon=True)  # whoever stopped it waits for its end, and not for the last lines of a log
         return Exit.COMPLETED if served else Exit.PAUSED
 

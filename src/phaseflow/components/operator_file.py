@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -12,8 +12,15 @@ from phaseflow.domain.validation import first_fault
 
 T = TypeVar("T")
 
+EMBEDDERS: Final = "PHASEFLOW_EMBEDDERS"
+CONNECTIONS: Final = "PHASEFLOW_CONNECTIONS"
 _LONGEST_FILE = 1_000_000
 """Bytes."""
+
+
+def is_named(variable: str) -> bool:
+    """Whether the variable names a file."""
+    return bool(_named_by(variable))
 
 
 def read_operator_file(variable: str, shape: TypeAdapter[dict[str, T]], what: str) -> Mapping[str, T]:
@@ -21,7 +28,7 @@ def read_operator_file(variable: str, shape: TypeAdapter[dict[str, T]], what: st
 
     Raises InvalidRequest, saying what in the file is wrong. Blocking.
     """
-    path = os.environ.get(variable, "").strip()
+    path = _named_by(variable)
     if not path:
         return {}
     try:
@@ -37,3 +44,7 @@ def read_operator_file(variable: str, shape: TypeAdapter[dict[str, T]], what: st
     except ValidationError as error:
         fault = first_fault(error)
         raise InvalidRequest(variable, f"{path}: {fault.place or 'the file'}: {fault.problem}") from None
+
+
+def _named_by(variable: str) -> str:
+    return os.environ.get(variable, "").strip()

@@ -11,6 +11,7 @@ import anyio
 from phaseflow.actors.context import Policies
 from phaseflow.background_task import BackgroundTask
 from phaseflow.components.index import EmbeddedIndex
+from phaseflow.components.operator_file import CONNECTIONS, EMBEDDERS, is_named
 from phaseflow.components.uploads import Uploads
 from phaseflow.domain.errors import EngineStopped
 from phaseflow.domain.settings import Settings
@@ -70,6 +71,7 @@ class Engine:
     ) -> None:
         components.index_servers.check_with_driver()
         components.index_servers.check(settings.index)
+        _read_operator_files(components)
         self.path = path
         self.components = components
         self.uploads = uploads
@@ -241,3 +243,11 @@ class Engine:
                 hub.feed.close()
                 with database.ending.limit(PARTS_S):
                     await self.components.aclose()
+
+
+def _read_operator_files(components: ComponentFactory) -> None:
+    """Read each file that a variable names, now and not when a job needs it. Raises InvalidRequest. Blocking."""
+    if is_named(EMBEDDERS):
+        components.access.known()
+    if is_named(CONNECTIONS):  # else the modules of remote sources are not needed yet
+        components.sources.remote.read_connections()

@@ -82,6 +82,13 @@ class RemoteSources:
         host, port = host_and_port(address)
         return AddressPolicy([*self._allow_private, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"])
 
+    def read_connections(self) -> Connections:
+        """The connections that the operator has set up, read once. Raises InvalidRequest, saying what is wrong in the
+        file. Blocking."""
+        if self._connections is None:
+            self._connections = Connections.read()
+        return self._connections
+
     async def purge(self) -> None:
         """Remove the copies of repositories that no job reads just now: they can be had again."""
         await _in_thread(self._repositories.purge)

@@ -89,7 +89,6 @@ def create_app(
         metrics=Metrics(),
         endpoints=ENDPOINTS,
     )
-    flow.embedder_access.known()
     flow.embedder_access.takes_loopback = state.access.is_local
     app = Starlette(
         routes=[*routes(state, ENDPOINTS), *routes(state, openai.ENDPOINTS), agents.route(state), pages.static()],

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from phaseflow.components.operator_file import read_operator_file
+from phaseflow.components.operator_file import EMBEDDERS, read_operator_file
 from phaseflow.components.sources.web.address import advice, host_and_port, normalised
 from phaseflow.components.sources.web.ssrf import AddressPolicy, Resolver, check_sites, resolve
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _KEY_VARIABLE = "PHASEFLOW_EMBEDDING_API_KEY"
 _URL_VARIABLE = "PHASEFLOW_EMBEDDING_URL"
-_SERVERS_VARIABLE = "PHASEFLOW_EMBEDDERS"
 
 
 class _NamedEmbedder(OpenAIEmbedderSettings):
@@ -81,7 +80,7 @@ class EmbedderAccess:
         Blocking.
         """
         if self._named is None:
-            self._named = read_operator_file(_SERVERS_VARIABLE, _SERVERS_FILE, "server")
+            self._named = read_operator_file(EMBEDDERS, _SERVERS_FILE, "server")
         return self._named
 
     def named(self, settings: NamedEmbedderSettings) -> _NamedEmbedder:
@@ -89,7 +88,7 @@ class EmbedderAccess:
         server = self.known().get(settings.server)
         if server is not None:
             return server
-        known = ", ".join(self.known()) or f"none: {_SERVERS_VARIABLE} names the file that lists them"
+        known = ", ".join(self.known()) or f"none: {EMBEDDERS} names the file that lists them"
         raise InvalidRequest(
             "settings.embedder.server", f"there is no embedding server {settings.server!r}; known: {known}"
         )

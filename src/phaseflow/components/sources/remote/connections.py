@@ -8,12 +8,11 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from phaseflow.components.operator_file import read_operator_file
+from phaseflow.components.operator_file import CONNECTIONS, read_operator_file
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest, SourceNotAllowed
 from phaseflow.domain.patterns import VARIABLE_WORDS, worded
 from phaseflow.domain.remote_sources import CONNECTION_NAME, LONGEST_URL, links_of, protocol_of
 
-VARIABLE = "PHASEFLOW_CONNECTIONS"
 _SAME = ({"s3", "s3a"}, {"gs", "gcs"}, {"az", "abfs"}, {"sftp", "ssh"}, {"ssh", "git+ssh"})
 _WRAPPERS = frozenset({
     "zip", "tar", "libarchive", "dir", "cached", "filecache", "simplecache", "blockcache", "reference", "asyncwrapper",
@@ -95,11 +94,11 @@ class Connections:
     @classmethod
     def read(cls) -> "Connections":
         """Read the file; nothing when none is named. Raises InvalidRequest, saying what in it is wrong. Blocking."""
-        return cls(read_operator_file(VARIABLE, _FILE, "connection"))
+        return cls(read_operator_file(CONNECTIONS, _FILE, "connection"))
 
     def named(self, name: str) -> NamedConnection:
         """The connection of that name. Raises InvalidRequest when the operator has set up none."""
         if name in self.by_name:
             return self.by_name[name]
-        names = ", ".join(self.by_name) or f"none: {VARIABLE} names the file that lists them"
+        names = ", ".join(self.by_name) or f"none: {CONNECTIONS} names the file that lists them"
         raise InvalidRequest("source.connection", f"there is no connection {name!r}; known: {names}")
