@@ -86,6 +86,26 @@ OTHERS: dict[str, tuple[str, Call, list[Any]]] = {
     "transitions.kb_id": ("kb_id", lambda flow, value: anext(flow.transitions(0, value)), NO_TEXT[1:]),
     "files": ("files", lambda flow, value: flow.add_documents("sent", value), [None, 5, "a.md", b"a", {"a.md": b"a"}]),
     "files.0": ("files", lambda flow, value: flow.add_documents("sent", [value]), [None, 5, b"a", [], ("a", "text")]),
+    "documents_named.uris": (
+        "uris",
+        lambda flow, value: flow.documents_named("kb", value),
+        ["abc", b"abc", 5, {}, [5]],
+    ),
+    "add.text": (
+        "documents.0.text",
+        lambda flow, value: flow.add("sent", [{"uri": "a", "text": value}]),
+        [None, 5, b"x"],
+    ),
+    "add.uri": (
+        "documents.0.uri",
+        lambda flow, value: flow.add("sent", [{"uri": value, "text": "x"}]),
+        [None, 5, b"x"],
+    ),
+    "vacuum.rebuild": ("rebuild", lambda flow, value: flow.vacuum(rebuild=value), [None, 1, "x"]),
+    "backup.path": ("path", lambda flow, value: flow.backup(value), [None, 5, b"copy.db", "\ud800"]),
+    "backup.check": ("check", lambda flow, value: flow.backup("copy.db", check=value), [None, 1, "x"]),
+    "start.allow_deletes": ("allow_deletes", lambda flow, value: flow.start("kb", allow_deletes=value), [None, 1, "x"]),
+    "start.sources": ("sources", lambda flow, value: flow.start("kb", sources=value), [5, "docs", ["docs"]]),
     "remove_document.uri": ("uri", lambda flow, value: flow.remove_document("sent", value), NO_TEXT),
 }
 

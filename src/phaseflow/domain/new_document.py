@@ -130,7 +130,7 @@ class NewDocument(BaseModel):
     ``.html``), else it is plain text. ``metadata`` None keeps what was given before.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)  # else bytes would be taken for their text
     uri: _Uri
     text: Annotated[str, AfterValidator(_without_nul)]
     title: Annotated[str | None, Field(min_length=1, max_length=1000)] = None

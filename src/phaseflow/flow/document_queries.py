@@ -8,7 +8,15 @@ from phaseflow.domain.documents import DocumentChunk, DocumentInfo, PushedDocume
 from phaseflow.domain.errors import DocumentNotFound, InvalidRequest, NoText
 from phaseflow.domain.status import Page
 from phaseflow.domain.vocabulary import DocumentStatus
-from phaseflow.flow.inputs import MOST_ITEMS, as_count, as_cursor_name, as_cursor_number, as_text, cursor_after
+from phaseflow.flow.inputs import (
+    MOST_ITEMS,
+    as_count,
+    as_cursor_name,
+    as_cursor_number,
+    as_names,
+    as_text,
+    cursor_after,
+)
 from phaseflow.flow.readings import Readings
 from phaseflow.store import document_status, missed_documents, texts
 from phaseflow.store.document_status import View, Wanted
@@ -71,10 +79,11 @@ class DocumentQueries:
 
     async def named(self, kb_id: str, uris: Sequence[str]) -> list[DocumentInfo]:
         """Those of these documents that are known, in the order given."""
+        names = as_names("uris", uris)
 
         def read(tx: Transaction) -> list[DocumentInfo]:
-            found = _view(tx, kb_id).some(tx, uris)
-            return [found[uri] for uri in uris if uri in found]
+            found = _view(tx, kb_id).some(tx, names)
+            return [found[uri] for uri in names if uri in found]
 
         return await self._readings.read(read)
 

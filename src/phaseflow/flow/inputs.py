@@ -154,7 +154,7 @@ def _as_new_document(number: int, document: "NewDocument | Mapping[str, Any]") -
         raise _invalid(f"documents.{number}", error) from error
 
 
-def as_names(field: str, names: Collection[str]) -> Collection[str]:
+def as_names(field: str, names: Collection[str]) -> list[str]:
     """Some names; one string is not taken for the names of its letters."""
     return [as_text(field, name) for name in _several(field, "a list of names", names)]
 
@@ -164,6 +164,15 @@ def as_text(field: str, value: str) -> str:
     if not isinstance(value, str):
         raise _wrong(field, "a string", value)
     return check_whole(field, value)
+
+
+def as_path(field: str, value: str | Path) -> Path:
+    """A place on this machine; a string that is one."""
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str):
+        raise _wrong(field, "a path", value)
+    return Path(check_whole(field, value))
 
 
 def as_count(field: str, value: int, least: int, most: int | None = None) -> int:

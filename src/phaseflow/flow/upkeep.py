@@ -50,7 +50,7 @@ class Upkeep:
 
     async def vacuum(self, *, rebuild: bool = False) -> Vacuumed:
         """Free what nobody needs, in steps; ``rebuild`` then writes the file anew."""
-        hub = self._engine.hub
+        hub, rebuild = self._engine.hub, inputs.as_flag("rebuild", rebuild)
         database = hub.database
         before = await database.read(lambda tx: FreeSpace(tx).size())
         janitor = Janitor(database, hub.clock, self._engine.keep_vectors)
@@ -69,7 +69,8 @@ class Upkeep:
     async def backup(self, path: str | Path, *, check: bool) -> int:
         """Copy the database into a new file; its size in bytes."""
         _ = self._engine.hub  # raises EngineStopped outside the block, as every method does
-        return await backup(self._engine.path, path, check=check)
+        place = inputs.as_path("path", path)
+        return await backup(self._engine.path, place, check=inputs.as_flag("check", check))
 
     @asynccontextmanager
     async def copied(self, *, check: bool) -> AsyncIterator[tuple[BinaryIO, int]]:
