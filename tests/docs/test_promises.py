@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from phaseflow import JobPhase, JobStatus, PhaseFlow, PhaseTracker, Reader
-from phaseflow.domain.errors import DatabaseHeld
+from phaseflow import FolderSource, JobPhase, JobStatus, NewDocument, PhaseFlow, PhaseTracker, Reader, Settings
+from phaseflow.domain.errors import DatabaseHeld, InvalidRequest
 from tests.cli.commands import Shell
 from tests.docs.pages import text_of
 
+SEARCH = " ".join(text_of("SEARCH.md").split())
 COMMANDS, LIBRARY = " ".join(text_of("COMMAND_LINE.md").split()), " ".join(text_of("LIBRARY.md").split())
 
 
@@ -44,3 +46,32 @@ async def test_a_tracker_alone_holds_its_database_and_its_jobs_can_be_read_meanw
                 pytest.fail("opened")
     async with PhaseFlow(path) as flow:
         assert (await flow.status("archive")).job_id == "night-run"
+
+
+async def test_signs_are_found_by_words_only_beside_letters_and_digits(tmp_path: Path) -> None:
+    assert "alone it is found by vectors only, and `mode=words` finds nothing" in SEARCH
+    async with PhaseFlow(tmp_path / "kb.db") as flow:
+        await flow.add("kb", [{"uri": "a.txt", "text": "Party 😀 for 5 € each → see C++ and §12"}])
+        await (await flow.job("kb")).wait()
+        for sign in ("😀", "€", "→"):
+            assert len(await flow.search("kb", sign, mode="words")) == 0
+            assert len(await flow.search("kb", sign, mode="vectors")) == 1
+        for unit in ("C++", "§12", "5 €"):
+            assert len(await flow.search("kb", unit, mode="words")) == 1
+
+
+async def test_values_that_cannot_be_made_raise_what_pydantic_does_and_as_json_invalid_request(tmp_path: Path) -> None:
+    assert "the same as JSON, given to a method, is InvalidRequest" in LIBRARY
+    with pytest.raises(ValidationError):
+        FolderSource(5)  # type: ignore[arg-type]  # that is what is tried
+    with pytest.raises(ValidationError):
+        NewDocument(uri="\ud800", text="x")
+    with pytest.raises(ValidationError):
+        Settings(chunk_size=0)
+    async with PhaseFlow(tmp_path / "kb.db", slots=0) as flow:
+        with pytest.raises(InvalidRequest):
+            await flow.put_kb("kb", {"type": "folder", "path": 5})
+        with pytest.raises(InvalidRequest):
+            await flow.add("kb", [{"uri": "\ud800", "text": "x"}])
+        with pytest.raises(InvalidRequest):
+            await flow.put_kb("kb", settings={"chunk_size": 0})
