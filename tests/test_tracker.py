@@ -349,7 +349,7 @@ async def _quietly(call: Awaitable[object]) -> None:
 
 
 async def test_a_second_tracker_is_told_who_has_the_file(tracker: PhaseTracker, path: Path) -> None:
-    with pytest.raises(DatabaseHeld, match="in use by process"):
+    with pytest.raises(DatabaseHeld, match="in use by this program itself"):
         async with PhaseTracker.open(path):
             pass
     await tracker.start_phase("job", "loading")

@@ -159,6 +159,6 @@ async def test_the_environment_is_read_and_named(database: Path, monkeypatch: py
 
 
 async def test_ray_without_its_extra_names_it(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("phaseflow.flow.components.find_spec", lambda name: None)
+    monkeypatch.setattr("phaseflow.flow.chosen_workers.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"phaseflow\[ray\]"):
         PhaseFlow(database, workers="ray")
