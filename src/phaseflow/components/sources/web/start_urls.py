@@ -102,8 +102,8 @@ class Seeds:
         return tuple(found.values())[: self._most]
 
     def is_sitemap(self, url: str) -> bool:
-        """Say whether an address was named as a sitemap, and could not be read when it was listed: a feed or a list of
-        addresses does not tell that by itself."""
+        """Whether an address was named as a sitemap, and could not be read when it was listed. A feed or a list of
+        addresses looks like any other document, so this cannot be told from what is read later."""
         return url in self._unread
 
     async def _reached(self) -> list[str]:
