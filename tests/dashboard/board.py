@@ -1,5 +1,7 @@
 """The dashboard as one sees it."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -30,6 +32,22 @@ async def before_saving(page: "Page", method: str, act: Callable[[], Any]) -> No
         await route.continue_()
 
     await page.route("**/api/ingestion/kb/**", held)
+
+
+@asynccontextmanager
+async def held(page: "Page", url: "str | re.Pattern[str]") -> AsyncIterator["asyncio.Future[Route]"]:
+    """Hold the first request for such an address until the caller lets it go. It is yielded, once it is there."""
+    first: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
+
+    async def hold(route: "Route") -> None:
+        if first.done():
+            await route.continue_()
+        else:
+            first.set_result(route)
+
+    await page.route(url, hold)
+    yield first
+    await page.unroute(url, hold)
 
 
 class Board:

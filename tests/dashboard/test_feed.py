@@ -94,12 +94,13 @@ async def test_each_transition_comes_once_in_order_through_a_proxy_that_answers_
         async with page.expect_response(lambda answer: answer.status == 502):
             end()
             await until(page, "heard.connections.at(-1) === 'lost'")
+        # An EventSource gives up at the first answer that is no feed, which is why there is the module.
+        await until(page, "plain.readyState === EventSource.CLOSED")
         service.start()
         await until(page, "heard.connections.at(-1) === 'live'")
     embedding.gate.set()
     await until(page, "heard.statuses.at(-1) === 'completed'")
     assert await page.evaluate("heard.seqs") == log_of(service, "docs")
-    assert await page.evaluate("plain.readyState") == 2, "an EventSource gives up, which is why there is the module"
 
 
 async def test_it_continues_behind_an_id_that_was_kept_and_replays_all_behind_0(page: "Page", service: Service) -> None:

@@ -1,11 +1,12 @@
 """Files and folders that are dropped or chosen, and what becomes of them."""
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.dashboard.board import Board
+from tests.dashboard.board import Board, held
 from tests.dashboard.service import Service
 
 if TYPE_CHECKING:
@@ -80,42 +81,39 @@ async def test_a_file_that_is_refused_is_named_and_the_others_are_sent(board: Bo
     assert len(uris(service, "documents")) == 9
 
 
-async def test_sending_stops_when_its_user_says_so(board: Board, service: Service) -> None:
+@pytest.mark.parametrize("at", [r"/kb/sent/jobs\?limit=1$", r"/documents$"], ids=["as it is checked", "as it is sent"])
+async def test_sending_stops_when_its_user_says_so(board: Board, service: Service, at: str) -> None:
     folder = written(service.here / "many", [f"{number:03}.md" for number in range(150)])
     service.call("PUT", "kb/sent", {"source": {"type": "upload"}})
-    held: list[Any] = []
-
-    async def hold(route: "Route") -> None:
-        held.append(route)
-
+    posted: list[str] = []
+    board.page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
     await board.go("kb/sent")
     await board.until(board.page.locator(".drop"), "Drop files or folders here")
-    await board.page.route("**/documents", hold)
-    await drop(board, folder)
-    await board.until(board.page.locator(".drop"), "Sending 0 of 150 files…")
-    stop = board.page.locator(".drop").get_by_role("button", name="Stop")
-    await stop.click()
-    await board.until(board.page.locator(".drop"), "Stopped: 0 of 150 files sent.")
-    await stop.wait_for(state="hidden")
-    assert (len(held), uris(service, "sent")) == (1, set())
+    async with held(board.page, re.compile(at)) as route:
+        await drop(board, folder)
+        passing = await route
+        await board.until(board.page.locator(".drop"), "Sending 0 of 150 files…")
+        stop = board.page.locator(".drop").get_by_role("button", name="Stop")
+        await stop.click()
+        await board.until(board.page.locator(".drop"), "Stopped: 0 of 150 files sent.")
+        if passing.request.method == "GET":
+            await passing.continue_()
+        await stop.wait_for(state="hidden")
+    assert (len(posted), uris(service, "sent")) == (int(passing.request.method == "POST"), set())
 
 
 async def test_what_is_dropped_while_others_are_sent_is_sent_after_them(board: Board, service: Service) -> None:
     first, second = written(service.here / "first", ["a.md"]), written(service.here / "second", ["b.md"])
     service.call("PUT", "kb/sent", {"source": {"type": "upload"}})
-    held: list[Any] = []
-
-    async def hold(route: "Route") -> None:
-        held.append(route)
-
     await board.go("kb/sent")
     await board.until(board.page.locator(".drop"), "Drop files or folders here")
-    await board.page.route("**/documents", hold, times=1)
-    await drop(board, first)
-    await board.until(board.page.locator(".drop"), "Sending 1 file…")
-    await drop(board, second)
-    await board.until(board.page.locator(".drop"), "Sending 0 of 2 files…")
-    await held[0].continue_()
+    async with held(board.page, "**/documents") as route:
+        await drop(board, first)
+        passing = await route
+        await board.until(board.page.locator(".drop"), "Sending 1 file…")
+        await drop(board, second)
+        await board.until(board.page.locator(".drop"), "Sending 0 of 2 files…")
+        await passing.continue_()
     await board.until(board.page.locator(".drop"), "2 files sent.")
     assert uris(service, "sent") == {"first/a.md", "second/b.md"}
 

@@ -163,6 +163,8 @@ export class Upload {
       };
       request.onload = () => (request.status === 202 ? done() : fail(new ApiError(problemOf(request), request.status)));
       request.onabort = request.onerror = () => fail(new ApiError(silence, 0));
+      // A signal tells nothing to those who listen from now on.
+      if (this.isStopped) return fail(new ApiError(silence, 0));
       this.leaving.signal.addEventListener("abort", stop, { once: true });
       request.send(form);
     })).finally(() => {
