@@ -59,6 +59,8 @@ def _changed(sql: str) -> list[str]:
                 " ON CONFLICT DO UPDATE SET a = 'x~'",
                 "INSERT OR IGNORE INTO t SELECT a FROM u WHERE a NOT IN (SELECT b FROM t)"
                 " ON CONFLICT DO UPDATE SET a = 'x'",
+                "INSERT OR IGNORE INTO t SELECT a FROM u WHERE a IN (SELECT b FROM t) ON CONFLICT DO NOTHING",
+                "INSERT  INTO t SELECT a FROM u WHERE a IN (SELECT b FROM t) ON CONFLICT DO UPDATE SET a = 'x'",
             ],
         ),
         (
@@ -76,6 +78,25 @@ def _changed(sql: str) -> list[str]:
             "a BETWEEN ? AND ? AND b NOT IN (?)",
             "a BETWEEN ? AND ? OR b IN (?)",
         ]),
+        (
+            "INSERT INTO t VALUES (?) ON CONFLICT (a) DO UPDATE SET b = b + 1 WHERE b > ? RETURNING b",
+            [
+                "INSERT INTO t VALUES (?) ON CONFLICT (a) DO NOTHING RETURNING b",
+                "INSERT INTO t VALUES (?) ON CONFLICT (a) DO UPDATE SET b = b + 1 WHERE (b > ? OR 1) RETURNING b",
+                "INSERT INTO t VALUES (?) ON CONFLICT (a) DO UPDATE SET b = b + 1 WHERE b < ? RETURNING b",
+                "INSERT INTO t VALUES (?) ON CONFLICT (a) DO UPDATE SET b = b + 1 WHERE b >= ? RETURNING b",
+            ],
+        ),
+        ("INSERT INTO t VALUES (?) ON CONFLICT (a) DO NOTHING RETURNING b", ["INSERT INTO t VALUES (?)  RETURNING b"]),
+        (
+            "SELECT coalesce(max(a, 1), 0), coalesce(b, c, 2) FROM t LEFT JOIN u USING (a)",
+            [
+                "SELECT coalesce(iif(0, max(a, 1), NULL), 0), coalesce(b, c, 2) FROM t LEFT JOIN u USING (a)",
+                "SELECT coalesce(max(a, 1), 0), coalesce(b, c, 2) FROM t INNER JOIN u USING (a)",
+                "SELECT coalesce(max(a, 1), 0), coalesce(iif(0, b, NULL), c, 2) FROM t LEFT JOIN u USING (a)",
+                "SELECT nullif(max(a, 1), 0), coalesce(b, c, 2) FROM t LEFT JOIN u USING (a)",
+            ],
+        ),
         ("CREATE INDEX i ON t (a) WHERE a = 1", []),
         ("it cannot be read and has no name", []),
     ],
@@ -94,7 +115,7 @@ def test_what_is_made_of_a_statement_is_a_statement() -> None:
         " WHERE w.d <> t.b AND t.a NOT IN (1, 2) AND t.b <= coalesce(w.d, 4) RETURNING a, b"
     )
     mutants = _changed(sql)
-    assert len(mutants) == len(set(mutants)) == 39
+    assert len(mutants) == len(set(mutants)) == 42
     for mutant in mutants:
         connection.execute(mutant)
 
@@ -108,6 +129,11 @@ def test_what_stands_in_several_literals_is_changed_where_it_stands() -> None:
             " AND b IS NOT"
             " NULL"
         )
+        NEW = (
+            "INSERT INTO t VALUES (?)"
+            " ON CONFLICT"
+            " DO NOTHING"
+        )
     ''')
     lines = source.splitlines()
     changed = [
@@ -119,4 +145,5 @@ def test_what_stands_in_several_literals_is_changed_where_it_stands() -> None:
         ['" OR b IS NOT"'],
         ['" AND b IS "'],
         ['" AND (b IS NOT"', '" NULL OR 1)"'],
+        ['" "', '""'],
     ]

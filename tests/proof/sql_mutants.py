@@ -1,7 +1,9 @@
 """Mutants of the SQL in the strings of a module, each of which is one constant to a tool that reads Python.
 
 A comparison turned round, AND for OR, a condition that always holds, the other order, a limit that is one more or less,
-another constant. What would be no SQL is not made: it fails wherever it runs, and so says nothing about the tests.
+another constant; a value without its substitute, or the substitute alone; a join that leaves rows out; a conflict that
+fails, or changes nothing. What would be no SQL is not made: it fails wherever it runs, and so says nothing about the
+tests.
 """
 
 import ast
@@ -52,6 +54,10 @@ class _Level:
     """In the terms of ORDER BY."""
     is_part: bool = False
     """The text itself, where it may be a condition to be put into others."""
+    substituted: int | None = None
+    """Where ``coalesce`` stands whose values these are, of which there is one so far."""
+    upsert: int | None = None
+    """Where the clause begins that says what becomes of a row that is there."""
 
 
 @dataclass(slots=True)
@@ -72,7 +78,7 @@ class _Reader:
         for (before, _), (token, start), end in zip([("", 0), *tokens], tokens, [0, *ends], strict=False):
             self._take(before, token, start, end)
         while self._levels:
-            self._end(ends[-1])
+            self._end_of_text(ends[-1])
             self._levels.pop()
         return self.edits
 
@@ -82,8 +88,7 @@ class _Reader:
         if level.operand is None and level.clause in _CONDITIONS and token not in ("AND", "OR"):
             level.operand = start
         if token in ("(", "CASE"):
-            is_condition = token == "(" and before in (*_CONDITIONS, "AND", "OR", "NOT", "(", "")
-            self._levels.append(_Level("WHERE" if is_condition else "", None))
+            self._begin(before, token, start)
         elif token in (")", "END"):
             self._end(end)
             if len(self._levels) > 1:
@@ -91,12 +96,15 @@ class _Reader:
         elif token in _CLAUSES:
             level.operand = None if level.is_part else level.operand
             self._end(end)
+            self._take_clause(level, before, token, start, end)
             level.clause, level.commas, level.is_part = token, False, False
         elif token == "BETWEEN":
             level.is_between = True
         elif token == ",":
             level.commas = level.clause in _CONDITIONS
             self._end_of_term(end)
+            if level.substituted is not None:
+                self._substitute(level, start)
         elif token == "BY" and level.clause == "ORDER":
             level.is_sorted = True
         elif token == "AND" and level.is_between:
@@ -104,9 +112,42 @@ class _Reader:
         else:
             self._change(level, before, token, start, end)
 
+    def _begin(self, before: str, token: str, start: int) -> None:
+        is_condition = token == "(" and before in (*_CONDITIONS, "AND", "OR", "NOT", "(", "")
+        self._levels.append(_Level("WHERE" if is_condition else ""))
+        if before == "coalesce":
+            self._levels[-1].substituted = start - len(before)
+
+    def _take_clause(self, level: _Level, before: str, token: str, start: int, end: int) -> None:
+        if token == "LEFT":
+            self.edits.append([(start, "LEFT", "INNER")])
+        elif token == "UPDATE" and before == "DO":
+            level.upsert = start
+        elif token == "RETURNING":
+            self._end_of_upsert(end)
+
+    def _substitute(self, level: _Level, comma: int) -> None:
+        """The first values of ``coalesce`` are over, or there are more than two of them."""
+        if level.clause == "substitute":
+            level.substituted = None
+        elif level.substituted is not None:
+            level.clause = "substitute"
+            self.edits.append([(level.substituted + len("coalesce("), "", "iif(0, "), (comma, "", ", NULL)")])
+
+    def _end_of_upsert(self, end: int) -> None:
+        level = self._levels[-1]
+        begin, level.upsert = level.upsert, None
+        if begin is not None:
+            self.edits.append([(begin, self.text[begin:end], "NOTHING")])
+
     def _change(self, level: _Level, before: str, token: str, start: int, end: int) -> None:
         if before in ("INSERT", "UPDATE"):
-            return  # OR, and what to do with a row that is there
+            return  # OR
+        if token in ("IGNORE", "REPLACE") and before == "OR":
+            self.edits.append([(self.text.rindex("OR", 0, start), f"OR {token}", "")])
+        if token == "NOTHING":
+            begin = self.text.rindex("ON CONFLICT", 0, start)
+            self.edits.append([(begin, self.text[begin : start + len(token)], "")])
         if token in ("AND", "OR"):
             self._end_of_operand(end)
         if token in _OTHER and not (token == "=" and level.clause == "SET"):
@@ -126,7 +167,14 @@ class _Reader:
         """A clause is over where the token before this one ended."""
         self._end_of_operand(end)
         self._end_of_term(end)
-        self._levels[-1].is_sorted = False
+        level = self._levels[-1]
+        level.is_sorted = False
+        if level.substituted is not None and level.clause == "substitute":
+            self.edits.append([(level.substituted, "coalesce", "nullif")])  # NULL where the first value is
+
+    def _end_of_text(self, end: int) -> None:
+        self._end(end)
+        self._end_of_upsert(end)
 
     def _end_of_operand(self, end: int) -> None:
         level = self._levels[-1]
@@ -170,7 +218,9 @@ def sql_mutants(source: str) -> Iterator[str]:
             mutated = source
             for at, old, new in reversed(edits):
                 place = places[at] if at < len(places) and (old or at == 0) else places[at - 1] + 1
-                mutated = mutated[:place] + new + mutated[place + len(old) :]
+                for gone in reversed(places[at : at + len(old)]):
+                    mutated = mutated[:gone] + mutated[gone + 1 :]
+                mutated = mutated[:place] + new + mutated[place:]
             yield mutated
 
 
