@@ -138,6 +138,17 @@ CREATE TABLE job_sources (
     PRIMARY KEY (job_seq, name)
 ) STRICT, WITHOUT ROWID;
 
+-- Parts of the sources of the newest job that could not be listed: what is below them is not known to be gone. No part lies
+-- in another one.
+CREATE TABLE unlisted_parts (
+    id      INTEGER PRIMARY KEY,
+    job_seq INTEGER NOT NULL REFERENCES ingestion_jobs (seq) ON DELETE CASCADE,
+    source  TEXT NOT NULL,
+    place   TEXT NOT NULL,                        -- what uris below it begin with; ends in a slash
+    uri     TEXT NOT NULL,                        -- the entry that stands for it, and fails
+    UNIQUE (job_seq, source, place)
+) STRICT;
+
 -- What sources of the newest job have under uris that others hold: it is left out of the job. Where source and holder are
 -- the same, a page that was read and is to be read again for its links: a shorter way to it was found.
 CREATE TABLE displaced_entries (

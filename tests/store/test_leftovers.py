@@ -113,7 +113,9 @@ async def test_a_deleted_knowledge_base_goes_in_steps_and_leaves_its_neighbour_w
 
 
 OF_A_NAME = ("failures", "requests", "pushed", "catalogue", "left_out")
-OF_A_JOB = {"job_entries": "job_seq", "displaced_entries": "job_seq", "transitions": "job_id"}
+OF_A_JOB = {
+    "job_entries": "job_seq", "displaced_entries": "job_seq", "unlisted_parts": "job_seq", "transitions": "job_id",
+}  # fmt: skip
 
 
 def _fill(tx: Transaction, made: Stock) -> None:
@@ -135,6 +137,7 @@ def _fill(tx: Transaction, made: Stock) -> None:
         )
         tx.run("INSERT INTO job_entries (job_seq, uri) VALUES (?, ?)", made.seq, uri)
         tx.run("INSERT INTO displaced_entries (job_seq, source, holder, uri) VALUES (?, '', '', ?)", made.seq, uri)
+        tx.run("INSERT INTO unlisted_parts (job_seq, source, place, uri) VALUES (?1, '', ?2, ?2)", made.seq, uri)
 
 
 async def test_whatever_is_known_by_name_or_job_goes_in_steps_and_that_of_a_neighbour_stays(

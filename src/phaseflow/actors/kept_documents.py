@@ -10,6 +10,7 @@ from phaseflow.store.crawl_frontier import Frontier
 from phaseflow.store.job_sources import JobSources, Kept
 from phaseflow.store.progress import Done
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.unlisted import UnlistedParts
 
 _NAMED = 2
 """Pages looked for: one is named, and whether there are others is said."""
@@ -35,11 +36,17 @@ class KeptDocuments:
 
     def _note(self, kept: Mapping[str, int], whys: Mapping[str, str], tx: Transaction) -> None:
         self._context.advance(tx, JobPhase.INDEXING, Done())
-        sources, frontier = JobSources(tx, self._seq), Frontier(tx, self._seq)
+        sources = JobSources(tx, self._seq)
         says_why = {*sources.failed(), *whys}
         sources.set_kept(
             {
-                name: Kept(count, () if name in says_why else tuple(frontier.failed(name, _NAMED)), whys.get(name))
+                name: Kept(count, () if name in says_why else self._hiding(tx, name), whys.get(name))
                 for name, count in kept.items()
             }
         )
+
+    def _hiding(self, tx: Transaction, name: str) -> tuple[str, ...]:
+        """What a source has that could not be read, and may lead to others, or hold them."""
+        follows_links = getattr(self._context.plan.components.loaders[name], "follows_links", False)
+        pages = Frontier(tx, self._seq).failed(name, _NAMED) if follows_links else []
+        return tuple([*pages, *UnlistedParts(tx, self._seq).of(name, _NAMED)][:_NAMED])

@@ -16,6 +16,7 @@ from phaseflow.store.job_sources import JobSources
 from phaseflow.store.knowledge_bases import KnowledgeBases
 from phaseflow.store.progress import Done, PhaseProgress
 from phaseflow.store.transaction import Transaction
+from phaseflow.store.unlisted import UnlistedParts
 
 LARGEST = 2**31
 STEP = 500
@@ -50,6 +51,7 @@ class SourceLists:
             reader.name, [(e.uri, e.size, e.stamp, e.depth) for e in found], plan.target.kb_key,
             self._others, self._complete(tx, self._others - {reader.name}), follow=self._room(tx, reader),
         )  # fmt: skip
+        UnlistedParts(tx, self._seq).add(reader.name, [entry.uri for entry in found if entry.hides_others])
         if reader.has_max_depth:
             DisplacedEntries(tx, self._seq).read_again(reader.name, rows)
         new, unchanged = Frontier(tx, self._seq).add(
@@ -123,12 +125,13 @@ class SourceLists:
         """Those of these sources that have named all they have: what they have not named is not there any more."""
         if not names:
             return set()
-        sources, frontier = JobSources(tx, self._seq), Frontier(tx, self._seq)
+        sources, frontier, parts = JobSources(tx, self._seq), Frontier(tx, self._seq), UnlistedParts(tx, self._seq)
         found = sources.listed() - sources.failed().keys()
         return {
             name
             for name in found & self._readers.keys() & set(names)
-            if not self._readers[name].follows_links or not (frontier.has_unread(name) or frontier.any_failed(name))
+            if not parts.has_any(name)
+            and not (self._readers[name].follows_links and (frontier.has_unread(name) or frontier.any_failed(name)))
         }
 
     def _is_known(self, tx: Transaction, reader: SourceReader) -> bool:

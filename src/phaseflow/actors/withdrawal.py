@@ -29,6 +29,7 @@ from phaseflow.store.passages import Census, Scope, SearchablePassages
 from phaseflow.store.progress import Done, JobCounts
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.twins import Naming, Twins
+from phaseflow.store.unlisted import UnlistedParts
 
 CLEAN_UP = 500
 """Documents looked at, or taken out, in one transaction: a row each. The janitor removes what hangs on them."""
@@ -53,8 +54,8 @@ class _Found(NamedTuple):
 class Withdrawal:
     """Takes out what is gone, inside the gate. ``hold`` asks for a pause of the phase with a reason.
 
-    Of a source that could not be listed to its end, or read, and where a page could not be read that may have led to
-    others, only that is gone which was asked for, and is no longer a document.
+    Of a source that could not be listed to its end, or read, of a part that could not be listed, and where a page could
+    not be read that may have led to others, only that is gone which was asked for, and is no longer a document.
     """
 
     def __init__(self, context: RunContext, gate: Gate, scope: Scope, hold: Callable[[str], None]) -> None:
@@ -140,11 +141,13 @@ class Withdrawal:
             await crawl.run(gone, follows=name not in self._uncertain)
 
     async def _note_page(self, name: str, page: Sequence[Entry]) -> None:
-        await self._context.write(partial(self._note_returned, name, [entry.uri for entry in page]))
+        await self._context.write(partial(self._note_returned, name, page))
 
-    def _note_returned(self, name: str, uris: Sequence[str], tx: Transaction) -> None:
+    def _note_returned(self, name: str, page: Sequence[Entry], tx: Transaction) -> None:
         self._context.advance(tx, JobPhase.INDEXING, Done())
-        Frontier(tx, self._context.plan.attempt.job_seq).add_returned(name, uris)
+        seq = self._context.plan.attempt.job_seq
+        Frontier(tx, seq).add_returned(name, [entry.uri for entry in page])
+        UnlistedParts(tx, seq).add(name, [entry.uri for entry in page if entry.hides_others])
 
     async def _census(self, since: str) -> tuple[Counter[str], Counter[str], Counter[str]]:
         """How many searchable documents there were of each source before the job, how many of these are gone, and how

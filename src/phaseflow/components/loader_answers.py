@@ -16,6 +16,7 @@ _Loaded = Document | Unchanged | Skipped
 _TEXT, _TEXT_OR_NONE = (str,), (str, type(None))
 _ENTRY: Mapping[str, tuple[type, ...]] = {
     "uri": _TEXT, "size": (int, type(None)), "stamp": _TEXT_OR_NONE, "depth": (int,),
+    "hides_others": (bool,),
 }  # fmt: skip
 _FIELDS: Mapping[type, Mapping[str, tuple[type, ...]]] = {
     Document: {

@@ -36,6 +36,9 @@ class Entry:
     ETag). None: it can't, or the answer can't be trusted; the document is read and hashed."""
     depth: int = 0
     """Links followed to get here; 0 for what the source lists itself."""
+    hides_others: bool = False
+    """It stands for what could not be listed, and loading it says why: an archive that cannot be opened. What the
+    knowledge base has of the source below it (``URI/…``) stays, unless it turns out not to be there."""
 
 
 @dataclass(frozen=True, slots=True)

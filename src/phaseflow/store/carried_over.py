@@ -13,10 +13,12 @@ from phaseflow.store.job_sources import was_found_gone
 from phaseflow.store.pieces import MOST_PIECES, PIECE_BITS, number_of, pieces_of
 from phaseflow.store.states import IS_IN_HAND, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.transaction import Transaction, json_array
+from phaseflow.store.unlisted import is_hidden
 
 _IS_LACKING: Final = (
     f"c.skipped = 0 AND (coalesce(e.state, {EntryState.SKIPPED}) < {EntryState.SKIPPED}"
-    f"  OR c.source IN (SELECT value FROM json_each(?6)) AND NOT {was_found_gone('e', 'c.source')})"
+    f"  OR (c.source IN (SELECT value FROM json_each(?6)) OR {is_hidden('d.uri', 'c.source', '?3')})"
+    f"  AND NOT {was_found_gone('e', 'c.source')})"
     f" AND e.state IS NOT {EntryState.UNCHANGED:d}"
     f" AND NOT EXISTS (SELECT 1 FROM documents AS n WHERE n.kb_id = ?1 AND n.uri = d.uri AND n.job_seq = ?3"
     f"  AND n.{IS_IN_HAND})"

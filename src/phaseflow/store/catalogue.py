@@ -10,6 +10,7 @@ from phaseflow.store.job_sources import was_found_gone
 from phaseflow.store.knowledge_bases import VERSIONS_IN_USE, name_of
 from phaseflow.store.states import IS_A_DOCUMENT, IS_IN_HAND, IS_SEARCHABLE
 from phaseflow.store.transaction import Row, Transaction, json_array, next_after
+from phaseflow.store.unlisted import is_hidden
 
 PUSH: Final = "push"
 """The name of the source of what was pushed."""
@@ -194,7 +195,8 @@ class Catalogue(NamedTuple):
         rows = self.tx.rows(
             "SELECT c.uri, c.source, EXISTS"
             f" (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = c.uri AND e.{IS_A_DOCUMENT})"
-            f" OR {_HELD}, EXISTS (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = c.uri"
+            f" OR {_HELD} OR {is_hidden('c.uri', 'c.source', '?2')},"
+            " EXISTS (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = c.uri"
             f"  AND {was_found_gone('e', 'c.source')})"
             " FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri > ?3 ORDER BY c.uri LIMIT ?4",
             self.kb_key, job_seq, after, limit,

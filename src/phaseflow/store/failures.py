@@ -11,6 +11,7 @@ from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.store.knowledge_bases import name_of
 from phaseflow.store.states import IS_A_DOCUMENT
 from phaseflow.store.transaction import Transaction, json_array, next_after
+from phaseflow.store.unlisted import is_hidden
 from phaseflow.store.webhooks import WebhookQueue
 
 NO_JOB: Final = 0
@@ -108,7 +109,7 @@ class Failures:
     def clear_missing(self, job_seq: int, uncertain: Sequence[str], after: str, limit: int) -> str | None:
         """Of the next ``limit`` failures by uri, forget those of documents that no source of the job has any more.
 
-        The uri to go on after, None at the end. Those of ``uncertain`` sources stay.
+        The uri to go on after, None at the end. Those of ``uncertain`` sources stay, and of parts that were not listed.
         """
         rows = self.tx.rows(
             "SELECT uri FROM failures WHERE kb_id = ? AND uri > ? ORDER BY uri LIMIT ?", self.kb_key, after, limit
@@ -119,7 +120,7 @@ class Failures:
             "DELETE FROM failures WHERE kb_id = ?1 AND uri IN (SELECT value FROM json_each(?3)) AND NOT EXISTS"
             f" (SELECT 1 FROM job_entries AS e WHERE e.job_seq = ?2 AND e.uri = failures.uri AND e.{IS_A_DOCUMENT})"
             " AND NOT EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = failures.uri"
-            "  AND c.source IN (SELECT value FROM json_each(?4)))",
+            f"  AND (c.source IN (SELECT value FROM json_each(?4)) OR {is_hidden('c.uri', 'c.source', '?2')}))",
             self.kb_key, job_seq, json_array([row[0] for row in rows]), json_array(uncertain),
         )  # fmt: skip
         following: str | None = next_after(rows, limit)

@@ -38,7 +38,7 @@ _OLDER_CRAWLS: Final = {
     " SELECT crawls.seq FROM crawls JOIN ingestion_jobs AS j ON j.seq = crawls.seq"
     " WHERE EXISTS (SELECT 1 FROM ingestion_jobs AS newer WHERE newer.kb_id = j.kb_id AND newer.seq > j.seq"
     f"  AND newer.index_version IS NOT NULL) AND j.kb_id NOT IN {QUIET} LIMIT 1"
-    for table in ("job_entries", "displaced_entries")
+    for table in ("job_entries", "displaced_entries", "unlisted_parts")
 }
 """A crawl is of use until a newer job of its knowledge base has begun."""
 

@@ -19,6 +19,7 @@ from phaseflow.store.states import IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState, 
 from phaseflow.store.taken_out import UNWANTED
 from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Transaction, json_array, next_after
+from phaseflow.store.unlisted import is_hidden
 
 _SOURCE: Final = "coalesce((SELECT source FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri), d.source)"
 _FOUND: Final = (
@@ -27,7 +28,8 @@ _FOUND: Final = (
     " AND NOT EXISTS (SELECT 1 FROM catalogue AS c WHERE c.kb_id = ?1 AND c.uri = d.uri AND c.skipped = 1)"
 )
 _STAYS: Final = (
-    f"({_FOUND} OR {_SOURCE} IN (SELECT value FROM json_each(?6)) AND NOT EXISTS (SELECT 1 FROM job_entries AS e"
+    f"({_FOUND} OR ({_SOURCE} IN (SELECT value FROM json_each(?6)) OR {is_hidden('d.uri', _SOURCE, '?3')})"
+    " AND NOT EXISTS (SELECT 1 FROM job_entries AS e"
     f"  WHERE e.job_seq = ?3 AND e.uri = d.uri AND {was_found_gone('e', _SOURCE)}))"
 )
 """SQL: nothing says that the source of a searchable document does not have it any more. ?6: ``uncertain`` ones."""

@@ -23,6 +23,7 @@ from phaseflow.store.postings import Passage, WordIndex
 from phaseflow.store.states import IS_IN_HAND, IS_ON_ITS_WAY, IS_SEARCHABLE, DocumentState, EntryState
 from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Transaction, next_after
+from phaseflow.store.unlisted import is_hidden
 
 MOST = 50
 """Of the other uris that a document names: metadata are bounded."""
@@ -96,7 +97,8 @@ class Twins:
         of their own, the copies of others, or gone, unless their source is ``uncertain``; and the one to go on after,
         None at the end."""
         rows = self.tx.rows(
-            "SELECT f.text, f.document_id, d.uri, d.source, e.state, e.twin FROM"
+            "SELECT f.text, f.document_id, d.uri, d.source, e.state, e.twin,"
+            f" {is_hidden('f.text', 'd.source', '?2')} FROM"
             f" (SELECT text, document_id FROM document_fields {_NAMED} AND text IS NOT NULL"
             "   AND (text, document_id) > (?3, ?4) ORDER BY text, document_id LIMIT ?5) AS f"
             " JOIN documents AS d ON d.id = f.document_id"
@@ -105,9 +107,9 @@ class Twins:
         )  # fmt: skip
         found = [
             (other, document)
-            for other, document, uri, source, state, twin in rows
+            for other, document, uri, source, state, twin, is_in_unlisted in rows
             if state in _ALONE
-            or (state is None and source not in uncertain)
+            or (state is None and source not in uncertain and not is_in_unlisted)
             or (twin is not None and _document_of(self.tx, job_seq, twin) != uri)
         ]
         return found, (rows[-1][0], rows[-1][1]) if len(rows) >= limit else None

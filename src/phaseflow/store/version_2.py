@@ -185,6 +185,14 @@ CREATE TABLE job_sources (
     kept    TEXT,
     PRIMARY KEY (job_seq, name)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE unlisted_parts (
+    id      INTEGER PRIMARY KEY,
+    job_seq INTEGER NOT NULL REFERENCES ingestion_jobs (seq) ON DELETE CASCADE,
+    source  TEXT NOT NULL,
+    place   TEXT NOT NULL,
+    uri     TEXT NOT NULL,
+    UNIQUE (job_seq, source, place)
+) STRICT;
 CREATE TABLE displaced_entries (
     id      INTEGER PRIMARY KEY,
     job_seq INTEGER NOT NULL REFERENCES ingestion_jobs (seq) ON DELETE CASCADE,

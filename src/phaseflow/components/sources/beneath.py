@@ -72,10 +72,10 @@ class Folder:
             raise FileNotFoundError(errno.ENOENT, "a file of phaseflow itself", name)
 
     def is_file(self, path: str) -> bool:
-        """Say whether a path that may hold links leads to a regular file that can be opened."""
+        """Say whether a path that may hold links leads to a regular file. Raises OSError when it cannot be opened."""
         try:
             fd = self.open_file(path)
-        except (OSError, Outside):
+        except (FileNotFoundError, NotADirectoryError, Outside):
             return False
         try:
             return stat.S_ISREG(os.fstat(fd).st_mode)

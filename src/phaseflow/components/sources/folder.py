@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -20,14 +19,15 @@ from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.components.extraction import Extracted, extract
 from phaseflow.components.protocols import Document, Entry, Known, Unchanged
 from phaseflow.components.sources import archive
-from phaseflow.components.sources.beneath import Outside, Place, advice, lacks_descriptors, opened
+from phaseflow.components.sources.beneath import Place, opened
 from phaseflow.components.sources.engine_files import EngineFiles
+from phaseflow.components.sources.file_reading import FileReading, not_found, read_file, told_of
 from phaseflow.components.sources.names import path_of, uri_of
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.components.sources.tree import Found, Tree
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.recognition import AnyPool
-from phaseflow.domain.errors import ComponentUnavailable, DocumentError, TransientError
+from phaseflow.domain.errors import ComponentUnavailable, DocumentError
 from phaseflow.domain.settings import FolderSource, as_given
 
 _T = TypeVar("_T")
@@ -81,6 +81,7 @@ class FolderLoader:
         self._clock = clock
         self._roots = roots
         self._engine_files = engine_files
+        self._listed: os.stat_result | None = None
 
     @property
     def in_flight(self) -> int:
@@ -91,7 +92,8 @@ class FolderLoader:
         """Yield the files in pages of at most 1,000, each folder in the order of names. Memory does not grow with them.
 
         A list that ends is complete. Raises ComponentUnavailable when the folder, or any folder below that counts,
-        cannot be read, or when the folder was removed or replaced meanwhile. Cancelling abandons the look-up in hand.
+        cannot be read, or when the folder was removed or replaced meanwhile. An archive that cannot be opened is an
+        entry itself, which ``hides_others``. Cancelling abandons the look-up in hand.
         """
         entries = self._entries()
         while page := await self._in_thread(lambda: list(islice(entries, PAGE_SIZE))):
@@ -101,7 +103,8 @@ class FolderLoader:
         """Read one file: text in one visit to a worker thread, a binary format or mail in a worker process.
 
         Raises DocumentError: ``not_found`` (and ``gone``), ``unreadable``, ``too_large``, ``changed_while_reading``,
-        and what extraction raises. Cancelling it abandons the thread, whose result is dropped, and kills the process.
+        and what extraction raises; ComponentUnavailable when the folder was removed or replaced since it was listed.
+        Cancelling it abandons the thread, whose result is dropped, and kills the process.
         """
         found = await self._in_thread(partial(self._load, entry, known))
         if not isinstance(found, _Unread):
@@ -126,6 +129,7 @@ class FolderLoader:
     def _entries(self) -> Iterator[Entry]:
         globs = Globs(self._source.include, self._source.exclude)
         with self._opened() as place:
+            self._listed = os.fstat(place.folder.fd)
             if place.name is None:
                 found = Tree(place.folder, globs).walk()
             else:
@@ -148,10 +152,11 @@ class FolderLoader:
         except OSError:
             is_same = False
         if not is_same:
-            given = as_given(self._source.path)
-            raise ComponentUnavailable(
-                f"{given} was removed or replaced while it was listed; run again when it is there"
-            )
+            raise self._was_moved("while it was listed")
+
+    def _was_moved(self, when: str) -> ComponentUnavailable:
+        given = as_given(self._source.path)
+        return ComponentUnavailable(f"{given} was removed or replaced {when}; run again when it is there")
 
     def _members(self, place: Place, path: str, size: int) -> Iterator[Entry]:
         uri = uri_of(path)
@@ -160,7 +165,7 @@ class FolderLoader:
                 members = archive.members(file, uri)
         except DocumentError:
             # To read the archive itself will say what is wrong with it, where it counts.
-            yield Entry(uri, size)
+            yield Entry(uri, size, hides_others=True)
         else:
             yield from (Entry(uri_of(f"{path}/{member.name}"), member.size) for member in members)
 
@@ -169,36 +174,52 @@ class FolderLoader:
 
     def _load(self, entry: Entry, known: Known | None) -> "Document | Unchanged | _Unread":
         reading = self._settled(entry.uri)
+        if reading.is_archive:
+            archive.members(BytesIO(reading.data), entry.uri)
+            message = f"{entry.uri} could not be opened when its folder was listed, and can be now; run again"
+            raise DocumentError(message, code="changed_while_reading")
         stamp = self._stamp(len(reading.data), reading.mtime_ns)
         digest = hashlib.blake2b(reading.data, digest_size=16).digest()
         if known is not None and known.content_hash == digest:
             return Unchanged(entry, digest, stamp)
-        if self._opens_archives and archive.is_archive(entry.uri):
-            archive.members(BytesIO(reading.data), entry.uri)
         unread = _Unread(reading.data, digest, stamp)
         if self._workers.takes(reading.data, entry.uri):
             return unread
         return unread.document(entry, extract(reading.data, entry.uri))
 
-    def _settled(self, uri: str) -> "_Reading":
+    def _settled(self, uri: str) -> FileReading:
         reading = self._read(uri) or self._read(uri)
         if reading is None:
             message = f"{uri} changed while it was read, twice; run again when it is written"
             raise DocumentError(message, code="changed_while_reading")
         return reading
 
-    def _read(self, uri: str) -> "_Reading | None":
+    def _read(self, uri: str) -> FileReading | None:
         name = path_of(uri)
         inside = archive.split(name) if self._opens_archives else None
-        with self._opened() as place:
-            if inside is not None and place.folder.is_file(place.name or inside[0]):
+        with self._opened() as place, self._unless_moved(place):
+            if inside is not None and _is_file(place, inside[0], uri):
                 with self._file(place, inside[0], uri) as file:
                     data = archive.read(file, inside[1], uri, self._max_bytes)
                 if data is None:
-                    raise _not_found(uri)
-                return _Reading(data, None)
+                    raise not_found(uri)
+                return FileReading(data, None)
             with self._file(place, name, uri) as file:
-                return _read(file, uri, self._max_bytes)
+                return read_file(
+                    file, uri, self._max_bytes, is_archive=self._opens_archives and archive.is_archive(name)
+                )
+
+    @contextmanager
+    def _unless_moved(self, place: Place) -> Iterator[None]:
+        """What is not there says nothing in a folder other than the one that was listed: a disk may not be mounted."""
+        try:
+            yield
+        except DocumentError as error:
+            if not error.gone or self._listed is None:
+                raise
+            if not os.path.samestat(self._listed, os.fstat(place.folder.fd)):
+                raise self._was_moved("after it was listed") from error
+            raise
 
     def _stamp(self, size: int, mtime_ns: int | None) -> str | None:
         return f"{size}:{mtime_ns}" if mtime_ns is not None and mtime_ns < self._clock() - _RACY_NS else None
@@ -208,29 +229,12 @@ class FolderLoader:
         """Open a document; a URI can be hostile, and a link can have been put in its way."""
         if place.name is not None:
             if path != PurePath(self._source.path).name:
-                raise _not_found(uri)
+                raise not_found(uri)
             path = place.name
         if "\0" in path or not path:
-            raise _not_found(uri)
-        try:
-            with open(place.folder.open_file(path), "rb") as file:
-                yield file
-        except Outside:
-            raise DocumentError(f"{uri} lies outside the folder and is not read", code="outside_folder") from None
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise _not_found(uri) from error
-        except OSError as error:
-            message = f"cannot read {uri} ({error.strerror}); {advice(error)} and retry"
-            if lacks_descriptors(error):
-                raise TransientError(message) from error
-            raise DocumentError(message, code="unreadable") from error
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    data: bytes
-    mtime_ns: int | None
-    """None for a file inside an archive: it is read and hashed every time."""
+            raise not_found(uri)
+        with told_of(uri), open(place.folder.open_file(path), "rb") as file:
+            yield file
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,23 +260,6 @@ class _Unread:
         )
 
 
-def _read(file: BinaryIO, uri: str, max_bytes: int) -> _Reading | None:
-    """Return the file as it was at one moment, or None when it changed meanwhile."""
-    before = os.fstat(file.fileno())
-    _check(before, uri, max_bytes)
-    data = file.read(before.st_size + 1)
-    after = os.fstat(file.fileno())
-    same = before.st_mtime_ns == after.st_mtime_ns and len(data) == before.st_size == after.st_size
-    return _Reading(data, before.st_mtime_ns) if same else None
-
-
-def _check(info: os.stat_result, uri: str, max_bytes: int) -> None:
-    if not stat.S_ISREG(info.st_mode):
-        raise DocumentError(f"{uri} is not a regular file and is not read", code="unreadable")
-    if info.st_size > max_bytes:
-        message = f"{uri} has {info.st_size:,} bytes, more than the {max_bytes:,} that are read; split it or exclude it"
-        raise DocumentError(message, code="too_large")
-
-
-def _not_found(uri: str) -> DocumentError:
-    return DocumentError(f"{uri} is not there any more", code="not_found", counts=False, gone=True)
+def _is_file(place: Place, path: str, uri: str) -> bool:
+    with told_of(uri):
+        return place.folder.is_file(place.name or path)
