@@ -104,19 +104,19 @@ async def test_a_source_may_be_given_in_the_shape_of_the_json(tmp_path: Path) ->
     assert final.metrics.documents_found == 1
 
 
-@pytest.mark.parametrize("name", first_of_each(["", "Waf", "-waf", "_waf", "a b", "a/b", "ä", "a" * 64]))
-async def test_a_name_outside_the_rule_is_refused(tmp_path: Path, name: str) -> None:
+async def test_a_name_outside_the_rule_is_refused(tmp_path: Path) -> None:
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with pytest.raises(InvalidRequest):
-            await flow.start(name, FolderSource(str(tmp_path)))
+        for name in ("", "Waf", "-waf", "_waf", "a b", "a/b", "ä", "a" * 64):
+            with pytest.raises(InvalidRequest):
+                await flow.start(name, FolderSource(str(tmp_path)))
 
 
-@pytest.mark.parametrize("name", first_of_each(["0", "a-_", "a" * 63]))
-async def test_a_name_inside_the_rule_is_taken(tmp_path: Path, name: str) -> None:
+async def test_a_name_inside_the_rule_is_taken(tmp_path: Path) -> None:
     write_notes(tmp_path / "docs", 1)
     async with PhaseFlow(tmp_path / "kb.db", embedder=Complete()) as flow:
-        with fail_soon(10):
-            assert (await (await flow.start(name, FolderSource(str(tmp_path / "docs")))).wait()).kb_id == name
+        for name in ("0", "a-_", "a" * 63):
+            with fail_soon(10):
+                assert (await (await flow.start(name, FolderSource(str(tmp_path / "docs")))).wait()).kb_id == name
 
 
 async def test_a_start_without_a_source_needs_a_knowledge_base_that_is_there(tmp_path: Path) -> None:

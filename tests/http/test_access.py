@@ -14,7 +14,6 @@ from phaseflow.domain.errors import InvalidRequest
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import AllowedRoots, Limits, create_app, serve
 from tests.http.service import Service, documents, serving
-from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 KB = "/api/ingestion/kb"
@@ -225,13 +224,13 @@ async def test_a_client_of_another_machine_is_answered_only_where_that_was_set_u
     assert status == 200 or answer.json()["code"] == "local_only"
 
 
-@pytest.mark.parametrize("token", first_of_each([" ", "a ", "\tb", "tök", "a\nb"]))
-async def test_a_token_that_no_header_can_carry_is_refused(tmp_path: Path, token: str) -> None:
+async def test_a_token_that_no_header_can_carry_is_refused(tmp_path: Path) -> None:
     async with PhaseFlow(tmp_path / "kb.db") as flow:
-        with pytest.raises(InvalidRequest, match="ASCII"):
-            create_app(flow, token=token)
-        with pytest.raises(InvalidRequest, match="ASCII"):
-            Client("http://localhost", token=token)
+        for token in (" ", "a ", "\tb", "tök", "a\nb"):
+            with pytest.raises(InvalidRequest, match="ASCII"):
+                create_app(flow, token=token)
+            with pytest.raises(InvalidRequest, match="ASCII"):
+                Client("http://localhost", token=token)
 
 
 @pytest.mark.parametrize("name", ["[::1]", "kb.example:8000", "KB.example"])

@@ -9,7 +9,6 @@ import pytest
 from phaseflow.flow import PhaseFlow
 from tests.dashboard.nginx import Nginx, absence
 from tests.http.service import http_client, serving
-from tests.matrices import first_of_each
 
 pytestmark = pytest.mark.skipif(bool(absence()), reason=str(absence()))
 STORES = "/v1/vector_stores"
@@ -28,12 +27,10 @@ async def test_its_own_pages_may_change_something_on_any_port(proxied: httpx2.As
     assert created.status_code == 200, created.text
 
 
-@pytest.mark.parametrize(
-    "origin", first_of_each(["http://127.0.0.1", "http://127.0.0.1:1", "https://elsewhere.example", "null"])
-)
-async def test_pages_of_other_ports_and_names_may_not(proxied: httpx2.AsyncClient, origin: str) -> None:
-    refused = await proxied.post(STORES, json={}, headers={"Origin": origin})
-    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "cross_origin")
+async def test_pages_of_other_ports_and_names_may_not(proxied: httpx2.AsyncClient) -> None:
+    for origin in ("http://127.0.0.1", "http://127.0.0.1:1", "https://elsewhere.example", "null"):
+        refused = await proxied.post(STORES, json={}, headers={"Origin": origin})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "cross_origin"), origin
 
 
 async def test_a_name_that_the_service_does_not_go_by_is_refused(proxied: httpx2.AsyncClient) -> None:

@@ -14,7 +14,6 @@ from phaseflow.flow import PhaseFlow, choices
 from phaseflow.http import AllowedRoots
 from tests.components.fake_embedding_server import FakeEmbeddingServer, Flaw, Refusal
 from tests.http.service import Service, serving
-from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 FOLDERS = "/api/ingestion/folders"
@@ -188,15 +187,13 @@ async def test_no_more_than_a_few_are_tried_out_at_once(service: Service, server
     assert (answer.status_code, answer.json()["code"]) == (503, "busy")
 
 
-@pytest.mark.parametrize(
-    "address", first_of_each(["http://10.0.0.1/v1", "http://169.254.169.254/latest", "http://[fd00::1]/v1"])
-)
-async def test_an_address_that_clients_may_not_choose_is_refused_as_at_a_start(service: Service, address: str) -> None:
-    answer = await tried(service, openai(address))
-    body = {"source": {"type": "upload"}, "settings": {"embedder": openai(address)}}
-    put = await service.http.put("/api/ingestion/kb/docs", json=body)
-    assert (answer.status_code, answer.json()["code"]) == (put.status_code, put.json()["code"])
-    assert answer.status_code == 403
+async def test_an_address_that_clients_may_not_choose_is_refused_as_at_a_start(service: Service) -> None:
+    for address in ("http://10.0.0.1/v1", "http://169.254.169.254/latest", "http://[fd00::1]/v1"):
+        answer = await tried(service, openai(address))
+        body = {"source": {"type": "upload"}, "settings": {"embedder": openai(address)}}
+        put = await service.http.put("/api/ingestion/kb/docs", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (put.status_code, put.json()["code"])
+        assert answer.status_code == 403, address
 
 
 async def test_named_servers_are_offered_without_addresses_and_keys(
