@@ -389,18 +389,14 @@ async def _bomb(wbits: int) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize(
     ("pieces", "encoding"),
-    first_of_each(
-        [
-            (_endless(), ""),
-            (_bomb(31), "gzip"),
-            (_bomb(15), "deflate"),
-            (_pieces(b"[" * 200_000), ""),
-            (_pieces(b"1," * 2_000_000), ""),
-            (_pieces(b"no gzip"), "gzip"),
-            (_pieces(b"x"), "br"),
-        ],
-        lambda case: case[1] == "gzip",
-    ),
+    [
+        *first_of_each([(_bomb(31), "gzip"), (_bomb(15), "deflate")]),
+        (_endless(), ""),
+        (_pieces(b"[" * 200_000), ""),
+        (_pieces(b"1," * 2_000_000), ""),
+        (_pieces(b"no gzip"), "gzip"),
+        (_pieces(b"x"), "br"),
+    ],
 )
 async def test_an_answer_is_read_within_what_its_texts_need(pieces: AsyncIterator[bytes], encoding: str) -> None:
     tracemalloc.start()

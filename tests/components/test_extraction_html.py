@@ -127,7 +127,7 @@ HOSTILE: dict[str, Callable[[], str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", first_of_each(HOSTILE))
+@pytest.mark.parametrize("kind", first_of_each(HOSTILE, lambda kind: kind.startswith("nested") or kind))
 async def test_a_page_that_would_keep_the_parser_busy_is_refused(kind: str) -> None:
     with fail_soon(5), pytest.raises(DocumentError) as caught:
         await anyio.to_thread.run_sync(page, HOSTILE[kind](), abandon_on_cancel=True)
@@ -147,7 +147,7 @@ HARMLESS = {
 }
 
 
-@pytest.mark.parametrize("kind", first_of_each(HARMLESS))
+@pytest.mark.parametrize("kind", first_of_each(HARMLESS, lambda kind: ("paragraphs" in kind, "formatting" in kind)))
 async def test_a_sloppy_page_is_read_in_good_time(kind: str) -> None:
     with fail_soon(5):
         document = await anyio.to_thread.run_sync(page, HARMLESS[kind], abandon_on_cancel=True)

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from phaseflow import PhaseFlow
+from phaseflow import FolderSource, PhaseFlow
 from phaseflow.components.loader_answers import checked_page
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Span, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable
 from tests.indexes.file_index import FileIndex
-from tests.matrices import first_of_each
 
 
 class Nothing:
@@ -121,24 +120,19 @@ class LoadsBytes(LoadsDicts):
         return Document(entry, b"x", "t", "text/plain", b"1")  # type: ignore[arg-type]  # the mistake
 
 
-@pytest.mark.parametrize(
-    ("loader", "told"),
-    first_of_each(
-        [
-            (ListsAList(), "ListsAList.list() returned a list: write it as an asynchronous generator"),
-            (ListsEntries(), "ListsEntries.list() yielded an Entry: yield lists of Entry"),
-            (ListsNumbers(), "ListsNumbers.list() yielded an Entry whose uri is an int, not str"),
-            (LoadsDicts(), "TypeError: LoadsDicts.load() returned a dict: return a Document, Unchanged or Skipped"),
-            (LoadsBytes(), "TypeError: LoadsBytes.load() returned a Document whose text is a bytes, not str"),
-        ]
-    ),
-)
-async def test_what_a_loader_answers_wrongly_is_told_in_words(tmp_path: Path, loader: Any, told: str) -> None:
-    async with PhaseFlow(tmp_path / "kb.db", loader=loader) as flow:
-        final = await (await flow.start("kb")).wait()
-        failures = await flow.failures("kb")
-
-    assert (final.error or failures.items[0].error).startswith(told)
+async def test_what_a_loader_answers_wrongly_is_told_in_words(tmp_path: Path) -> None:
+    loaders: dict[str, tuple[Any, str]] = {
+        "lists-a-list": (ListsAList(), "ListsAList.list() returned a list: write it as an asynchronous generator"),
+        "lists-entries": (ListsEntries(), "ListsEntries.list() yielded an Entry: yield lists of Entry"),
+        "lists-numbers": (ListsNumbers(), "ListsNumbers.list() yielded an Entry whose uri is an int, not str"),
+        "loads-dicts": (LoadsDicts(), "TypeError: LoadsDicts.load() returned a dict: return a Document, Unchanged or"),
+        "loads-bytes": (LoadsBytes(), "TypeError: LoadsBytes.load() returned a Document whose text is a bytes, not"),
+    }
+    async with PhaseFlow(tmp_path / "kb.db", loader=lambda source: loaders[source.path][0]) as flow:
+        for name, (_, told) in loaders.items():
+            final = await (await flow.start(name, FolderSource(name))).wait()
+            failures = await flow.failures(name)
+            assert (final.error or failures.items[0].error).startswith(told)
 
 
 def made(entry: Entry, text: str = "good text", **fields: Any) -> Document:

@@ -56,17 +56,13 @@ def test_a_pattern_means_what_git_takes_it_for(tmp_path: Path, patterns: int) ->
 
 @pytest.mark.parametrize(
     "pattern",
-    first_of_each(
-        [
-            "*a" * 30 + "b",
-            "*a" * 1500 + "b",
-            "**/" * 100 + "b",
-            "a/**/" * 100 + "b",
-            "[ab]*" * 500 + "c",
-            "?*" * 500 + "c",
-            "/" + "**/*a" * 100 + "/b",
-        ]
-    ),
+    [
+        *first_of_each(["*a" * 30 + "b", "**/" * 100 + "b", "/" + "**/*a" * 100 + "/b"]),
+        "*a" * 1500 + "b",
+        "a/**/" * 100 + "b",
+        "[ab]*" * 500 + "c",
+        "?*" * 500 + "c",
+    ],
 )
 def test_no_pattern_takes_longer_than_its_length_says(pattern: str) -> None:
     name, path = "a" * 255, "/".join(["a" * 15] * 250)
