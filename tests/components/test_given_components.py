@@ -12,6 +12,7 @@ from phaseflow import FolderSource, PhaseFlow
 from phaseflow.components.loader_answers import checked_page
 from phaseflow.components.protocols import Document, Entry, Known, Skipped, Span, Unchanged
 from phaseflow.domain.errors import ComponentUnavailable
+from phaseflow.flow.inputs import Source
 from tests.indexes.file_index import FileIndex
 
 
@@ -128,7 +129,12 @@ async def test_what_a_loader_answers_wrongly_is_told_in_words(tmp_path: Path) ->
         "loads-dicts": (LoadsDicts(), "TypeError: LoadsDicts.load() returned a dict: return a Document, Unchanged or"),
         "loads-bytes": (LoadsBytes(), "TypeError: LoadsBytes.load() returned a Document whose text is a bytes, not"),
     }
-    async with PhaseFlow(tmp_path / "kb.db", loader=lambda source: loaders[source.path][0]) as flow:
+
+    def loader(source: Source) -> Any:
+        assert isinstance(source, FolderSource)
+        return loaders[source.path][0]
+
+    async with PhaseFlow(tmp_path / "kb.db", loader=loader) as flow:
         for name, (_, told) in loaders.items():
             final = await (await flow.start(name, FolderSource(name))).wait()
             failures = await flow.failures(name)
