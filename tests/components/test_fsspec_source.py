@@ -168,9 +168,80 @@ async def test_a_file_and_a_folder_of_one_name_are_both_read(monkeypatch: pytest
     monkeypatch.setattr(_Objects, "below", False)  # of a library that has only the file
     loader = FsspecLoader(source("objects://store"))
     entries = await listed(loader)
-    assert [entry.uri for entry in entries] == ["a.md", "a.md/"]
+    assert [(entry.uri, entry.hides_others) for entry in entries] == [("a.md", False), ("a.md/", True)]
     with pytest.raises(DocumentError, match="ends in a slash"):
         await loader.load(entries[1], None)
+
+
+class _Denying(fsspec.AbstractFileSystem):
+    """A server that says of a folder which it does not let be read that it is not there, as those of FTP do."""
+
+    protocol = "denying"
+    denied: set[str] = set()  # noqa: RUF012  # of the test
+    has_all = True
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        if not self.has_all or (path == "store/b" and "b" not in self.denied):
+            raise FileNotFoundError(path)
+        return {"name": path, "type": "directory"}
+
+    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
+        if path == "store":
+            return [{"name": f"store/{name}", "type": "directory", "size": 0} for name in "ab"]
+        if path == "store/b":
+            raise FileNotFoundError(path)
+        return [{"name": f"{path}/c.md", "type": "file", "size": 3, "etag": "1"}]
+
+    def _open(self, path: str, *_: Any, **__: Any) -> Any:
+        raise FileNotFoundError(path)
+
+
+@pytest.fixture
+def denying(monkeypatch: pytest.MonkeyPatch) -> FsspecLoader:
+    fsspec.register_implementation("denying", _Denying, clobber=True)
+    monkeypatch.setattr(_Denying, "denied", {"b"})
+    return FsspecLoader(source("denying://store"))
+
+
+async def test_a_folder_that_is_named_and_cannot_be_listed_hides_what_is_in_it(
+    denying: FsspecLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = await listed(denying)
+    assert [(entry.uri, entry.hides_others) for entry in entries] == [("a/c.md", False), ("b/", True)]
+    with pytest.raises(DocumentError, match="the folder b/ cannot be listed") as caught:
+        await denying.load(entries[1], None)
+    assert (caught.value.code, caught.value.gone) == ("unreadable", False)
+    monkeypatch.setattr(_Denying, "denied", set())
+    with pytest.raises(DocumentError) as caught:
+        await denying.load(entries[1], None)
+    assert caught.value.gone
+
+
+async def test_a_file_that_is_not_there_is_gone_only_where_its_source_is_there(
+    denying: FsspecLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, _ = await listed(denying)
+    with pytest.raises(DocumentError) as caught:
+        await denying.load(file, None)
+    assert caught.value.gone
+    monkeypatch.setattr(_Denying, "has_all", False)
+    with pytest.raises(ComponentUnavailable, match="there is nothing at denying://store any more"):
+        await denying.load(file, None)
+
+
+async def test_an_object_of_a_bucket_that_is_away_is_not_gone(s3: S3) -> None:
+    s3.client.create_bucket(Bucket="moved")
+    s3.client.put_object(Bucket="moved", Key="a.md", Body=b"text")
+    loader = FsspecLoader(source("s3://moved"))
+    (entry,) = await listed(loader)
+    s3.client.delete_object(Bucket="moved", Key="a.md")
+    with pytest.raises(DocumentError) as caught:
+        await loader.load(entry, None)
+    assert caught.value.gone
+    s3.client.delete_bucket(Bucket="moved")
+    with pytest.raises(ComponentUnavailable, match="has no bucket of that name"):
+        await loader.load(entry, None)
+    await loader.aclose()
 
 
 async def test_one_object_is_a_source_too(s3: S3) -> None:

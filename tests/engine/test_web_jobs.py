@@ -281,6 +281,27 @@ async def test_what_is_gone_stays_while_a_page_cannot_be_read_and_goes_once_that
         assert site.url + "/extra" not in {each.uri for each in (await flow.documents("site")).items}
 
 
+async def test_what_a_sitemap_named_before_stays_while_it_breaks_off(database: Path) -> None:
+    site = website()
+    site.pages["/"] = page("Home", "welcome to the harbour", "/tides")
+    hidden = [f"/hidden{n}" for n in range(3)]
+    site.pages |= {path: page(path, f"found by the sitemap alone: {path}") for path in hidden}
+    async with site, PhaseFlow(database, embedder=CountingEmbedder(), allow_private=allowed(site)) as flow:
+        names = "".join(f"<url><loc>{site.url}{path}</loc></url>" for path in hidden)
+        whole = Reply(f"<urlset>{names}</urlset>".encode(), type="application/xml")
+        site.pages["/sitemap.xml"] = whole
+        before = await crawl(flow, site)
+        assert before.metrics.documents_failed == 0
+        site.pages["/sitemap.xml"] = Reply(whole.body[: whole.body.index(b"/hidden1")], type="application/xml")
+        kept = await crawl(flow, site)
+        assert (kept.metrics.documents_deleted, kept.metrics.documents_failed) == (0, 1)
+        assert f"were not found and stay until {site.url}/sitemap.xml can be read" in kept.message
+        site.pages["/sitemap.xml"] = whole
+        healed = await crawl(flow, site)
+        assert (healed.metrics.documents_deleted, healed.metrics.documents_failed) == (0, 0)
+        assert healed.metrics.documents_unchanged == before.metrics.documents_loaded
+
+
 async def test_a_file_that_is_no_page_keeps_nothing_that_is_gone(database: Path) -> None:
     site = website()
     site.pages["/"] = page("Home", "welcome to the harbour", "/tides", "/extra", "/broken.PDF", "/never.docx")

@@ -6,13 +6,12 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from phaseflow.components.sources.remote.connections import Connections, NamedConnection
+from phaseflow.components.sources.remote.filesystem import OBJECT_STORES
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.components.sources.web.ssrf import AddressPolicy, check_sites
 from phaseflow.domain.errors import SourceNotAllowed
 from phaseflow.domain.remote_sources import FsspecSource, GitSource, links_of, protocol_of
 
-_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "adl"})
-"""Their servers follow from the environment of the operator, as their credentials do."""
 _PUBLIC = frozenset({"http", "https", "github"})
 """On the public internet, and read without credentials."""
 _LOCAL = frozenset({
@@ -82,7 +81,8 @@ async def check_public(source: FsspecSource | GitSource, allow_private: Collecti
 
 
 def _check_open(source: FsspecSource, protocol: str) -> None:
-    if protocol not in _OBJECT_STORES | _PUBLIC:
+    # The servers of object stores follow from the environment of the operator, as their credentials do.
+    if protocol not in OBJECT_STORES | _PUBLIC:
         raise SourceNotAllowed(
             f"this server reads {protocol}:// addresses only through a connection that its operator has named;"
             " give its name as connection"

@@ -31,7 +31,9 @@ _DENIED = frozenset({
     "PermissionDenied", "ClientAuthenticationError", "PasswordRequiredException", "BadHostKeyException",
     "HTTPUnauthorized",
 })  # fmt: skip
-_MISSING = frozenset({"NotGitRepository", "ResourceNotFoundError", "NoSuchBucket", "NoSuchKey"})
+_MISSING = frozenset({"NotGitRepository", "ResourceNotFoundError", "NoSuchKey"})
+_NO_STORE = frozenset({"NoSuchBucket", "ContainerNotFound"})
+"""What all documents lie in is not there."""
 _BROKEN_OFF = frozenset({"ClientPayloadError", "PayloadEncodingError", "ContentLengthError", "TransferEncodingError"})
 """What aiohttp makes of an answer that ends too soon; the status 400 in some of these is its own."""
 _SLOW_DOWN = frozenset({
@@ -57,6 +59,8 @@ def as_ours(error: BaseException, what: str, secrets: Collection[str] = ()) -> C
     if _is(error, _BROKEN_OFF):
         return TransientError(f"{what} broke off while it was read")
     status = _status(error)
+    if _is(error, _NO_STORE) or _code(error) in _NO_STORE:
+        return ComponentUnavailable(f"{what} is not there: the store has no bucket of that name; check it")
     if isinstance(error, FileNotFoundError) or status in {404, 410} or _is(error, _MISSING):
         return DocumentError(f"{what} is not there", code="not_found", counts=False, gone=True)
     if isinstance(error, PermissionError) or status in {401, 403} or _is(error, _DENIED):

@@ -27,6 +27,8 @@ _SHARED = frozenset({"file", "local", "memory", "sftp", "ssh", "github"})
 _FOR_ALL: Mapping[str, Any] = {"skip_instance_cache": True}
 _HOSTED = frozenset({"http", "https"})
 _S3 = frozenset({"s3", "s3a"})
+OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "adl"})
+"""What they call folders are the beginnings of names."""
 _ONCE_MORE: Mapping[str, Any] = {"retries": {"mode": "standard", "total_max_attempts": 2}}
 """Of botocore. By themselves it and s3fs would make 25 requests of one, for a minute in which nobody is told that the
 store does not answer; the engine tries again, and says so."""

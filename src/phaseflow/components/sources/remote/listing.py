@@ -1,7 +1,7 @@
 """What lies below an address: folder by folder, or in pages where the server gives them."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -77,7 +77,11 @@ class Listing:
         page: list[Entry] = []
         while waiting:
             folder = waiting.pop()
-            names, top = await self._names(folder)
+            found = await self._names(folder)
+            if found is None:
+                page.append(Entry(uri_of(folder.prefix), hides_others=True))
+                continue
+            names, top = found
             below: list[_Folder] = []
             for name, info in sorted(self._kept(names, top), key=lambda each: each[0]):
                 uri = folder.prefix + name or f"{_last(top)}/"
@@ -85,7 +89,8 @@ class Listing:
                     if self._globs.enter_folder(uri):
                         below.append(self._below(folder, name, info))
                 elif self._globs.take_file(uri):
-                    page.append(self._entry(info, uri))
+                    is_in_its_place = not name and len(names) == 1  # of a folder: what is in that is not known
+                    page.append(replace(self._entry(info, uri), hides_others=is_in_its_place))
                 if len(page) >= PAGE_SIZE:
                     yield page
                     page = []
@@ -104,7 +109,9 @@ class Listing:
             )
         return _Folder(str(info["name"]), f"{folder.prefix}{name}/", folder.depth + 1)
 
-    async def _names(self, folder: _Folder) -> tuple[Names, str]:
+    async def _names(self, folder: _Folder) -> tuple[Names, str] | None:
+        """What a folder has, and its place; None where it is said not to be there, though the one above it has it."""
+
         def look(fs: Any, path: str) -> tuple[Names, str]:
             place = folder.path or path
             return _listed(fs, place), place
@@ -113,7 +120,7 @@ class Listing:
             names, top = await self._files.call(look, f"{self._shown.rstrip('/')}/{folder.prefix}")
         except DocumentError as error:
             if error.gone and folder.depth:
-                return (), folder.path
+                return None  # servers say so of what may not be read, too: to ask for it alone tells
             raise
         if len(names) > _MOST_IN_FOLDER:
             raise ComponentUnavailable(f"{self._shown} has a folder of more than {_MOST_IN_FOLDER:,} names; split it")

@@ -11,7 +11,7 @@ from phaseflow.components.sources.names import path_of
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.components.sources.reading import Reading
 from phaseflow.components.sources.remote.connections import NamedConnection
-from phaseflow.components.sources.remote.filesystem import ANSWER_S, NoAnswer, RemoteFileSystem
+from phaseflow.components.sources.remote.filesystem import ANSWER_S, OBJECT_STORES, NoAnswer, RemoteFileSystem
 from phaseflow.components.sources.remote.listing import Listing, size_of, stamp_of
 from phaseflow.components.sources.web.ssrf import AddressPolicy
 from phaseflow.components.workers.pool import ExtractionPool
@@ -69,7 +69,8 @@ class FsspecLoader:
         in memory at a time.
 
         Raises ComponentUnavailable when the source cannot be read: there is nothing of that name, or access is denied;
-        TransientError when it does not answer, RateLimited when it asks to be asked later.
+        TransientError when it does not answer, RateLimited when it asks to be asked later. A folder that the one above
+        it names, and that cannot be listed, is an entry itself, which ``hides_others``.
         """
         try:
             async for page in Listing(
@@ -84,10 +85,15 @@ class FsspecLoader:
 
         Raises DocumentError: ``not_found`` (and ``gone``), ``unreadable``, ``too_large``, ``too_slow``,
         ``changed_while_reading``, ``source_not_allowed``, and what extraction raises; TransientError, RateLimited;
-        SourceDown when the server cannot be reached. Cancelling abandons the thread that reads.
+        SourceDown when the server cannot be reached; ComponentUnavailable when the whole source is not there any more.
+        Cancelling abandons the thread that reads.
         """
         try:
             found = await self._load(entry, known)
+        except DocumentError as error:
+            if error.gone:
+                await self._check_there()
+            raise
         except NoAnswer as error:
             self._slow[entry.uri] += 1
             if self._slow[entry.uri] < _SLOW_TRIES:
@@ -105,6 +111,10 @@ class FsspecLoader:
 
     async def _load(self, entry: Entry, known: Known | None) -> Document | Unchanged:
         if entry.uri.endswith("/"):  # file systems take it for the name without the slash, which another may have
+            if entry.size is None:  # a folder that was not there when it was listed
+                await self._call(entry, lambda fs, place: dict(fs.info(place.rstrip("/"))), ANSWER_S)
+                message = f"the folder {entry.uri} cannot be listed; check the rights to read it, or exclude it"
+                raise DocumentError(message, code="unreadable")
             why = "its name ends in a slash, as those of folders do"
             raise DocumentError(f"{entry.uri} cannot be read: {why}; rename it there, or exclude it", code="unreadable")
         stamp = entry.stamp
@@ -116,6 +126,19 @@ class FsspecLoader:
                 return Unchanged(entry, known.content_hash, stamp)
         reading = Reading(await self._read(entry), stamp)
         return await reading.document(self._workers, entry, known)
+
+    async def _check_there(self) -> None:
+        """That a document is not there says nothing where nothing of the source is: a disk may not be mounted. In a
+        store of objects nothing has to be there for a name to be known to be free."""
+        if self._files.protocol in OBJECT_STORES:
+            return
+        try:
+            await self._files.call(lambda fs, top: dict(fs.info(top)), self._source.url)
+        except DocumentError as error:
+            if error.gone:
+                raise ComponentUnavailable(
+                    f"there is nothing at {self._source.url} any more; run again when it is there"
+                ) from error
 
     async def _read(self, entry: Entry) -> bytes:
         self._check_size(entry, entry.size)

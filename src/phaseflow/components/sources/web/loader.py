@@ -95,8 +95,8 @@ class WebLoader:
         """Yield the given pages, then those of the sitemaps, each address once, at most ``max_entries``.
 
         With a ``max_depth`` the sitemaps are not asked: they would bring the whole site, however deep.
-        A sitemap that cannot be read just now is yielded itself: the engine tries it again like a page, and
-        ``load`` gives what it names. Raises ComponentUnavailable when none of the sites can be reached, or none may be.
+        A sitemap that cannot be read just now, or breaks off, is yielded itself: the engine tries it again like a page,
+        and ``load`` gives what it names. Raises ComponentUnavailable when no site can be reached, or none may be.
         """
         async for page in self._seeds.pages():
             yield page
@@ -215,6 +215,11 @@ class WebLoader:
     async def _sitemap(self, entry: Entry, answer: Answer) -> Skipped:
         read = partial(Sitemap.read, answer.body, answer.url, self._limits)
         found = await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
+        if not found.is_whole and self._seeds.is_sitemap(entry.uri):  # what it names has been listed
+            message = (
+                f"the sitemap {entry.uri} breaks off before its end, and may name others; run again when it is whole"
+            )
+            raise DocumentError(message, code="malformed")
         named = await self._links.listed((*found.sitemaps, *found.pages), entry.depth)
         return Skipped(entry, "a sitemap", named)
 

@@ -22,6 +22,7 @@ _ROOT = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s|(?><\?.*?\?>)|(?><!--.*?-->))*+<(?:
 _LOC = re.compile(rb"<(loc|link)>\s*+(?:<!\[CDATA\[)?([^<>\]]++)(?:\]\]>)?\s*+</\1>")
 _HREF = re.compile(rb"""<link\b([^<>]*?)\bhref\s*=\s*["']([^"'<>]++)["']([^<>]*)>""")
 _ALTERNATE = re.compile(rb"""\brel\s*=\s*["'](?!alternate["'])""")
+_BEGINS = re.compile(rb"<(?:\w+:)?(urlset|sitemapindex|rss|feed)\b")
 _NAMING = frozenset(("loc", "link"))
 _INSIDE = frozenset(("url", "sitemap"))
 _INSIDE_FEED = frozenset(("item", "entry"))
@@ -33,6 +34,8 @@ class Sitemap:
 
     pages: tuple[str, ...] = ()
     sitemaps: tuple[str, ...] = ()
+    is_whole: bool = True
+    """False: it breaks off before its end, so that it may name others."""
 
     @staticmethod
     def is_in(data: bytes) -> bool:
@@ -51,7 +54,8 @@ class Sitemap:
             return cls(_addresses(plain.decode("utf-8-sig", "replace").split(), url))
         reader = _Reader()
         reader.read(plain)
-        return cls(_addresses(reader.found["url"], url), _addresses(reader.found["sitemap"], url))
+        pages, sitemaps = _addresses(reader.found["url"], url), _addresses(reader.found["sitemap"], url)
+        return cls(pages, sitemaps, reader.is_whole)
 
 
 @dataclass(slots=True)
@@ -60,6 +64,7 @@ class _Reader:
     Takes no document type, and so no entities."""
 
     found: dict[str, list[str]] = field(default_factory=lambda: {"url": [], "sitemap": []})
+    is_whole: bool = True
     _path: list[str] = field(default_factory=list)
     _text: list[str] | None = None
 
@@ -77,6 +82,7 @@ class _Reader:
         except (expat.ExpatError, LookupError, ValueError):
             # A bare & is the commonest fault of all, and what stands behind it names pages all the same.
             self._scan(data)
+            self.is_whole = _is_closed(data)
 
     def _scan(self, data: bytes) -> None:
         into = self.found["sitemap" if b"<sitemapindex" in data[:_HEAD] else "url"]
@@ -120,6 +126,12 @@ class _Enough(Exception):
 
 def _refuse(*_: object) -> None:
     raise _Enough
+
+
+def _is_closed(data: bytes) -> bool:
+    """Whether what begins as a sitemap or a feed ends as one, whatever may be wrong with it in between."""
+    root = _BEGINS.search(data[:_HEAD])
+    return root is None or re.search(rb"</(?:\w+:)?" + root[1] + rb"\s*+>", data[-_HEAD:]) is not None
 
 
 def _addresses(links: list[str], base: str) -> tuple[str, ...]:

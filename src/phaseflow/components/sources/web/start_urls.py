@@ -146,9 +146,10 @@ class Seeds:
         while waiting and len(seen) <= MAX_SITEMAPS:
             named = waiting.popleft()
             found = await self._read(named)
-            if found is None:
+            if found is None or not found.is_whole:
                 self._unread.add(named.url)
                 yield [Entry(named.url)]
+            if found is None:
                 continue
             new = [url for url in found.sitemaps if url not in seen]
             seen.update(new)
