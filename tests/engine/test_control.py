@@ -480,7 +480,7 @@ async def open_later(embedder: CountingEmbedder) -> None:
     embedder.gate.set()
 
 
-@pytest.mark.parametrize("end_of", first_of_each([Job.wait, Job.wait_until_idle, watched]))
+@pytest.mark.parametrize("end_of", [Job.wait_until_idle, *first_of_each([Job.wait, watched])])
 async def test_a_failed_job_whose_retry_waits_for_a_slot_is_not_over(
     folder: Path, database: Path, end_of: Callable[[Job], Awaitable[JobStatusResponse]]
 ) -> None:

@@ -68,7 +68,7 @@ async def filled(folder: Path, database: Path) -> None:
         ]
     ),
 )
-@pytest.mark.parametrize("mode", first_of_each([SearchMode.HYBRID, SearchMode.VECTORS]))
+@pytest.mark.parametrize("mode", [SearchMode.HYBRID, SearchMode.VECTORS])
 async def test_whatever_the_embedder_does_the_words_answer_and_the_answer_says_so(
     folder: Path, database: Path, ask: Callable[[str], Any], why: str, mode: SearchMode
 ) -> None:
