@@ -12,7 +12,6 @@ from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.store import failpoints
 from tests.cli.forked import program
 from tests.engine.components import CountingEmbedder
-from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 A, B = ("a.md", b"the letter alpha. " * 5000), ("b.md", b"the letter beta. " * 5000)
@@ -54,17 +53,17 @@ CALLS: dict[str, Callable[[PhaseFlow], Awaitable[object]]] = {
 }
 
 
-@pytest.mark.parametrize("call", first_of_each(CALLS))
-async def test_what_cannot_be_stored_moves_no_file(flow: PhaseFlow, call: str) -> None:
+async def test_what_cannot_be_stored_moves_no_file(flow: PhaseFlow) -> None:
     before = _files(flow.path)
-    failpoints.install("store.before_commit", _refuse)
-    with pytest.raises(StoreUnavailable):
-        await CALLS[call](flow)
-    failpoints.clear()
-    assert _files(flow.path) == before
-    assert (await flow.kb("waf")).documents == 1
-    with pytest.raises(KnowledgeBaseNotFound):
-        await flow.kb("new")
+    for name, call in CALLS.items():
+        failpoints.install("store.before_commit", _refuse)
+        with pytest.raises(StoreUnavailable):
+            await call(flow)
+        failpoints.clear()
+        assert _files(flow.path) == before, name
+        assert (await flow.kb("waf")).documents == 1, name
+        with pytest.raises(KnowledgeBaseNotFound):
+            await flow.kb("new")
 
 
 async def test_a_deletion_and_a_new_one_of_the_same_name_are_both_taken_back(flow: PhaseFlow) -> None:
