@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from phaseflow.components.extraction import Extracted, extract
 from phaseflow.components.extraction.formats import FORMATS, UNSUPPORTED
 from phaseflow.domain.errors import DocumentError
-from tests.matrices import first_of_each, together
+from tests.matrices import together
 from tests.stopwatch import fail_soon
 
 EXTENSIONS = sorted(extension for each in FORMATS for extension in each.extensions)
@@ -209,12 +209,10 @@ class TestData:
         text = read("<a>caf&#233; &#x20AC; &#60; &#xD800; &#9999999; <![CDATA[&#233;]]></a>", "a.xml").text
         assert text == "<a>café € &#60; &#xD800; &#9999999; <![CDATA[&#233;]]></a>"
 
-    @pytest.mark.parametrize(
-        "open_mark", first_of_each(["<!--", "<![CDATA[", "<?", "<!DOCTYPE", "<a", "&", " ", "<title>"])
-    )
-    async def test_a_feed_that_closes_nothing_takes_no_longer(self, open_mark: str) -> None:
-        with fail_soon(3):
-            await anyio.to_thread.run_sync(read, "<rss>" + open_mark * 100_000, "a.rss", abandon_on_cancel=True)
+    async def test_a_feed_that_closes_nothing_takes_no_longer(self) -> None:
+        for open_mark in ("<!--", "<![CDATA[", "<?", "<!DOCTYPE", "<a", "&", " ", "<title>"):
+            with fail_soon(3):
+                await anyio.to_thread.run_sync(read, "<rss>" + open_mark * 100_000, "a.rss", abandon_on_cancel=True)
 
 
 class TestNotebook:

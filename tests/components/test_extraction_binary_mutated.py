@@ -13,7 +13,6 @@ from phaseflow.components.extraction.formats import FORMATS
 from phaseflow.components.workers.pool import ExtractionPool
 from tests.components.binary_fixtures import SAMPLES
 from tests.components.mutation import LIMITS, READERS, TEXTS, mutated, outcome
-from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 TIMES = 25
@@ -48,7 +47,7 @@ def test_every_format_has_a_document_that_is_broken() -> None:
     assert [each.name for each in FORMATS if not names.intersection(each.extensions)] == []
 
 
-@pytest.mark.parametrize("name", first_of_each(READERS))
+@pytest.mark.parametrize("name", READERS)
 async def test_a_broken_answer_or_archive_is_read_as_far_as_it_goes_or_refused(pool: ExtractionPool, name: str) -> None:
     for number in range(4 * TIMES):
         chance = random.Random(f"{name}:{number}")  # noqa: S311  repeatable, not secret

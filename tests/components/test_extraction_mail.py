@@ -182,7 +182,7 @@ class TestHeaders:
                 "Content-Disposition: attachment; " + "".join(f"filename*{number}=a;" for number in range(50_000)),
                 multipart("mixed", *["\nhi"] * 20_000),
             ],
-            lambda mail: mail.partition(":")[0],
+            lambda mail: mail[:14],
         ),
         ids=lambda mail: mail[:20],
     )

@@ -150,7 +150,7 @@ async def test_only_pages_without_a_text_layer_are_recognised_and_keep_their_pla
             (lambda: b"\x89PNG\r\n\x1a\n" + b"x" * 100, "malformed"),
             (lambda: as_file(empty("1", (20_000, 20_000)), "PNG"), "too_large"),
         ],
-        lambda case: case[1],
+        lambda case: case[0],
         ids=["empty", "cut off", "rubbish", "bomb"],
     ),
 )

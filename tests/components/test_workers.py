@@ -365,9 +365,7 @@ async def test_a_bomb_in_python_is_stopped_at_the_limit_of_memory() -> None:
 
 @pytest.mark.parametrize(
     "raised",
-    first_of_each(
-        ["ImportError('x.so: failed to map segment from shared object')", "OSError(12, 'Cannot allocate memory')"]
-    ),
+    ["ImportError('x.so: failed to map segment from shared object')", "OSError(12, 'Cannot allocate memory')"],
 )
 async def test_a_library_that_finds_no_room_is_want_of_memory(
     pool: ExtractionPool, parser: Callable[[str], None], raised: str
@@ -442,7 +440,7 @@ async def test_a_worker_leaves_interrupts_to_the_service(pool: ExtractionPool) -
 NO_PYTHON = ("/no/such/python", "/bin/false")
 
 
-@pytest.mark.parametrize("name", first_of_each(NO_PYTHON))
+@pytest.mark.parametrize("name", NO_PYTHON)
 async def test_an_interpreter_that_cannot_be_started_is_worth_another_try(
     pool: ExtractionPool, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -516,7 +514,7 @@ async def test_a_host_program_needs_no_main_module_and_no_guard(way: str) -> Non
 @pytest.mark.parametrize(
     "ending",
     first_of_each(
-        ["await anyio.sleep(60)", "import os; os.kill(os.getpid(), 9)", "return"], lambda ending: "kill" in ending
+        ["return", "await anyio.sleep(60)", "import os; os.kill(os.getpid(), 9)"], lambda ending: "kill" in ending
     ),
 )
 async def test_no_worker_outlives_its_service(ending: str) -> None:

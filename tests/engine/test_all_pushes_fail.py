@@ -60,6 +60,7 @@ async def over(flow: PhaseFlow) -> JobStatusResponse:
         return await (await flow.job("kb")).wait()
 
 
+@pytest.mark.parametrize("broken", ["chunking", "embedding"], indirect=True)
 async def test_a_job_of_pushes_fails_as_one_of_a_folder_does(flow: PhaseFlow, broken: Broken, tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     for name in "abc":

@@ -224,7 +224,7 @@ async def test_a_document_that_is_asked_for_once_its_source_is_given_up_fails_an
         assert await uris(flow) == BOTH
 
 
-@pytest.mark.parametrize("name", first_of_each(["default", "wiki"]))
+@pytest.mark.parametrize("name", first_of_each(["wiki", "default"]))
 async def test_a_document_that_is_asked_for_fails_alone_where_its_source_breaks_off(
     database: Path, two: dict[str, FolderSource], name: str
 ) -> None:

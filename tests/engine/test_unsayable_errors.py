@@ -9,7 +9,6 @@ import pytest
 from phaseflow import PhaseFlow
 from phaseflow.components.protocols import Document, Entry, Span
 from phaseflow.domain.errors import DocumentError
-from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 
@@ -69,67 +68,55 @@ class Component:
         return [1.0, 0.0]
 
 
-async def ended(flow: PhaseFlow) -> Any:
+async def ended(flow: PhaseFlow, kb_id: str = "kb") -> Any:
     with fail_soon(20):
-        return await (await flow.start("kb")).wait()
+        return await (await flow.start(kb_id)).wait()
 
 
-def opened(path: Path, place: str, error: Exception) -> PhaseFlow:
-    component = Component(place, error)
+def opened(path: Path, component: Component) -> PhaseFlow:
     return PhaseFlow(path / "kb.db", loader=component, chunker=component, embedder=component)
 
 
-@pytest.mark.parametrize(
-    ("place", "error", "said"),
-    first_of_each(
-        [
-            ("load", Evil(), "Evil"),
-            ("spans", ValueError("boom\nsecond line"), "ValueError: boom second line"),
-            ("embed", EvilDocument("", code="evil"), "EvilDocument"),
-            ("load", EvilDocument("", code="evil"), "EvilDocument"),
-            ("load", ValueError("boom\nsecond line"), "ValueError: boom second line"),
-            ("spans", Evil(), "Evil"),
-            ("spans", EvilDocument("", code="evil"), "EvilDocument"),
-            ("embed", Evil(), "Evil"),
-            ("embed", ValueError("boom\nsecond line"), "ValueError: boom second line"),
-        ],
-        lambda case: case[0],
-    ),
-)
-async def test_it_is_the_failure_of_its_document_alone(tmp_path: Path, place: str, error: Exception, said: str) -> None:
-    async with opened(tmp_path, place, error) as flow:
-        final = await ended(flow)
-        failed = await flow.failures("kb")
-        found = await flow.search("kb", "a")
-    assert (final.status, final.error) == ("completed", None)
-    assert [(one.uri, one.error) for one in failed.items] == [("b", said)]
-    assert [hit.uri for hit in found] == ["a"]
+RAISED: dict[str, Exception] = {
+    "Evil": Evil(),
+    "EvilDocument": EvilDocument("", code="evil"),
+    "ValueError: boom second line": ValueError("boom\nsecond line"),
+}
 
 
-@pytest.mark.parametrize(
-    ("place", "error", "said"),
-    first_of_each(
-        [
-            ("list", Evil(), "Evil"),
-            ("list", KeyError("k"), "KeyError: 'k'"),
-            ("list", ValueError("boom\nsecond line"), "boom second line"),
-            ("load", EvilImport(), "the loader cannot work: EvilImport; install what is missing"),
-            ("embed", EvilImport(), "the embedder cannot work: EvilImport; install what is missing"),
-            ("embed", EvilLimit(), "the embedder failed: EvilLimit"),
-        ],
-        lambda case: case[0],
-    ),
-)
-async def test_where_it_is_the_phase_that_fails_its_error_names_what_was_raised(
-    tmp_path: Path, place: str, error: Exception, said: str
-) -> None:
-    async with opened(tmp_path, place, error) as flow:
-        final = await ended(flow)
-    assert (final.status, final.error) == ("failed", said)
+@pytest.mark.parametrize("place", ["load", "spans", "embed"])
+async def test_it_is_the_failure_of_its_document_alone(tmp_path: Path, place: str) -> None:
+    component = Component(place, Evil())
+    async with opened(tmp_path, component) as flow:
+        for number, (said, error) in enumerate(RAISED.items()):
+            kb_id, component.error = f"kb-{number}", error
+            final = await ended(flow, kb_id)
+            assert (final.status, final.error) == ("completed", None)
+            assert [(one.uri, one.error) for one in (await flow.failures(kb_id)).items] == [("b", said)]
+            assert [hit.uri for hit in await flow.search(kb_id, "a")] == ["a"]
+
+
+OF_THE_PHASE: list[tuple[str, Exception, str]] = [
+    ("list", Evil(), "Evil"),
+    ("list", KeyError("k"), "KeyError: 'k'"),
+    ("list", ValueError("boom\nsecond line"), "boom second line"),
+    ("load", EvilImport(), "the loader cannot work: EvilImport; install what is missing"),
+    ("embed", EvilImport(), "the embedder cannot work: EvilImport; install what is missing"),
+    ("embed", EvilLimit(), "the embedder failed: EvilLimit"),
+]
+
+
+async def test_where_it_is_the_phase_that_fails_its_error_names_what_was_raised(tmp_path: Path) -> None:
+    component = Component("", Evil())
+    async with opened(tmp_path, component) as flow:
+        for number, (place, error, said) in enumerate(OF_THE_PHASE):
+            component.place, component.error = place, error
+            final = await ended(flow, f"kb-{number}")
+            assert (final.status, final.error) == ("failed", said)
 
 
 async def test_a_search_says_it_and_goes_on_with_words_alone(tmp_path: Path) -> None:
-    async with opened(tmp_path, "query", Evil()) as flow:
+    async with opened(tmp_path, Component("query", Evil())) as flow:
         assert (await ended(flow)).status == "completed"
         found = await flow.search("kb", "b")
     assert [hit.uri for hit in found] == ["b"]

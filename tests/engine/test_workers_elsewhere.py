@@ -14,7 +14,6 @@ from phaseflow.domain.errors import InvalidRequest, MissingExtra, WorkersDown
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, WaitingOn
 from tests.components.lossy_workers import LossyWorkers
 from tests.engine.components import CountingEmbedder, vector_of
-from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ async def test_lost_workers_fail_no_document_and_embed_each_text_once(papers: Pa
     assert workers.read == {f"{n}.rtf": 1 for n in range(24)}
 
 
-@pytest.mark.parametrize("phase", first_of_each([JobPhase.LOADING, JobPhase.EMBEDDING]))
+@pytest.mark.parametrize("phase", [JobPhase.LOADING, JobPhase.EMBEDDING])
 async def test_without_any_worker_the_job_waits_says_so_and_goes_on_by_itself(
     papers: Path, database: Path, phase: JobPhase
 ) -> None:

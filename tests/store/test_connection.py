@@ -20,7 +20,6 @@ from phaseflow.store.database import Database
 from phaseflow.store.session import open_session
 from phaseflow.store.stop_deadline import StopDeadline
 from phaseflow.store.transaction import Transaction
-from tests.matrices import first_of_each
 
 SHORT_S = 0.02
 
@@ -78,7 +77,7 @@ USES: dict[str, Callable[[Database, Callable[[Transaction], None]], Awaitable[No
 
 
 @pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("use", first_of_each(USES))
+@pytest.mark.parametrize("use", USES)
 def test_a_thread_that_outlives_its_loop_closes_the_file_and_prints_nothing(
     tmp_path: Path, use: str, stalled: Stalled, raised: list[object], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,6 @@ from phaseflow.store.document_status import View
 from phaseflow.store.session import open_session
 from phaseflow.store.states import EntryState
 from phaseflow.store.taken_out import OnTheirWay
-from tests.matrices import first_of_each
 from tests.store.probes import Steps
 from tests.store.stock import NOW, stock
 from tests.store.test_document_status import Known, fill
@@ -46,16 +45,14 @@ A_ROW = 90
 
 @pytest.mark.parametrize(
     "each",
-    first_of_each(
-        [
-            Known("", requested=True),
-            Known("", requested=True, live=True),
-            Known("", entry=1, in_hand=2),
-            Known("", failed=True),
-            Known("", live=True),
-        ],
-        ids=["pushed", "retried", "in hand", "failed", "searchable"],
-    ),
+    [
+        Known("", requested=True),
+        Known("", requested=True, live=True),
+        Known("", entry=1, in_hand=2),
+        Known("", failed=True),
+        Known("", live=True),
+    ],
+    ids=["pushed", "retried", "in hand", "failed", "searchable"],
 )
 async def test_documents_that_are_alike_are_counted_without_judging_each(path: Path, each: Known) -> None:
     async with open_session(path) as database:
