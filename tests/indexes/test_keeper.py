@@ -57,7 +57,7 @@ def place_with(folder: Path, *names: str, fault: Fault | None = None) -> tuple[P
     return place, index
 
 
-@pytest.mark.parametrize(("least_s", "times"), first_of_each([(NEVER_S, 0.0), (0.0, 1e9)]))
+@pytest.mark.parametrize(("least_s", "times"), [(NEVER_S, 0.0), (0.0, 1e9)])
 async def test_an_index_that_is_whole_is_left_in_peace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: Looks, least_s: float, times: float
 ) -> None:
