@@ -43,9 +43,9 @@ def rows_of(server: Postgres, space: str) -> list[tuple[object, ...]]:
     "loss",
     first_of_each(
         [
+            'DELETE FROM phaseflow."{0}" WHERE position % 2 = 1',
             'TRUNCATE phaseflow."{0}"',
             'DROP TABLE phaseflow."{0}"',
-            'DELETE FROM phaseflow."{0}" WHERE position % 2 = 1',
             'DELETE FROM phaseflow."{0}" WHERE document_id % 3 = 1',
             'DELETE FROM phaseflow."{0}"',
         ]
@@ -268,7 +268,7 @@ class LateIndex(CountingFileIndex):
 HARMS = ["a deletion waits", "it cannot count", "a push is published"]
 
 
-@pytest.mark.parametrize("harm", first_of_each(HARMS))
+@pytest.mark.parametrize("harm", [HARMS[1], *first_of_each([HARMS[0], HARMS[2]])])
 async def test_a_loss_that_no_count_shows_is_seen_document_by_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
