@@ -92,6 +92,33 @@ async def test_a_document_takes_the_shortest_uri_and_the_first_by_alphabet(
     await database.write(check_consistent)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "kept"),
+    [
+        (None, {"b": 2}, {"b": 2}),
+        ({"a": 1}, None, {"a": 1}),
+        ({"a": 1, "b": 1}, {"b": 2}, {"a": 1, "b": 2}),
+    ],
+    ids=["to the new uri", "to the old one", "to both"],
+)
+async def test_what_was_given_to_a_document_goes_along_with_it(
+    database: Database, old: dict[str, int] | None, new: dict[str, int] | None, kept: dict[str, int]
+) -> None:
+    made = await stock(database)
+    await same(database, made, "name/long", ["name"])
+    await made.note("name")
+
+    def give(tx: Transaction) -> None:
+        for uri, metadata in (("name/long", old), ("name", new)):
+            if metadata is not None:
+                Catalogue(tx, made.key).set_metadata(uri, json.dumps(metadata), replaces=False, at=NOW)
+
+    await database.write(give)
+    await settle(database, made)
+    [(uri, metadata)] = select(database.path, "SELECT uri, metadata FROM catalogue")
+    assert (uri, json.loads(metadata)) == ("name", kept)
+
+
 @pytest.mark.parametrize(("known", "kept"), [(0, 0), (49, 49), (50, 49), (60, 49)])
 async def test_a_document_names_no_more_than_so_many_of_its_other_uris(
     database: Database, known: int, kept: int
