@@ -1,6 +1,7 @@
 """What the SOURCE arguments mean."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,21 @@ def test_a_file_name_is_never_taken_for_a_pattern(here: Path) -> None:
     assert source == FolderSource(path=str(here), include=(r"/a\[1\]\*.md",))
 
 
-_NAMES = st.text(st.sampled_from("ab*?[]!#\\\\ ^-é~"), min_size=1).filter(lambda name: name.strip())
+def test_bytes_that_are_no_utf8_are_written_as_in_a_uri(here: Path) -> None:
+    file, folder = os.fsdecode(b"gr\xf6e.md"), os.fsdecode(b"d\xf6r")
+    (here / "notes" / file).write_text("text")
+    (here / folder).mkdir()
+    (here / folder / "b.md").write_text("text")
+    assert source_of([f"notes/{file}"]) == FolderSource(path=str(here / "notes"), include=("/gr%F6e.md",))
+    assert source_of(["notes"], [file], [f"{folder}/*"]) == FolderSource(
+        path=str(here / "notes"), include=("gr%F6e.md",), exclude=("d%F6r/*",)
+    )
+    for named in (folder, f"{folder}/b.md"):
+        with pytest.raises(click.UsageError, match=r"no UTF-8.*--include.*'d%F6r/\*\*'"):
+            source_of([named])
+
+
+_NAMES = st.text(st.sampled_from("ab*?[]!#\\\\ ^-é~%25E9\udce9"), min_size=1).filter(lambda name: name.strip())
 
 
 @given(_NAMES, _NAMES)

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phaseflow.components.sources.names import path_of, uri_of
+from phaseflow.components.sources.patterns import Globs
+from phaseflow.domain.errors import InvalidRequest
 
 NAMES = st.one_of(
     st.binary(min_size=1, max_size=40).map(os.fsdecode),
@@ -40,3 +42,12 @@ def test_an_ordinary_name_is_its_own_uri(name: str) -> None:
 )
 def test_bytes_that_are_no_utf8_are_percent_encoded(name: bytes, uri: str) -> None:
     assert uri_of(os.fsdecode(name)) == uri
+
+
+def test_a_glob_writes_bytes_that_are_no_utf8_as_a_uri_does() -> None:
+    raw = os.fsdecode(b"gr\xf6e.md")
+    assert Globs(["gr%F6*.md"], []).take_file(raw)
+    assert not Globs([], ["gr%F6e.md"]).take_file(raw)
+    assert Globs(["a%25E9.md"], []).take_file("a%E9.md")
+    with pytest.raises(InvalidRequest, match=r"source\.include.*half a character.*%E9"):
+        Globs.check([raw], [])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from phaseflow.cli.sources import as_glob
+from phaseflow.components.sources.names import path_of
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.settings import DEFAULT_SOURCE, PUSH, as_given
 
@@ -91,7 +92,7 @@ def _check_not_excluded(folder: "FolderSource", named: "list[str]") -> None:
 
 def _path(glob: str) -> str:
     """The path under the root that ``as_glob`` made a glob of."""
-    return re.sub(r"\\(.)", r"\1", glob[1:], flags=re.DOTALL)
+    return path_of(re.sub(r"\\(.)", r"\1", glob[1:], flags=re.DOTALL))
 
 
 def _is_files(source: "FolderSource") -> bool:

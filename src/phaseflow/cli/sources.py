@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from phaseflow.components.sources.names import glob_of, uri_of
+from phaseflow.domain.identifiers import whole_characters
 from phaseflow.domain.remote_sources import protocol_of
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def source_of(
 
     Raises click.UsageError, which says what to write instead.
     """
+    include, exclude = [glob_of(glob) for glob in include], [glob_of(glob) for glob in exclude]
     if any(_is_remote(argument) for argument in arguments) or (connection is not None and _is_address(arguments[0])):
         if archives or max_pages is not None or max_depth is not None:
             raise click.UsageError("--archives, --max-pages and --max-depth do not go with such an address")
@@ -126,6 +129,11 @@ def _web(arguments: Sequence[str], globs: Sequence[str], limits: Mapping[str, in
 def _folder(path: Path, include: Sequence[str], exclude: Sequence[str], archives: bool) -> "FolderSource":
     from phaseflow.domain.settings import FolderSource
 
+    if str(path) != whole_characters(str(path)):
+        raise click.UsageError(
+            f"the folder {str(path)!r} has bytes in its name that are no UTF-8, and so cannot be kept as a source;"
+            f" rename it, or name the folder above it, with --include {glob_of(path.name) + '/**'!r}"
+        )
     return FolderSource(path=str(path), include=tuple(include), exclude=tuple(exclude), archives=archives)
 
 
@@ -148,7 +156,7 @@ def _files(paths: Sequence[Path], exclude: Sequence[str], archives: bool) -> "Fo
 
 def as_glob(name: str) -> str:
     """The glob that matches this path under the root and no other."""
-    escaped = "".join("\\" + letter if letter in _GLOB_CHARACTERS else letter for letter in name)
+    escaped = "".join("\\" + letter if letter in _GLOB_CHARACTERS else letter for letter in uri_of(name))
     return "/" + escaped
 
 

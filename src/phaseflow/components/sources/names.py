@@ -20,6 +20,11 @@ def uri_of(path: str) -> str:
     return plain if plain.isascii() else _RAW_BYTE.sub(_escape, plain)
 
 
+def glob_of(written: str) -> str:
+    """Return the same glob in valid Unicode, as ``Globs`` read it: bytes that are no UTF-8 stand as in a URI."""
+    return _RAW_BYTE.sub(_escape, written)
+
+
 def path_of(uri: str) -> str:
     """Return the relative path that has this URI: ``path_of(uri_of(path)) == path``."""
     return uri if "%" not in uri else _ESCAPE.sub(_unescape, uri)

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from phaseflow.components.sources.names import path_of
 from phaseflow.components.sources.wildmatch import BadPattern, Pattern, parse
 from phaseflow.domain.errors import ComponentUnavailable, InvalidRequest
+from phaseflow.domain.identifiers import whole_characters
 
 MAX_PATTERNS = 10_000
 """Of one list of globs, and of the ignore files above one path together: each is tried on each file."""
@@ -14,9 +16,10 @@ class Globs:
     """The globs of a source, written as in ``.gitignore`` and relative to its root.
 
     ``*.md`` matches at any depth, ``/notes.md`` only at the root, ``docs/`` and ``docs/**`` everything below ``docs``,
-    and ``**`` any number of folders. Without ``include`` every file counts; ``exclude`` wins. Matching takes time in
-    proportion to the length of the path, whatever the glob. Raises ComponentUnavailable for what is not a glob, one
-    longer than 4,096 characters, and more than 10,000 in one list.
+    and ``**`` any number of folders. A byte that is no UTF-8 stands as in a URI (``%E9``). Without ``include`` every
+    file counts; ``exclude`` wins. Matching takes time in proportion to the length of the path, whatever the glob.
+    Raises ComponentUnavailable for what is not a glob, one longer than 4,096 characters, and more than 10,000 in one
+    list.
     """
 
     def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
@@ -132,8 +135,12 @@ def _compiled(field: str, globs: Sequence[str]) -> list[Pattern]:
 
 
 def _glob(field: str, glob: str) -> Pattern | None:
+    if glob != whole_characters(glob):
+        raise ComponentUnavailable(
+            f"{field}: {glob[:100]!r} holds half a character; a byte of a name is written as %E9"
+        )
     try:
-        return parse(glob)
+        return parse(path_of(glob))
     except BadPattern as error:
         message = f"{field}: {glob[:100]!r} is not a glob ({error}); write it as in a .gitignore file"
         raise ComponentUnavailable(message) from error
