@@ -432,6 +432,24 @@ async def test_a_document_is_shown_with_all_that_is_known_of_it(path: Path) -> N
     assert [one.indexed_at is None for one in by_uri.values()] == [True, False, True, True, False]
 
 
+async def test_what_is_in_hand_says_what_a_document_is_before_what_is_searchable(path: Path) -> None:
+    async with open_session(path) as database:
+        made = await stock(database)
+    known = [Known("both", live=True, in_hand=DocumentState.EMBEDDED), Known("live", live=True)]
+    fill(path, made, known, is_cancelled=False, rebuilding=False)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE documents SET title = state, media_type = 'text/' || state, size = state")
+        connection.execute("UPDATE catalogue SET title = 'old', media_type = 'text/old', size = 9")
+        connection.commit()
+    async with open_session(path) as database:
+        seen = await database.read(lambda tx: View.now(tx, made.key, 1))
+        shown = await listed(database, seen, Wanted(), 10)
+    live, new = DocumentState.SEARCHABLE.value, DocumentState.EMBEDDED.value
+    assert [(one.uri, one.title, one.media_type, one.size) for one in shown] == [
+        ("both", f"{new}", f"text/{new}", new), ("live", f"{live}", f"text/{live}", live),
+    ]  # fmt: skip
+
+
 async def test_the_text_that_is_shown_is_the_searchable_one_else_the_newest_in_hand(database: Database) -> None:
     made = await stock(database)
     (live,) = await made.publish(("a", "alpha " * 20))

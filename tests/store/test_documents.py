@@ -19,6 +19,7 @@ from phaseflow.store.documents import StagedDocument, StagedDocuments, text_hash
 from phaseflow.store.failures import FailedDocument, Failures
 from phaseflow.store.jobs import Jobs
 from phaseflow.store.knowledge_bases import KnowledgeBases
+from phaseflow.store.loaded_text import LoadedText
 from phaseflow.store.passages import SearchablePassages
 from phaseflow.store.pieces import piece_id
 from phaseflow.store.session import open_session
@@ -89,6 +90,15 @@ async def test_what_was_handed_over_comes_back_as_it_was(database: Database) -> 
         await database.read(lambda tx: StagedDocuments(tx).next_of(made.seq, DocumentState.CHUNKED, 0, 100, 10**6))
         == pieces
     )
+
+
+async def test_a_document_is_cut_as_what_its_text_is(database: Database) -> None:
+    made = await stock(database)
+    page = LoadedText(0, "a", "A", "application/pdf", text_hash("# A").hex(), None, "# A", text_type="text/markdown")
+    plain = replace(page, uri="b", media_type="text/plain", text_type=None)
+    await database.write(lambda tx: StagedDocuments(tx).add(made.target, [page, plain], NOW))
+    read = await database.read(lambda tx: StagedDocuments(tx).next_of(made.seq, DocumentState.LOADED, 0, 9, 10**6))
+    assert [d.media_type for d in read] == ["text/markdown", "text/plain"]
 
 
 async def test_a_page_ends_at_so_many_documents_or_so_much_text(database: Database) -> None:

@@ -263,6 +263,22 @@ async def test_a_second_job_of_the_same_name_is_no_job(database: Database, path:
     assert select(path, "SELECT name FROM knowledge_bases") == [("kb",)]
 
 
+async def test_what_is_said_of_a_source_adds_up_and_keeps_what_came_first(database: Database) -> None:
+    made = await stock(database)
+
+    def work(tx: Transaction) -> None:
+        sources = JobSources(tx, made.seq)
+        sources.fail("wiki", "is away")
+        for uris in (["a", "b"], ["c"]):
+            sources.add_canonical("wiki", uris)
+            sources.add_canonical("site", uris)
+        sources.fail("wiki", "is still away")
+
+    await database.write(work)
+    notes = (await made.record()).notes
+    assert (notes.canonical, notes.errors) == ({"wiki": (3, "a"), "site": (3, "a")}, {"wiki": "is away"})
+
+
 async def test_the_error_of_a_source_is_cut(database: Database) -> None:
     made = await stock(database)
     await database.write(lambda tx: JobSources(tx, made.seq).fail("wiki", "x" * 3_000_000))

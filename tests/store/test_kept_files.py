@@ -22,6 +22,7 @@ def keep(tx: Transaction, name: str, expires_after_s: int | None = None) -> int:
 async def test_the_parts_of_files_do_not_meet_and_go_with_their_file_alone(database: Database) -> None:
     def write(tx: Transaction) -> None:
         rows = KeptFileRows(tx)
+        assert rows.totals() == (0, 0)
         numbers = {name: keep(tx, name) for name in ("one", "two", "three")}
         for name, number in numbers.items():
             assert [rows.part(number, n) for n in (0, PARTS - 1)] == [f"{name} 0".encode(), f"{name} 39".encode()]

@@ -7,6 +7,7 @@ from phaseflow.store.catalogue import Catalogue
 from phaseflow.store.database import Database
 from phaseflow.store.index_spaces import Spaces
 from phaseflow.store.jobs import Jobs
+from phaseflow.store.kb_notes import Notes
 from phaseflow.store.knowledge_bases import KnowledgeBaseRecord, KnowledgeBases
 from phaseflow.store.synced import Listing, Synced
 from phaseflow.store.transaction import Transaction
@@ -141,3 +142,14 @@ async def test_what_is_kept_in_step_says_what_its_newest_jobs_have_done(database
     key = found["done"].key
     assert await database.read(lambda tx: Listing.last(tx, key)) == found["done"].last
     assert await database.read(lambda tx: Listing.last(tx, found["never"].key)) is None
+
+
+async def test_a_note_takes_the_place_of_the_one_before(database: Database) -> None:
+    one, other = await stock(database), await stock(database, "other", "other job")
+
+    def work(tx: Transaction) -> list[str | None]:
+        for each, value in ((one, "first"), (other, "its own"), (one, "second")):
+            Notes(tx, each.key).put("key", value)
+        return [Notes(tx, each.key).find("key") for each in (one, other)]
+
+    assert await database.write(work) == ["second", "its own"]
