@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 from tests.stopwatch import patience
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, Route
+    from playwright.async_api import APIResponse, Browser, ConsoleMessage, Locator, Page, Request, Route
 
 PATIENCE_S = 10
-NO_ANSWER = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+NO_ANSWER = (
+    "ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE",
+    "ERR_CONNECTION_CLOSED", "ERR_CONTENT_LENGTH_MISMATCH", "ERR_SOCKET_NOT_CONNECTED",
+)  # fmt: skip
 """What a browser says of a server that is down: no fault of the page."""
 
 
@@ -34,13 +37,44 @@ async def before_saving(page: "Page", method: str, act: Callable[[], Any]) -> No
     await page.route("**/api/ingestion/kb/**", held)
 
 
+async def holds(page: "Page", condition: str, arg: object = None) -> None:
+    """Wait until an expression of the page, or of ``arg`` too, is true.
+
+    As a function: text is evaluated anew each time that it is looked at, which the page's security policy forbids the
+    second time. So such a wait passes where it need not wait, and fails where it must.
+    """
+    await page.wait_for_function(f"(arg) => {condition}", arg=arg)
+
+
+async def stop_the_clock(page: "Page") -> None:
+    """Let no timer of the page fire from now on, and nothing be drawn that waits for a frame, but by ``fast_forward``.
+
+    Its clock must be installed: that goes on by itself, and a busy machine lets it go far between two lines of a test.
+    """
+    await page.clock.pause_at(await page.evaluate("Date.now() / 1000 + 1"))
+
+
+AGAIN = """async (button) => {
+    if (!button.hasAttribute("data-asking")) button.click();
+    while (button.getAttribute("aria-disabled") === "true") await new Promise((done) => setTimeout(done, 20));
+    button.click();
+}"""
+"""Press once the question can have been read: it stands for seconds, in which a busy machine may do nothing."""
+SETTLED = """async () => {
+    await (await fetch("/healthz")).text();
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+}"""
+
+
 @asynccontextmanager
-async def held(page: "Page", url: "str | re.Pattern[str]") -> AsyncIterator["asyncio.Future[Route]"]:
+async def held(
+    page: "Page", url: "str | re.Pattern[str]", method: str | None = None
+) -> AsyncIterator["asyncio.Future[Route]"]:
     """Hold the first request for such an address until the caller lets it go. It is yielded, once it is there."""
     first: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
 
     async def hold(route: "Route") -> None:
-        if first.done():
+        if first.done() or method not in {None, route.request.method}:
             await route.continue_()
         else:
             first.set_result(route)
@@ -48,6 +82,13 @@ async def held(page: "Page", url: "str | re.Pattern[str]") -> AsyncIterator["asy
     await page.route(url, hold)
     yield first
     await page.unroute(url, hold)
+
+
+async def let_go(page: "Page", route: "Route", answer: "APIResponse | None" = None) -> None:
+    """Let a request that is held go on, or give it the answer that it got before; and wait until that is drawn."""
+    async with page.expect_event("requestfinished", lambda request: request == route.request):
+        await (route.continue_() if answer is None else route.fulfill(response=answer))
+    await page.evaluate(SETTLED)
 
 
 class Board:
@@ -114,9 +155,7 @@ class Board:
         """Cancel the run that is shown, or the one of a row: the button asks, and a second press does it."""
         button = (self.head if where is None else where).locator('[data-verb="cancel"]')
         await button.click()
-        await self.until(button, "Cancel it?")
-        await self.expect(button).not_to_have_attribute("aria-disabled", "true")  # once it can have been read
-        await button.click()
+        await button.evaluate(AGAIN)
 
     def tab(self, title: str) -> "Locator":
         return self.page.get_by_role("tab", name=title)
@@ -131,6 +170,10 @@ class Board:
 
         expect.set_options(timeout=1000 * patience(PATIENCE_S))
         return expect(where)
+
+    async def live(self) -> None:
+        """Wait until the stream stands: what happens from now on is heard."""
+        await self.until(self.page.locator("#connection-word"), "Live")
 
     async def until_status(self, kb_id: str, word: str) -> None:
         """Wait until the list shows a status."""

@@ -11,31 +11,18 @@ import { Announcer } from "./announcer.js";
 import * as api from "./api.js";
 import { AskDialog } from "./ask-dialog.js";
 import { Detail } from "./detail.js";
-import { el, setAttribute, setText } from "./dom.js";
+import { el, part, setAttribute, setText } from "./dom.js";
 import { FocusGuard } from "./focus-guard.js";
 import { icon } from "./icons.js";
 import { KbForm } from "./kb-form.js";
+import { Login } from "./login.js";
 import { addressOf, placeIn } from "./place.js";
 import { ServiceView } from "./service-view.js";
 import { isOver, storeOf } from "./store.js";
 import { Welcome } from "./welcome.js";
-import { capital, counted, statusWord } from "./words.js";
+import { counted, statusWord } from "./words.js";
 
-/** Remembers that this browser has logged in; the token itself is in a cookie that scripts cannot read. */
-const LOGGED_IN = "phaseflow-logged-in";
 const WIDE = matchMedia("(min-width: 60rem)");
-
-/**
- * @template {keyof HTMLElementTagNameMap} Tag
- * @param {string} id
- * @param {Tag} tag
- * @returns {HTMLElementTagNameMap[Tag]}
- */
-function part(id, tag) {
-  const found = document.getElementById(id);
-  if (found?.localName !== tag) throw new Error(`the page has no <${tag} id="${id}">`);
-  return /** @type {HTMLElementTagNameMap[Tag]} */ (found);
-}
 
 class App {
   constructor() {
@@ -62,8 +49,8 @@ class App {
     }
     this.welcome = new Welcome(part("welcome", "section"), this.store, (kbId) => this.turn(addressOf(kbId, ["run"])));
     this.listen();
+    this.login = new Login(this.store);
     this.showConnection(this.store.connection);
-    this.showLogout();
     this.follow();
   }
 
@@ -81,20 +68,12 @@ class App {
       addEventListener(name, (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
     }
     addEventListener("hashchange", () => this.follow());
-    // Who logs in again in one window has a pass in all of them.
-    addEventListener("storage", ({ key, newValue }) => key === LOGGED_IN && newValue !== null && this.store.connection === "locked" && this.unlock());
     part("skip", "a").addEventListener("click", (event) => {
       event.preventDefault(); // the address says what is shown
       (this.stage.checkVisibility() ? this.stage : this.main).focus();
     });
     document.addEventListener("visibilitychange", () => document.hidden || this.showTitle(""));
     for (const button of document.querySelectorAll("[data-new]")) button.addEventListener("click", () => this.form.open());
-    part("login", "form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      void this.logIn();
-    });
-    part("logout", "button").addEventListener("click", () => void this.logOut());
-    part("lock", "dialog").addEventListener("close", () => this.showLock()); // a browser may close it at Escape
   }
 
   /** @param {string | null} kbId */
@@ -152,6 +131,7 @@ class App {
   /** @param {string | null} kbId */
   open(kbId) {
     if ((this.detail?.kbId ?? null) === kbId) return;
+    this.form.forget();
     this.detail?.close();
     this.detail = kbId === null ? null : new Detail(this.store, kbId, {
       change: (one) => void this.form.change(one),
@@ -222,8 +202,9 @@ class App {
       word: "Delete",
       act: async () => {
         await api.deleteKb(kbId, this.store.base);
+        const isHere = this.detail?.kbId === kbId || this.missed === kbId;
         this.store.forget(kbId);
-        this.go(null);
+        if (isHere) this.go(null);
       },
     });
   }
@@ -243,53 +224,6 @@ class App {
     setText(part("lost-word", "span"), at ? `What you see is as of ${at}. Trying again…` : "The server does not answer. Trying again…");
     if (connection === "lost") this.announcer.say("connection", "Connection lost, trying again");
     if (connection === "live" && this.store.seenAt) this.announcer.say("connection", "Connected again");
-    if (connection !== "locked") return;
-    localStorage.removeItem(LOGGED_IN);
-    this.showLogout();
-    this.showLock();
-  }
-
-  /** Above a form that is open, which keeps what was typed: it can be sent after the login. */
-  showLock() {
-    const lock = part("lock", "dialog");
-    if (this.store.connection !== "locked") return lock.close();
-    if (!lock.open) lock.showModal();
-    part("token", "input").focus();
-  }
-
-  showLogout() {
-    part("logout", "button").hidden = localStorage.getItem(LOGGED_IN) === null;
-  }
-
-  async logIn() {
-    const token = part("token", "input");
-    const error = part("token-error", "p");
-    try {
-      await api.login(token.value);
-    } catch (refused) {
-      setText(error, capital(/** @type {Error} */ (refused).message));
-      error.hidden = false;
-      setAttribute(token, "aria-invalid", "true");
-      token.focus();
-      return;
-    }
-    token.value = "";
-    error.hidden = true;
-    setAttribute(token, "aria-invalid", null);
-    localStorage.setItem(LOGGED_IN, "yes");
-    this.unlock();
-  }
-
-  unlock() {
-    this.showLogout();
-    this.store.connected("connecting");
-    this.showLock();
-    this.store.open();
-  }
-
-  async logOut() {
-    await api.logout().catch(() => null);
-    this.store.lock();
   }
 }
 

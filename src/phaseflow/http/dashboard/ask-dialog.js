@@ -23,6 +23,8 @@ export class AskDialog {
   constructor(dialog, store) {
     this.dialog = dialog;
     this.store = store;
+    /** Counts the questions: an answer that is under way is nothing to those that are asked after it. */
+    this.asked = 0;
     this.isSending = false;
     this.act = async () => {};
     this.error = this.part("[data-error=form]");
@@ -41,6 +43,8 @@ export class AskDialog {
   /** @param {Question} question */
   ask({ title, text, word, act }) {
     this.act = act;
+    this.asked += 1;
+    this.isSending = false;
     this.error.hidden = true;
     setText(this.part("[data-part=title]"), title);
     setText(this.part("[data-part=said]"), text);
@@ -51,16 +55,17 @@ export class AskDialog {
   async send() {
     if (this.isSending) return;
     this.isSending = true;
+    const mine = this.asked;
     try {
       await this.act();
+      if (mine === this.asked) this.dialog.close();
     } catch (error) {
       this.store.failed(error);
+      if (mine !== this.asked) return;
       setText(this.error, capital(/** @type {Error} */ (error).message));
       this.error.hidden = false;
-      return;
     } finally {
-      this.isSending = false;
+      if (mine === this.asked) this.isSending = false;
     }
-    this.dialog.close();
   }
 }

@@ -43,7 +43,7 @@ export class DocumentBulk {
     /** The filter for which it was said. */
     this.toldFor = "";
     this.buttons = {
-      retry: this.button("retry", "Retry all", () => (this.filter().status === "failed" ? this.act("retry") : this.askTo("retry"))),
+      retry: this.button("retry", "Retry all", () => (this.filter().status === "failed" ? this.act("retry", this.filter()) : this.askTo("retry"))),
       skip: this.button("cancelled", "Skip all", () => this.askTo("skip")),
       remove: this.button("delete", "Remove all", () => this.askTo("remove")),
       json: this.button("download", "JSON", () => this.download("json")),
@@ -122,13 +122,17 @@ export class DocumentBulk {
       skip: { title: "Skip them?", text: `${this.those()} are taken out of search and left out until they are retried.`, word: "Skip them" },
       remove: { title: "Remove them?", text: `${this.those()} are removed: the server deletes its copies, and search forgets them. What a source holds stays.`, word: "Remove them" },
     };
-    this.ask({ ...questions[verb], act: async () => void this.act(verb) });
+    const filter = this.filter(); // what was asked about, though the list may be narrowed otherwise by the answer
+    this.ask({ ...questions[verb], act: async () => void this.act(verb, filter) });
   }
 
-  /** @param {BulkVerb} verb */
-  async act(verb) {
+  /**
+   * @param {BulkVerb} verb
+   * @param {DocumentFilter} filter
+   */
+  async act(verb, filter) {
     await this.busy(async () => {
-      const waiting = (await this.all(this.filter())).filter((one) => verb !== "remove" || isRemovable(one, this.store.kbs.get(this.kbId)));
+      const waiting = (await this.all(filter)).filter((one) => verb !== "remove" || isRemovable(one, this.store.kbs.get(this.kbId)));
       const total = waiting.length;
       let [done, refused] = [0, 0];
       this.waitsFor = "";
@@ -167,6 +171,7 @@ export class DocumentBulk {
     await this.busy(async () => {
       const { status } = this.filter();
       const found = await this.all(this.filter());
+      if (this.isStopped) return "Stopped: nothing was downloaded";
       const text = format === "json" ? JSON.stringify(found, null, 2) : csvOf(found);
       const url = URL.createObjectURL(new Blob([text], { type: format === "json" ? "application/json" : "text/csv" }));
       el("a", { href: url, download: `${this.kbId}-${status ?? "documents"}.${format}` }).click();

@@ -82,6 +82,11 @@ export class DocumentFilters {
     this.show();
   }
 
+  /** What was typed last is not asked for by itself any more: it is when the list is shown again. */
+  rest() {
+    clearTimeout(this.typing);
+  }
+
   /** @returns {DocumentFilter} */
   value() {
     return { status: this.status || undefined, q: this.input.value.trim() || undefined, source: this.source.value || undefined };

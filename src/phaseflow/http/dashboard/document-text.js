@@ -85,7 +85,8 @@ export class DocumentText {
   choose(range) {
     const [start, end] = range.split("-").map(Number);
     this.chosen = range && start >= 0 && end > start ? [start, end] : null;
-    if (!this.text || !this.chosen) return;
+    if (!this.chosen) return;
+    if (!this.text) return void (this.asked > 0 && this.read(true)); // what is on its way may not reach there
     const isShown = unitOf(this.text, start) >= this.from && unitOf(this.text, end) <= Math.min(this.to, this.text.length);
     if (isShown) this.mark();
     else void this.read(true);

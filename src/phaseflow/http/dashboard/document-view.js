@@ -8,7 +8,7 @@
 
 import * as api from "./api.js";
 import { DocumentText } from "./document-text.js";
-import { documentLook, documentNote, documentWord, isRemovable, sizeWords, sourceName } from "./document-words.js";
+import { documentLook, documentNote, documentWord, isRemovable, newest, sizeWords, sourceName } from "./document-words.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { icon, setIcon } from "./icons.js";
 import { MetadataForm } from "./metadata-form.js";
@@ -30,8 +30,11 @@ export class DocumentView {
     this.list = list;
     /** @type {DocumentInfo | null} */
     this.shown = null;
+    /** What the stream told last. @type {DocumentInfo | null} */
+    this.heard = null;
     this.version = "";
     this.isBusy = false;
+    this.isClosed = false;
     this.title = el("h3", { class: "name", tabindex: "-1", text: "Loading…" });
     this.uri = el("bdi", { class: "uri" });
     this.mark = icon("never");
@@ -74,13 +77,33 @@ export class DocumentView {
 
   async read() {
     try {
-      this.show(await this.fresh());
+      await this.take(this.fresh());
     } catch (error) {
       this.store.failed(error);
-      setText(this.title, "There is no such document");
-      setText(this.told, capital(/** @type {Error} */ (error).message));
+      const { status, message } = /** @type {api.ApiError} */ (error);
+      if (this.shown && status !== 404) return; // what is shown was so
+      setText(this.title, status === 404 ? "There is no such document" : "It cannot be read now");
+      setText(this.told, capital(message));
       this.text.node.hidden = true;
     }
+  }
+
+  /**
+   * Show an answer, unless the stream has told of something newer while it was on its way.
+   * @template {DocumentInfo} Answer
+   * @param {Promise<Answer>} asked
+   */
+  async take(asked) {
+    const { heard } = this;
+    const one = await asked;
+    if (this.heard === heard || newest(this.heard, one) === one) this.show(one);
+    return one;
+  }
+
+  /** The stream tells of it. @param {DocumentInfo} one */
+  hear(one) {
+    this.heard = one;
+    this.show(one);
   }
 
   /** The document as it is now. */
@@ -94,9 +117,7 @@ export class DocumentView {
   /** Open the form for what the document is now. */
   async change() {
     await this.busy(async () => {
-      const one = await this.fresh();
-      this.show(one);
-      this.form.open(one);
+      this.form.open(await this.take(this.fresh()));
       return "";
     });
   }
@@ -108,6 +129,7 @@ export class DocumentView {
 
   /** @param {DocumentInfo} one */
   show(one) {
+    if (this.isClosed) return; // the marks in the text of the next one are the page's, too
     this.shown = one;
     const look = documentLook(one.status);
     setText(this.title, one.title || one.uri);
@@ -160,8 +182,7 @@ export class DocumentView {
   /** @param {DocumentVerb} verb */
   act(verb) {
     void this.busy(async () => {
-      const one = await api.actOnDocument(this.kbId, this.id, verb, this.store.base);
-      this.show(one);
+      const one = await this.take(api.actOnDocument(this.kbId, this.id, verb, this.store.base));
       if (verb === "skip") return "It is taken out, and left out until you take it back in.";
       return one.message ? `It ${one.message}.` : "It is loaded anew, even if it is unchanged.";
     });
@@ -175,7 +196,7 @@ export class DocumentView {
       word: "Remove",
       act: async () => {
         await api.deleteDocument(this.kbId, uri, this.store.base);
-        location.hash = this.list;
+        if (this.node.checkVisibility()) location.hash = this.list;
       },
     });
   }
@@ -196,6 +217,7 @@ export class DocumentView {
   }
 
   close() {
+    this.isClosed = true;
     this.text.close();
     this.node.remove();
   }

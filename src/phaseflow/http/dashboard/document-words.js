@@ -4,6 +4,8 @@
  * @import {DocumentFilter, DocumentInfo, DocumentStatus, JobPhase, KnowledgeBase} from "./phaseflow.d.ts"
  */
 
+import { count, counted } from "./words.js";
+
 /** In the order in which they are shown. @type {DocumentStatus[]} */
 export const DOCUMENT_STATUSES = ["queued", "processing", "indexed", "failed", "skipped"];
 /** @type {Record<DocumentStatus, string>} */
@@ -58,10 +60,46 @@ export const isNamed = (one) => one.title !== one.uri && !one.uri.endsWith(`/${o
 export const sourceName = (source) => (source === "push" ? "sent here" : source);
 
 /**
+ * What the stream told of a document while an answer was on its way, or the answer: what is newer.
+ * @template {DocumentInfo} Answer
+ * @param {DocumentInfo | null | undefined} told
+ * @param {Answer} answered
+ */
+export const newest = (told, answered) => (told && told.updated_at >= answered.updated_at ? told : answered);
+
+/**
+ * How many documents are listed, and of how many.
+ * @param {object} list
+ * @param {number} list.shown
+ * @param {number} list.before how many are on the pages before this one
+ * @param {boolean} list.isLast no more follow
+ * @param {DocumentFilter} list.filter
+ * @param {KnowledgeBase | undefined} list.kb
+ */
+export function listWords({ shown, before, isLast, filter, kb }) {
+  if (shown === 0) return isLast ? noDocument(filter, kb) : "None so far. Next looks further.";
+  const { status, q, source } = filter;
+  const isAll = before === 0 && isLast;
+  if (q || source) return isAll ? `${count(shown)} found` : `Found ${count(before + 1)} to ${count(before + shown)}${isLast ? "" : ", more follow"}`;
+  const total = Math.max(before + shown, status ? (kb?.counts[status] ?? 0) : allDocuments(kb));
+  return isAll ? counted(shown, "document") : `${count(before + 1)} to ${count(before + shown)} of ${counted(total, "document")}`;
+}
+
+/**
+ * @param {DocumentFilter} filter
+ * @param {KnowledgeBase | undefined} kb
+ */
+function noDocument(filter, kb) {
+  const { source } = filter;
+  if (source && source !== "push" && kb && !Object.hasOwn(kb.sources, source)) return `There is no source ${source}.`;
+  return noneOf(filter);
+}
+
+/**
  * That no document fits a filter, in words that name all of it.
  * @param {DocumentFilter} filter
  */
-export function noneOf({ status, q, source }) {
+function noneOf({ status, q, source }) {
   const place = source === "push" ? " sent here" : source ? ` of the source ${source}` : "";
   const word = status ? STATUS[status].toLowerCase() : "";
   if (q) return `No document${place}${word && ` that is ${word}`} has “${q}” in its name.`;

@@ -13,11 +13,11 @@ import { DocumentBulk } from "./document-bulk.js";
 import { DocumentFilters } from "./document-filters.js";
 import { DocumentRow } from "./document-row.js";
 import { DocumentView } from "./document-view.js";
-import { allDocuments, noneOf } from "./document-words.js";
+import { listWords, newest } from "./document-words.js";
 import { el, setAttribute, setText } from "./dom.js";
-import { addressOf } from "./place.js";
+import { addressOf, addressText, placeIn } from "./place.js";
 import { isOver } from "./store.js";
-import { capital, count, counted } from "./words.js";
+import { capital } from "./words.js";
 
 const PAGE = 100;
 /** Pages of a filtered list can be short: they are put together for at most so long. */
@@ -52,6 +52,8 @@ export class DocumentsPanel {
     this.rowOf = new Map();
     /** @type {Map<string, DocumentInfo>} */
     this.changed = new Map();
+    /** What was told since the list was asked for last. @type {Map<string, DocumentInfo>} */
+    this.heard = new Map();
     /** What waits for its time. @type {Map<() => void, ReturnType<typeof setTimeout>>} */
     this.due = new Map();
     /** @type {DocumentView | null} */
@@ -64,7 +66,7 @@ export class DocumentsPanel {
       el("thead", {}, el("tr", {}, ...["Document", "Status", "Passages", "Size", "Changed"].map((text) => el("th", { scope: "col", text })))),
       this.body);
     this.back = this.pager("Previous", () => this.cursors.length > 1 && this.turn(this.cursors.slice(0, -1)));
-    this.on = this.pager("Next", () => this.next !== null && this.turn([...this.cursors, this.next]));
+    this.on = this.pager("Next", () => this.hasNext() && this.turn([...this.cursors, this.next]));
     this.pages = el("div", { class: "pages", hidden: true }, this.back, this.on);
     this.list = el("div", { class: "card documents" }, this.filters.node, this.bulk.node, this.told, this.table, this.pages);
     this.node = el("div", {}, this.list);
@@ -73,7 +75,7 @@ export class DocumentsPanel {
     this.recount = () => void this.store.reread(this.kbId);
     this.leaveStore = store.watch({
       kb: (one) => one === kbId && this.look(), list: () => this.look(),
-      document: (one) => this.hear(one), reset: () => this.isOpen && this.relist(),
+      document: (one) => this.hear(one), reset: () => this.isOpen && this.relist(), back: () => this.isOpen && this.relist(),
     });
   }
 
@@ -96,7 +98,7 @@ export class DocumentsPanel {
    * @param {Place} place
    */
   open(place) {
-    const address = JSON.stringify([place.rest, place.query.toString()]);
+    const address = addressText(place);
     const wasOpen = this.isOpen;
     if (wasOpen && address === this.address) return;
     this.address = address;
@@ -104,6 +106,7 @@ export class DocumentsPanel {
     if (!wasOpen) this.store.tellDocumentsOf(this.kbId);
     if (!wasOpen) void this.filters.learn();
     const [id, range = ""] = place.rest;
+    this.filters.rest();
     if (id) return this.openOne(id, range);
     const wasOne = this.view !== null;
     this.closeOne();
@@ -140,6 +143,7 @@ export class DocumentsPanel {
     for (const timer of this.due.values()) clearTimeout(timer);
     this.due.clear();
     this.changed.clear();
+    this.filters.rest();
     this.asked += 1;
   }
 
@@ -165,6 +169,7 @@ export class DocumentsPanel {
   hear(one) {
     if (!this.isOpen || this.store.documentsOf !== this.kbId) return;
     this.changed.set(one.id, one);
+    this.heard.set(one.id, one);
     this.soon(this.draw, DRAW_EVERY_MS);
     this.soon(this.recount, COUNT_EVERY_MS);
   }
@@ -178,7 +183,7 @@ export class DocumentsPanel {
 
   drawChanged() {
     for (const one of this.changed.values()) {
-      if (one.id === this.view?.id) this.view.show(one);
+      if (one.id === this.view?.id) this.view.hear(one);
       const row = this.rowOf.get(one.id);
       row?.show(one);
       if (!row || !this.filters.fits(one)) this.soon(this.reread, READ_EVERY_MS);
@@ -199,7 +204,9 @@ export class DocumentsPanel {
   }
 
   refilter() {
-    history.replaceState(null, "", addressOf(this.kbId, ["documents"], this.filters.query()));
+    const address = addressOf(this.kbId, ["documents"], this.filters.query());
+    history.replaceState(null, "", address);
+    this.address = addressText(placeIn(address)); // what is typed from now on is newer
     this.turn([null]);
   }
 
@@ -212,13 +219,14 @@ export class DocumentsPanel {
   async read() {
     if (this.view) return; // the list is read when it is shown again
     const mine = (this.asked += 1);
+    this.heard.clear();
     const wanted = this.wanted();
     if (wanted !== this.answered) this.refused = "";
     this.show();
     try {
       const { items, next } = await this.gather(mine);
       if (mine !== this.asked) return;
-      this.fill(items);
+      this.fill(items.map((one) => newest(this.heard.get(one.id), one)));
       this.next = next;
       this.answered = wanted;
       this.refused = "";
@@ -228,6 +236,11 @@ export class DocumentsPanel {
       this.refused = capital(/** @type {Error} */ (error).message);
     }
     this.show();
+  }
+
+  /** Whether more follows what is shown; of what is on its way that is not known. */
+  hasNext() {
+    return this.next !== null && this.wanted() === this.answered;
   }
 
   /** What is asked for now. */
@@ -268,7 +281,7 @@ export class DocumentsPanel {
     this.table.hidden = shown === 0;
     this.pages.hidden = this.cursors.length === 1 && this.next === null;
     setAttribute(this.back, "aria-disabled", this.cursors.length > 1 ? null : "true");
-    setAttribute(this.on, "aria-disabled", this.next === null ? "true" : null);
+    setAttribute(this.on, "aria-disabled", this.hasNext() ? null : "true");
     this.bulk.show(shown > 0);
     setAttribute(this.told, "data-refused", this.refused !== "");
     setText(this.told, this.refused || this.words(shown));
@@ -277,19 +290,7 @@ export class DocumentsPanel {
   /** @param {number} shown */
   words(shown) {
     if (this.wanted() !== this.answered) return "Loading…"; // what is there answers another question, or none yet
-    if (shown === 0) return this.next !== null ? "None so far. Next looks further." : this.nothing();
-    const { status, q, source } = this.filters.value();
-    const from = (this.cursors.length - 1) * PAGE;
-    const isAll = this.cursors.length === 1 && this.next === null;
-    if (q || source) return isAll ? `${count(shown)} found` : `Found ${count(from + 1)} to ${count(from + shown)}${this.next === null ? "" : ", more follow"}`;
-    const total = Math.max(from + shown, status ? (this.kb()?.counts[status] ?? 0) : allDocuments(this.kb()));
-    return isAll ? counted(shown, "document") : `${count(from + 1)} to ${count(from + shown)} of ${counted(total, "document")}`;
-  }
-
-  nothing() {
-    const filter = this.filters.value();
-    const { sources } = this.kb() ?? {};
-    if (filter.source && filter.source !== "push" && sources && !Object.hasOwn(sources, filter.source)) return `There is no source ${filter.source}.`;
-    return noneOf(filter);
+    const before = (this.cursors.length - 1) * PAGE;
+    return listWords({ shown, before, isLast: this.next === null, filter: this.filters.value(), kb: this.kb() });
   }
 }

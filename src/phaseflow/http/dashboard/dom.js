@@ -45,6 +45,19 @@ export function svg(tag, attributes = {}, ...children) {
 }
 
 /**
+ * A part of the page that is always there.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {string} id
+ * @param {Tag} tag
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function part(id, tag) {
+  const found = document.getElementById(id);
+  if (found?.localName !== tag) throw new Error(`the page has no <${tag} id="${id}">`);
+  return /** @type {HTMLElementTagNameMap[Tag]} */ (found);
+}
+
+/**
  * @param {Node} node
  * @param {string} text
  */

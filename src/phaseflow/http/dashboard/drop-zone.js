@@ -10,7 +10,7 @@ import { droppedFiles, hasFiles, MOST_FILES, pickedFiles } from "./dropped-files
 import { el, framed, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { UploadView, uploadWords } from "./upload-view.js";
-import { Upload, uploadTo } from "./upload.js";
+import { openUploadTo, Upload, uploadTo } from "./upload.js";
 import { count } from "./words.js";
 
 const INVITATION = "Drop files or folders here, or choose them. One with the same name takes the place of the older.";
@@ -26,7 +26,8 @@ export class DropZone {
     this.store = store;
     this.kbId = kbId;
     this.leaving = new AbortController();
-    this.isLooking = false;
+    /** How many drops are being looked through. */
+    this.looking = 0;
     this.note = "";
     this.draw = framed(() => this.show());
     /** The upload that is under way, or was last. @type {Upload | null} */
@@ -88,10 +89,10 @@ export class DropZone {
 
   /** @param {DataTransfer | null} dropped */
   async take(dropped) {
-    this.isLooking = true;
+    this.looking += 1;
     const found = droppedFiles(dropped);
     this.show();
-    const files = await found.finally(() => (this.isLooking = false));
+    const files = await found.finally(() => (this.looking -= 1));
     this.send(files);
   }
 
@@ -100,7 +101,7 @@ export class DropZone {
     const kb = this.store.kbs.get(this.kbId);
     const isHome = kb?.source?.type === "upload";
     const { isSending } = this;
-    this.node.hidden = !(isHome || isOver || this.isLooking || this.upload || this.note);
+    this.node.hidden = !(isHome || isOver || this.looking || this.upload || this.note);
     setAttribute(this.opener, "hidden", isHome);
     this.pickers.hidden = isSending;
     this.view.show(this.upload, isSending);
@@ -112,7 +113,7 @@ export class DropZone {
   /** @param {boolean} isOver */
   words(isOver) {
     if (isOver) return "Drop them: they are loaded at once, or by the next run.";
-    if (this.isLooking) return "Looking into the folders…";
+    if (this.looking) return "Looking into the folders…";
     if (this.upload === null) return this.note || INVITATION;
     const { isSending } = this;
     return [uploadWords(this.upload, isSending), isSending || this.upload.sent === 0 ? "" : this.when(), this.note].filter(Boolean).join(" ");
@@ -122,7 +123,8 @@ export class DropZone {
   send({ chosen, isWhole }) {
     this.note = isWhole ? (chosen.length === 0 ? NOTHING : "") : TOO_MANY;
     if (chosen.length === 0) return this.show();
-    if (this.isSending && this.upload && !this.upload.isStopped) return this.upload.add(chosen);
+    const open = openUploadTo(this.store.base, this.kbId); // also of the page of before, and of the one after this
+    if (open) return open.add(chosen);
     const upload = (this.upload = new Upload(this.store.base, this.kbId, () => this.draw()));
     upload.add(chosen);
     void upload.run().then(() => {

@@ -123,7 +123,7 @@ export class Feed {
       const answer = await fetch(url, { headers: { Accept: "text/event-stream", ...this.headers }, cache: "no-store", signal: current.signal });
       if (signal.aborted) return 0;
       const kind = answer.headers.get("Content-Type") ?? "";
-      if (!answer.ok || !kind.startsWith("text/event-stream") || answer.body === null) return await this.declined(answer, kind);
+      if (!answer.ok || !kind.startsWith("text/event-stream") || answer.body === null) return await this.declined(answer, kind, signal);
       this.wait_ms = FIRST_WAIT_MS;
       this.tell("connection", "live");
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -147,11 +147,13 @@ export class Feed {
    * An answer that is no feed: in the service's own words it is final, unless it passes; what a proxy says never is.
    * @param {Response} answer
    * @param {string} kind
+   * @param {AbortSignal} signal of the connection
    */
-  async declined(answer, kind) {
+  async declined(answer, kind, signal) {
     const isOwn = kind.startsWith("application/problem+json");
     if (isOwn && answer.status < 500 && !PASSING.has(answer.status)) {
       const problem = await answer.json();
+      if (signal.aborted) return 0; // it is open anew, or closed
       this.close();
       this.tell("refused", { ...problem, status: answer.status });
     }

@@ -36,6 +36,8 @@ export class KbForm {
     this.sources = [];
     this.made = 0;
     this.isBusy = false;
+    /** Counts what it was opened or asked for: an answer that comes later than the next is nothing to that. */
+    this.asked = 0;
     this.embedder = new EmbedderFields(this.form, store.base);
     this.errors = new FieldErrors(this.form);
     this.meanwhile = new MeanwhileLine();
@@ -61,19 +63,27 @@ export class KbForm {
    */
   async change(kbId) {
     const known = this.store.kbs.get(kbId) ?? null;
+    const mine = (this.asked += 1);
     try {
       const kb = await this.store.fresh(kbId);
-      if (kb) this.open(kb);
+      if (kb && mine === this.asked) this.open(kb);
     } catch (error) {
       this.store.failed(error);
-      if (known === null || this.store.connection === "locked") return;
+      if (mine !== this.asked || known === null || this.store.connection === "locked") return;
       this.open(known);
       this.explain(/** @type {api.ApiError} */ (error));
     }
   }
 
+  /** What was asked for is not wanted any more: the user looks at something else. */
+  forget() {
+    if (!this.dialog.open) this.asked += 1;
+  }
+
   /** @param {KnowledgeBase | null} kb null for a new one */
   open(kb = null) {
+    this.asked += 1;
+    this.busy(false);
     this.changed = kb;
     this.form.reset();
     this.clearAll();
@@ -153,31 +163,39 @@ export class KbForm {
       return;
     }
     const kbId = this.value("name").trim();
+    const begin = this.beginning();
+    const mine = this.asked;
     this.busy(true);
     try {
-      if (!(await this.save(kbId))) return;
-      this.dialog.close();
-      this.done(kbId);
-      await this.start(kbId);
+      const { saved, now } = await this.save(kbId, this.changed, this.definition());
+      const isMine = mine === this.asked;
+      if (!saved) return void (isMine && this.tellChange(kbId, now));
+      if (isMine) this.dialog.close();
+      if (isMine) this.done(kbId);
+      if (begin) await this.store.verbs.act("start", kbId, null, begin);
     } catch (error) {
       this.store.failed(error);
-      this.explain(/** @type {api.ApiError} */ (error));
+      if (mine === this.asked) this.explain(/** @type {api.ApiError} */ (error));
     } finally {
-      this.busy(false);
+      if (mine === this.asked) this.busy(false);
     }
   }
 
   /**
-   * Whether it was saved: only while the service still has what the form was filled from. If it has not, that is said.
+   * Save what the form said when it was sent, only while the service still has what it was filled from: it may be open for
+   * another knowledge base by then. When it has not, `now` is what it has.
    * @param {string} kbId
+   * @param {KnowledgeBase | null} before
+   * @param {ReturnType<KbForm["definition"]>} wanted
    */
-  async save(kbId) {
+  async save(kbId, before, wanted) {
     const now = await this.store.fresh(kbId);
-    const isStill = this.changed ? now !== null && definitionText(now) === definitionText(this.changed) : now === null;
-    const kb = isStill ? await unlessChanged(api.putKb(kbId, this.definition(), this.store.base, now)) : null;
-    if (kb) this.store.show(kb);
-    else this.tellChange(kbId, isStill ? await this.store.fresh(kbId) : now);
-    return kb !== null;
+    const isStill = before ? now !== null && definitionText(now) === definitionText(before) : now === null;
+    if (!isStill) return { saved: false, now };
+    const kb = await unlessChanged(api.putKb(kbId, wanted, this.store.base, now));
+    if (kb === null) return { saved: false, now: await this.store.fresh(kbId) };
+    this.store.show(kb);
+    return { saved: true, now: kb };
   }
 
   /**
@@ -194,12 +212,10 @@ export class KbForm {
     }
   }
 
-  /** @param {string} kbId */
-  async start(kbId) {
-    if (this.part("begin").hidden || !this.field("start").checked) return;
-    /** @type {JobPhase[]} */
-    const hold = this.field("hold").checked ? ["embedding"] : [];
-    await this.store.verbs.act("start", kbId, null, { hold });
+  /** How a run is to begin once it is saved; null: not at all. @returns {{hold: JobPhase[]} | null} */
+  beginning() {
+    if (this.part("begin").hidden || !this.field("start").checked) return null;
+    return { hold: this.field("hold").checked ? ["embedding"] : [] };
   }
 
   /** What can be seen to be wrong without asking. @returns {[string, string][]} */

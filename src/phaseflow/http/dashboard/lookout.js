@@ -20,6 +20,8 @@ export class Lookout {
     /** The revisions that what is shown has, or had when it was read. @type {Map<string, number>} */
     this.known = new Map();
     this.isLooking = false;
+    /** Whether there was cause to look while it looked: what it was told then may be of before. */
+    this.isDue = false;
     /** @type {AbortController | null} */
     this.leaving = null;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -46,10 +48,14 @@ export class Lookout {
 
   /** Look now. */
   async look() {
+    this.isDue = true;
     if (this.isLooking || !this.leaving) return this.wait();
     this.isLooking = true;
     try {
-      await this.compare();
+      while (this.isDue && this.leaving) {
+        this.isDue = false;
+        await this.compare();
+      }
     } catch (error) {
       this.store.failed(error);
     } finally {
@@ -59,10 +65,11 @@ export class Lookout {
   }
 
   async compare() {
-    const { store } = this;
+    const { store, leaving } = this;
     if (!store.listed) return store.refresh();
     const before = [...store.kbs.keys()];
     const now = await api.revisions(store.base);
+    if (leaving !== this.leaving) return;
     for (const kbId of before) if (!now.has(kbId) && store.kbs.has(kbId)) store.forget(kbId);
     // Those that the stream tells of are read again on its word; what is left is seen by the next look.
     const changed = [...now].filter(([kbId, revision]) => (this.known.get(kbId) !== revision || !store.kbs.has(kbId)) && !store.isTold(kbId));

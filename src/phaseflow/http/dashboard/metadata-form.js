@@ -34,6 +34,8 @@ export class MetadataForm {
     this.save = save;
     this.closed = closed;
     this.isBusy = false;
+    /** Counts how often it was opened or closed: what was sent before is nothing to what is typed after. */
+    this.turns = 0;
     this.filledFrom = "";
     this.meanwhile = new MeanwhileLine();
     this.rows = el("div", { class: "rows" });
@@ -55,6 +57,8 @@ export class MetadataForm {
 
   /** @param {DocumentInfo} one */
   open(one) {
+    this.turns += 1;
+    this.isBusy = false;
     this.filledFrom = JSON.stringify(one.metadata);
     this.meanwhile.hide();
     this.rows.replaceChildren();
@@ -66,6 +70,7 @@ export class MetadataForm {
   }
 
   close() {
+    this.turns += 1;
     this.node.hidden = true;
     this.closed();
   }
@@ -128,19 +133,23 @@ export class MetadataForm {
     if (typeof value === "string" || this.isBusy) return this.measure();
     this.isBusy = true;
     this.meanwhile.hide();
+    const mine = this.turns;
+    const { filledFrom } = this;
     try {
       const seen = await this.read();
-      const isStill = JSON.stringify(seen.metadata) === this.filledFrom;
+      const isStill = JSON.stringify(seen.metadata) === filledFrom;
       const saved = isStill ? await unlessChanged(this.save(value, seen).then(() => true)) : null;
+      const now = isStill && !saved ? await this.read() : seen;
+      if (mine !== this.turns) return;
       if (saved) return this.close();
-      const now = isStill ? await this.read() : seen;
       this.meanwhile.say(now.title || now.uri, () => this.open(now));
       this.meanwhile.button.focus();
     } catch (error) {
+      if (mine !== this.turns) return;
       setText(this.told, capital(/** @type {Error} */ (error).message));
       this.told.hidden = false;
     } finally {
-      this.isBusy = false;
+      if (mine === this.turns) this.isBusy = false;
     }
   }
 }

@@ -35,6 +35,9 @@ export function addressOf(kbId, names = [], query = {}) {
   return `#/${["kb", kbId, ...names].map(encodeURIComponent).join("/")}${given && `?${given}`}`;
 }
 
+/** What follows the tab, as one text that can be compared. @param {Place} place */
+export const addressText = ({ rest, query }) => JSON.stringify([rest, query.toString()]);
+
 /** @param {string} name */
 function decoded(name) {
   try {

@@ -13,11 +13,13 @@ export class ApiError extends Error {
   /**
    * @param {Problem} problem
    * @param {number} status of HTTP; 0 when there was no answer
+   * @param {number} [askedAt] when the request was sent, on the clock of `performance`
    */
-  constructor(problem, status) {
+  constructor(problem, status, askedAt = performance.now()) {
     super(refusalWords(problem));
     this.name = "ApiError";
     this.status = status;
+    this.askedAt = askedAt;
     this.code = problem.code;
     this.field = problem.field ?? null;
     /** What is wrong with the field, without its name. */
@@ -39,11 +41,12 @@ export async function ask(base, method, path, body, conditions = {}) {
   const isJson = body !== undefined && !(body instanceof FormData);
   const headers = { ...(isJson ? { "Content-Type": "application/json" } : {}), ...conditions };
   const content = isJson ? JSON.stringify(body) : /** @type {FormData | undefined} */ (body);
+  const askedAt = performance.now();
   const sent = fetch(new URL(path, base), { method, headers, body: content, cache: "no-store" });
   const answer = await sent.catch(silence);
-  if (!answer.ok) throw new ApiError(await problemOf(answer), answer.status);
+  if (!answer.ok) throw new ApiError(await problemOf(answer), answer.status, askedAt);
   if (answer.status === 204) return null;
-  const value = await answer.json();
+  const value = await answer.json().catch(silence); // the server may go away in the middle of it
   const etag = answer.headers.get("ETag")?.replace(/^W\//, ""); // a proxy that compresses an answer weakens its tag
   return etag ? { ...value, etag } : value;
 }
@@ -58,6 +61,9 @@ export function unchanged(seen) {
   return seen?.etag ? { "If-Match": seen.etag } : {};
 }
 
+/** An answer that there is no such knowledge base. @param {unknown} error */
+export const isMissing = (error) => error instanceof ApiError && error.code === "kb_not_found";
+
 /** @returns {never} */
 export function silence() {
   throw new ApiError({ title: "", code: "unreachable", detail: "The server does not answer. Is it running?" }, 0);
@@ -68,8 +74,18 @@ export function silence() {
  * @returns {Promise<Problem>}
  */
 export async function problemOf(answer) {
-  const unsaid = { title: "", code: "http_error", detail: `The server answered ${answer.status}. Its log says why.` };
-  return answer.json().catch(() => unsaid);
+  return saidOr(await answer.json().catch(() => null), answer.status);
+}
+
+/**
+ * What a refusal says; a proxy has words of its own, or none.
+ * @param {any} said
+ * @param {number} status
+ * @returns {Problem}
+ */
+export function saidOr(said, status) {
+  const isProblem = typeof said?.detail === "string";
+  return isProblem ? said : { title: "", code: "http_error", detail: `The server answered ${status}. Its log says why.` };
 }
 
 /**

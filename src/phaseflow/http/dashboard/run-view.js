@@ -32,7 +32,9 @@ export class RunView {
     this.past = past;
     /** @type {Transition[]} */
     this.log = [];
+    /** Whose log is shown or on its way; empty when it could not be read. */
     this.jobId = "";
+    this.isUnread = false;
     this.drawnAt = 0;
     this.drawn = "";
     /** What was shown last, and when it came. @type {IngestionJob | null} */
@@ -50,6 +52,7 @@ export class RunView {
       list: () => void this.show(),
       transition: (one) => this.hear(one),
       reset: () => void this.read(),
+      back: () => this.jobId === "" && void this.show(),
     });
     void this.show();
   }
@@ -67,7 +70,8 @@ export class RunView {
 
   async show() {
     const job = this.job();
-    this.figure.hidden = this.counts.hidden = job === null;
+    this.counts.hidden = job === null;
+    this.figure.hidden = job === null || this.isUnread; // without a log nothing can be said of when
     if (job === null) return;
     if (job !== this.shown) [this.shown, this.shownAt] = [job, Date.now()];
     this.values.forEach((node, at) => setText(node, count(job.metrics[NUMBERS[at][0]])));
@@ -78,9 +82,12 @@ export class RunView {
   async read() {
     const job = this.job();
     if (job === null) return;
+    if (this.jobId !== job.job_id) this.log = [];
     this.jobId = job.job_id;
-    const log = await api.transitions(job.job_id, this.store.base).catch(() => []);
+    const log = await api.transitions(job.job_id, this.store.base).catch(() => null);
     if (this.jobId !== job.job_id) return;
+    this.isUnread = this.figure.hidden = log === null && this.log.length === 0;
+    if (log === null) return void (this.isUnread && (this.jobId = ""));
     const newer = this.log.filter((one) => one.job_id === job.job_id && one.seq > (log.at(-1)?.seq ?? 0));
     this.log = [...log, ...newer];
     this.draw(true);

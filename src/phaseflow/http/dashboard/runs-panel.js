@@ -9,7 +9,7 @@ import * as api from "./api.js";
 import { el, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { RunView } from "./run-view.js";
-import { counted, duration, failedWords, moment, runSeconds, statusWord } from "./words.js";
+import { capital, counted, duration, failedWords, moment, runSeconds, statusWord } from "./words.js";
 
 export class RunsPanel {
   /**
@@ -20,6 +20,7 @@ export class RunsPanel {
     this.store = store;
     this.kbId = kbId;
     this.seen = "";
+    this.asked = 0;
     /** @type {string | null} */
     this.cursor = null;
     this.list = el("ul", { class: "runs" });
@@ -27,7 +28,7 @@ export class RunsPanel {
     this.more = el("button", { type: "button", text: "Show more", hidden: true });
     this.more.addEventListener("click", () => void this.read(this.cursor));
     this.node = el("div", { class: "card past" }, this.told, this.list, this.more);
-    this.leave = store.watch({ kb: (one) => one === kbId && this.look(), list: () => this.look() });
+    this.leave = store.watch({ kb: (one) => one === kbId && this.look(), list: () => this.look(), back: () => this.look() });
     this.look();
   }
 
@@ -41,14 +42,18 @@ export class RunsPanel {
 
   /** @param {string | null} cursor */
   async read(cursor) {
+    const mine = (this.asked += 1);
     try {
       const page = await api.jobs(this.kbId, cursor, this.store.base);
+      if (mine !== this.asked) return;
       if (cursor === null) this.list.replaceChildren();
       this.list.append(...page.items.map((job) => this.run(job)));
       this.cursor = page.next_cursor;
     } catch (error) {
+      if (mine !== this.asked) return;
+      this.seen = ""; // so that it is asked for again
       this.store.failed(error);
-      setText(this.told, /** @type {Error} */ (error).message);
+      setText(this.told, capital(/** @type {Error} */ (error).message));
       return;
     }
     const shown = this.list.childElementCount;
@@ -68,8 +73,13 @@ export class RunsPanel {
       el("span", { class: "state", "data-status": job.status }, icon(job.status), el("span", { text: statusWord(job.status) })),
       el("time", { datetime: job.created_at, text: moment(job.created_at) }), el("span", { class: "facts", text: facts.join(" · ") }));
     const node = el("details", { class: "past-run" }, summary);
+    /** @type {RunView | null} */
+    let view = null;
     node.addEventListener("toggle", () => {
-      if (node.open && node.childElementCount === 1) node.append(new RunView(this.store, this.kbId, job).node);
+      if (!node.open) return;
+      if (view) return void view.show();
+      view = new RunView(this.store, this.kbId, job);
+      node.append(view.node);
     });
     return el("li", {}, node);
   }

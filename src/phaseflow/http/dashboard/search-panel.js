@@ -9,7 +9,7 @@
 import * as api from "./api.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
-import { addressOf } from "./place.js";
+import { addressOf, placeIn } from "./place.js";
 import { SearchFilters } from "./search-filters.js";
 import { partOf, shown, wordsOf } from "./snippet.js";
 import { capital, count, counted } from "./words.js";
@@ -60,8 +60,9 @@ export class SearchPanel {
     const query = this.input.value.trim();
     if (!query) return;
     const address = addressOf(this.kbId, ["search"], { q: query, ...this.filters.query() });
-    if (location.hash === address) void this.ask(query);
-    else location.hash = address;
+    location.hash = address; // the page hears of it later, and what has been typed by then stays
+    this.shown = placeIn(address).query.toString();
+    void this.ask(query);
   }
 
   /** @param {Place} place */

@@ -91,7 +91,9 @@ export class ServiceView {
     this.readAt = performance.now();
     const answer = await fetch(new URL("metrics", this.store.base), { cache: "no-store" }).catch(() => null);
     if (!answer?.ok) return;
-    const lines = (await answer.text()).split("\n");
+    const text = await answer.text().catch(() => null);
+    if (text === null || !this.node.isConnected) return; // it broke off, or nobody looks any more
+    const lines = text.split("\n");
     const value = (/** @type {string} */ name) => {
       const line = lines.find((one) => one.startsWith(`${name} `));
       return line === undefined ? null : count(Number(line.slice(name.length + 1)));

@@ -7,10 +7,12 @@
 
 import * as api from "./api.js";
 import { Lookout } from "./lookout.js";
+import { Reading } from "./reading.js";
+import { isMissing } from "./request.js";
 import { SeenFeed } from "./seen-feed.js";
 import { Verbs } from "./verbs.js";
 
-/** @typedef {{connection: Connection, list: null, kb: string, transition: Transition, ended: IngestionJob, document: DocumentInfo, reset: null, refused: Refusal}} Told */
+/** @typedef {{connection: Connection, list: null, kb: string, transition: Transition, ended: IngestionJob, document: DocumentInfo, reset: null, back: null, refused: Refusal}} Told */
 
 /** While a job runs its statuses bring the counts of what can be searched up to date, at most so often. */
 const COUNTS_AGE_MS = 5000;
@@ -39,12 +41,9 @@ export class Store {
     /** Since when the page is hidden, and has no stream. @type {Date | null} */
     this.restsSince = null;
     this.verbs = new Verbs(this);
-    /** @type {Map<string, number>} */
-    this.heard = new Map();
-    /** When the counts of a knowledge base were read. @type {Map<string, number>} */
-    this.readAt = new Map();
-    /** How often the whole of a knowledge base was shown, or forgotten. @type {Map<string, number>} */
-    this.shown = new Map();
+    this.reading = new Reading(this);
+    /** When it was opened last, on the clock of `performance`. */
+    this.openedAt = 0;
     this.lookout = new Lookout(this);
     this.watchers = 0;
     /** The knowledge base whose documents are told of. @type {string | null} */
@@ -87,6 +86,7 @@ export class Store {
 
   /** Read everything again and connect; after a login too. */
   open() {
+    this.openedAt = performance.now();
     void this.refresh();
     this.stream.open();
     this.lookout.open();
@@ -106,40 +106,20 @@ export class Store {
     this.events.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
-  /** Read the list. The stream says nothing of knowledge bases that have never run, or are gone. */
-  async refresh() {
-    const heard = new Map(this.heard);
-    const shown = new Map(this.shown);
-    try {
-      const revisions = await api.revisions(this.base); // before the list: what changes in between is seen by the next look
-      const listed = new Map((await api.listKbs(this.base)).map((kb) => [kb.kb_id, kb]));
-      this.lookout.known = revisions;
-      this.takeList(listed, heard, shown);
-    } catch (error) {
-      this.failed(error);
-    }
+  /** Read the list. */
+  refresh() {
+    return this.reading.all();
   }
 
-  /**
-   * What was read or forgotten while the list was on its way stays as it is.
-   * @param {Map<string, KnowledgeBase>} listed
-   * @param {Map<string, number>} heard
-   * @param {Map<string, number>} shown
-   */
-  takeList(listed, heard, shown) {
+  /** Show what all of them are now. @param {Map<string, KnowledgeBase>} kbs */
+  placeAll(kbs) {
     const before = this.kbs;
-    const isOurs = (/** @type {string} */ kbId) => this.shown.get(kbId) !== shown.get(kbId);
-    this.kbs = new Map([...before].filter(([kbId]) => isOurs(kbId)));
-    for (const [kbId, kb] of listed) {
-      if (isOurs(kbId)) continue;
-      this.readAt.set(kbId, performance.now());
-      this.kbs.set(kbId, this.newer(kb, heard, before));
-      this.notice(before.get(kbId), this.kbs.get(kbId));
-    }
-    const isSame = this.listed && before.size === this.kbs.size && [...before.keys()].every((kbId) => this.kbs.has(kbId));
+    this.kbs = kbs;
+    for (const [kbId, kb] of kbs) this.notice(before.get(kbId), kb);
+    const isSame = this.listed && before.size === kbs.size && [...before.keys()].every((kbId) => kbs.has(kbId));
     this.listed = true;
     if (!isSame) return this.tell("list", null);
-    for (const [kbId, kb] of this.kbs) if (JSON.stringify(kb) !== JSON.stringify(before.get(kbId))) this.tell("kb", kbId);
+    for (const [kbId, kb] of kbs) if (JSON.stringify(kb) !== JSON.stringify(before.get(kbId))) this.tell("kb", kbId);
   }
 
   /** Whether the stream brings it up to date: it runs, and was read lately. @param {string} kbId */
@@ -150,24 +130,14 @@ export class Store {
 
   /** @param {string} kbId */
   isFresh(kbId) {
-    return performance.now() - (this.readAt.get(kbId) ?? -Infinity) <= COUNTS_AGE_MS;
-  }
-
-  /**
-   * What the stream told while an answer was on its way is newer than the answer.
-   * @param {KnowledgeBase} kb
-   * @param {Map<string, number>} heard
-   */
-  newer(kb, heard, kbs = this.kbs) {
-    const known = kbs.get(kb.kb_id);
-    const overtaken = known?.job && this.heard.get(kb.kb_id) !== heard.get(kb.kb_id);
-    return overtaken ? { ...kb, job: known.job } : kb;
+    return performance.now() - (this.reading.readAt.get(kbId) ?? -Infinity) <= COUNTS_AGE_MS;
   }
 
   /** @param {unknown} error */
   failed(error) {
     if (!(error instanceof api.ApiError)) throw error;
-    if (error.code === "unauthorized") this.lock();
+    // One that was on its way during the login was asked without its pass.
+    if (error.code === "unauthorized" && error.askedAt >= this.openedAt) this.lock();
     if (isMissing(error)) void this.lookout.look();
   }
 
@@ -193,6 +163,7 @@ export class Store {
   /** The server wants its token: nothing is asked any more until `open`. */
   lock() {
     this.close();
+    this.reading.drop();
     this.kbs.clear();
     this.connected("locked");
     this.tell("list", null);
@@ -206,12 +177,13 @@ export class Store {
     if (connection === this.connection) return;
     this.connection = connection;
     this.tell("connection", connection);
+    if (back) this.tell("back", null); // what could not be read meanwhile can be read now
     if (connection === "live") this.seenAt = this.restsSince = null;
   }
 
   /** @param {IngestionJob} job */
   take(job) {
-    this.heard.set(job.kb_id, (this.heard.get(job.kb_id) ?? 0) + 1);
+    this.reading.hear(job.kb_id);
     const known = this.kbs.get(job.kb_id);
     if (!known) {
       void this.reread(job.kb_id);
@@ -222,9 +194,10 @@ export class Store {
     if (ended || (!isOver(job) && !this.isFresh(job.kb_id))) void this.reread(job.kb_id);
   }
 
-  /** Show the whole of a knowledge base, as it was just read. @param {KnowledgeBase} kb */
+  /** Show the whole of a knowledge base, as it was just saved. @param {KnowledgeBase} kb */
   show(kb) {
-    this.shown.set(kb.kb_id, (this.shown.get(kb.kb_id) ?? 0) + 1);
+    this.reading.overtake(kb.kb_id);
+    this.lookout.known.delete(kb.kb_id); // others may have changed it since
     this.place(kb);
   }
 
@@ -255,23 +228,9 @@ export class Store {
     await this.fresh(kbId).catch((error) => this.failed(error));
   }
 
-  /**
-   * A knowledge base as the server has it now; null when it has none of that name. Rejects when it cannot be asked.
-   * @param {string} kbId
-   * @returns {Promise<KnowledgeBase | null>}
-   */
-  async fresh(kbId) {
-    const heard = new Map(this.heard);
-    this.readAt.set(kbId, performance.now());
-    try {
-      const kb = this.newer(await api.getKb(kbId, this.base), heard);
-      this.show(kb);
-      return kb;
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-      if (this.kbs.has(kbId)) this.forget(kbId);
-      return null;
-    }
+  /** As the server has it now; null when it has none of that name. Rejects when it cannot be asked. @param {string} kbId */
+  fresh(kbId) {
+    return this.reading.one(kbId);
   }
 
   /**
@@ -279,7 +238,7 @@ export class Store {
    * @param {string} kbId
    */
   forget(kbId) {
-    this.shown.set(kbId, (this.shown.get(kbId) ?? 0) + 1);
+    this.reading.overtake(kbId);
     this.kbs.delete(kbId);
     this.verbs.forget(kbId);
     this.tell("list", null);
@@ -288,6 +247,3 @@ export class Store {
 
 /** @param {IngestionJob} job */
 export const isOver = (job) => job.status === "completed" || job.status === "failed" || job.status === "cancelled";
-
-/** An answer that there is no such knowledge base. @param {unknown} error */
-const isMissing = (error) => error instanceof api.ApiError && error.code === "kb_not_found";

@@ -7,6 +7,7 @@
  */
 
 import { ApiError, checkKb } from "./api.js";
+import { saidOr } from "./request.js";
 
 /** Files in one request: as many as the server takes. */
 const FILES = 100;
@@ -26,6 +27,12 @@ const underway = new Map();
 
 /** The upload that is under way to a knowledge base. @param {string} base @param {string} kbId */
 export const uploadTo = (base, kbId) => underway.get(`${base} ${kbId}`) ?? null;
+
+/** The same, if it sends what is added to it. @param {string} base @param {string} kbId */
+export function openUploadTo(base, kbId) {
+  const one = uploadTo(base, kbId);
+  return one?.isStopped ? null : one;
+}
 
 export class Upload {
   /**
@@ -83,7 +90,7 @@ export class Upload {
       if (!(error instanceof ApiError)) throw error;
       if (!this.isStopped) this.error = error;
     } finally {
-      underway.delete(key);
+      if (underway.get(key) === this) underway.delete(key); // one that was stopped may end after the next has begun
       this.changed();
     }
   }
@@ -186,9 +193,9 @@ const silence = {
  */
 function problemOf({ status, responseText }) {
   try {
-    return JSON.parse(responseText);
+    return saidOr(JSON.parse(responseText), status);
   } catch {
-    return { title: "", code: "http_error", detail: `The server answered ${status}. Its log says why.` };
+    return saidOr(null, status);
   }
 }
 

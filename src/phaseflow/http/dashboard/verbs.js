@@ -32,19 +32,26 @@ export class Verbs {
    */
   async act(verb, kbId, phase = null, order = {}) {
     const key = keyOf(kbId, phase);
+    const sent = this.underway.get(key);
+    // A second press can come before its button shows that it waits. A cancel waits for no other verb.
+    if (sent?.answered === false && (verb !== "cancel" || sent.verb === verb)) return false;
     const one = { verb, answered: false };
     this.underway.set(key, one);
     this.refusals.delete(kbId);
     this.store.tell("kb", kbId);
-    const heard = this.store.heard.get(kbId);
+    const { reading } = this.store;
+    const heard = reading.heard.get(kbId);
     try {
       const job = await this.send(verb, kbId, phase, order);
       one.answered = true;
       const known = this.store.kbs.get(kbId);
-      if (known && this.store.heard.get(kbId) === heard) this.store.place({ ...known, job });
+      if (known && reading.heard.get(kbId) === heard) {
+        reading.hear(kbId);
+        this.store.place({ ...known, job });
+      }
       return true;
     } catch (error) {
-      this.underway.delete(key);
+      if (this.underway.get(key) === one) this.underway.delete(key);
       this.refuse(error, { kb_id: kbId, verb, phase });
       return false;
     } finally {

@@ -9,7 +9,7 @@ import { droppedFiles, hasFiles, pickedFiles } from "./dropped-files.js";
 import { framed, setAttribute, setText } from "./dom.js";
 import { NOTHING, TOO_MANY } from "./drop-zone.js";
 import { UploadView, uploadWords } from "./upload-view.js";
-import { Upload, uploadTo } from "./upload.js";
+import { openUploadTo, Upload, uploadTo } from "./upload.js";
 
 const NAME = "documents";
 
@@ -51,7 +51,7 @@ export class Welcome {
   /** @param {{chosen: Chosen[], isWhole: boolean}} files */
   async send({ chosen, isWhole }) {
     this.note = isWhole ? (chosen.length === 0 ? NOTHING : "") : TOO_MANY;
-    const running = uploadTo(this.store.base, NAME);
+    const running = openUploadTo(this.store.base, NAME);
     if (running || chosen.length === 0) {
       running?.add(chosen);
       return this.show();
@@ -71,9 +71,10 @@ export class Welcome {
   async leave() {
     if (!this.isShown() || this.isLeaving) return;
     this.isLeaving = true;
+    const here = location.hash;
     await this.store.reread(NAME);
     this.isLeaving = false;
-    this.done(NAME);
+    if (location.hash === here) this.done(NAME);
   }
 
   isLeaving = false;
