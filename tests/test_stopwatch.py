@@ -82,6 +82,11 @@ def test_no_test_waits_by_the_clock_of_one_machine() -> None:
     assert not found, "use tests.stopwatch.fail_soon: " + ", ".join(found)
 
 
+def test_no_test_has_a_page_look_at_a_text_again_and_again() -> None:
+    found = [str(path) for path, _ in _modules_with(re.compile(r"\.wait_for_function\("))]
+    assert found == ["dashboard/board.py"], "use tests.dashboard.board.holds"
+
+
 PROCESSES = {"process", "_process", "running", "_server", "head"}
 """What these names stand for raises when it has not ended in time; everything else that is waited for says so."""
 LEAST_S = 60

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.dashboard.board import Board
+from tests.dashboard.board import Board, held
 from tests.dashboard.service import Service
 
 if TYPE_CHECKING:
@@ -52,9 +52,10 @@ async def test_a_session_that_ends_under_a_form_asks_for_the_token_above_it_and_
             await page.get_by_role("button", name="New knowledge base").first.click()
             await page.get_by_label("Name", exact=True).fill("mine")
             await page.locator("#f-path").fill("docs")
-            await page.context.clear_cookies()
-            await page.get_by_role("button", name="Create").click()
-            await board.until(page.locator("#lock"), "This server asks for its token")
+            async with held(page, "**/revisions"):  # which would find out first, now and then
+                await page.context.clear_cookies()
+                await page.get_by_role("button", name="Create").click()
+                await board.until(page.locator("#lock"), "This server asks for its token")
             await page.keyboard.press("Escape")
             await page.keyboard.press("Escape")
             await board.expect(page.get_by_label("Token")).to_be_focused()

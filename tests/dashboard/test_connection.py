@@ -1,7 +1,7 @@
 """The page and a server that goes away and comes back."""
 
 from tests.cli.embedding_server import EmbeddingServer
-from tests.dashboard.board import Board
+from tests.dashboard.board import Board, holds
 from tests.dashboard.service import Service, write_documents
 from tests.dashboard.test_verbs import remote
 
@@ -46,6 +46,7 @@ async def test_no_transition_is_missed_or_repeated_when_the_server_is_killed(
     write_documents(service.here / "docs", 10)
     service.put("docs", "docs", remote(embedding))
     await board.go("kb/docs")
+    await board.live()
     await board.page.evaluate(LISTEN)
     await board.verb("start").click()
     await board.until(board.phase("embedding"), "Running")
@@ -56,6 +57,7 @@ async def test_no_transition_is_missed_or_repeated_when_the_server_is_killed(
     await board.until_status("docs", "Completed")
     job_id = service.call("GET", "kb/docs/status")["job_id"]
     log = [one["seq"] for one in service.call("GET", f"jobs/{job_id}/transitions")["items"]]
+    await holds(board.page, "window.seen.length >= arg", len(log))
     assert await board.page.evaluate("() => window.seen") == log
 
 

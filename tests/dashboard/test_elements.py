@@ -29,5 +29,5 @@ async def test_the_elements_work_alone_share_a_stream_and_tell_what_happens(boar
     await page.locator("kb-list .opener").click()
     heard = await page.evaluate("() => window.heard")
     assert ["phaseflow-status", "docs"] in heard
-    assert heard[-1] == ["kb-select", "docs"]
+    assert heard.count(["kb-select", "docs"]) == 1
     assert len(board.streams) == 1

@@ -195,7 +195,7 @@ async def test_an_embedder_that_does_not_work_says_why(board: Board, service: Se
     await page.get_by_role("button", name="Test").click()
     await board.until(page.locator(".try"), "private")
     await page.locator("#f-base-url").fill("http://127.0.0.1:9/v1")
-    await board.until(page.locator(".try [role=status]"), "")
+    await board.expect(page.locator(".try [role=status]")).to_have_text("")
     await page.get_by_role("button", name="Test").click()
     await board.until(page.locator(".try"), "annot")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.embedding_server import EmbeddingServer
-from tests.dashboard.board import Board
+from tests.dashboard.board import Board, holds, stop_the_clock
 from tests.dashboard.service import Service, write_documents
 from tests.dashboard.test_documents import indexed, open_one
 from tests.dashboard.test_verbs import remote
@@ -21,12 +21,13 @@ FOCUSED = """() => {
 
 
 async def press(where: "Locator") -> None:
+    await where.wait_for()  # what is hidden takes the focus from nobody, and no key
     await where.focus()
     await where.press("Enter")
 
 
 async def until_focused(board: Board, what: str) -> None:
-    await board.page.wait_for_function(f"(what) => ({FOCUSED})() === what", arg=what)
+    await holds(board.page, f"({FOCUSED})() === arg", what)
 
 
 @pytest.mark.parametrize("place", ["bogus", "kb", "kb/docs/bogus", "kb/docs/run/bogus", "service/bogus"])
@@ -97,7 +98,10 @@ async def test_escape_withdraws_the_question_of_a_cancel(
     write_documents(service.here / "docs", 1)
     service.put("docs", "docs", remote(embedding))
     service.call("POST", "kb/docs/start", {"hold": ["embedding"]})
+    await board.page.clock.install()
     await board.go("kb/docs")
+    await board.verb("cancel").wait_for()
+    await stop_the_clock(board.page)  # the question stands for some seconds
     await press(board.verb("cancel"))
     await board.until(board.verb("cancel"), "Cancel it?")
     await board.page.keyboard.press("Escape")

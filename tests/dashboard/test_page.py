@@ -132,6 +132,7 @@ async def test_what_is_said_aloud_is_how_jobs_end_and_not_each_batch(board: Boar
     write_documents(service.here / "docs", 30)
     service.put("docs", "docs")
     await board.go("kb/docs")
+    await board.live()
     await board.page.evaluate(
         "() => { window.said = []; const live = document.getElementById('live');"
         " new MutationObserver(() => window.said.push(live.textContent)).observe(live, { childList: true }); }"

@@ -3,10 +3,10 @@
 from datetime import date
 from urllib.parse import quote
 
-from tests.dashboard.board import Board
+from tests.dashboard.board import Board, holds
 from tests.dashboard.service import Service, write_documents
+from tests.dashboard.test_documents import CHOSEN
 
-CHOSEN = "() => [...(CSS.highlights.get('passage-chosen') ?? [])].map((range) => range.toString()).join('')"
 SNIPPETS = """async ([text, query]) => {
     const { partOf, shown, wordsOf } = await import("/static/snippet.js");
     const words = wordsOf(query);
@@ -49,7 +49,7 @@ async def test_a_query_has_an_address_and_a_click_opens_the_document_at_the_plac
     assert await page.locator(".found h3", has_text="Whales").count() == 1
     await first.locator(".passage").first.click()
     await board.until(page.locator(".text .markdown"), "narwhal")
-    await page.wait_for_function(f"({CHOSEN})().includes('has a tusk')")
+    await holds(page, f"({CHOSEN})().includes('has a tusk')")
     await page.go_back()
     await board.until(page.locator(".found h3").first, "Whales")
     await board.go(f"kb/docs/search?q={quote('zyzzyva quagga')}")
@@ -115,14 +115,15 @@ async def test_a_search_is_narrowed_to_documents_and_to_words_and_has_that_in_it
         await board.until(page.locator(".search .told"), told)
     await where.fill("guide/*")
     await page.get_by_label("How to search").select_option("words")
-    await page.wait_for_function("location.hash.endsWith('search?q=narwhal&mode=words&where=guide%2F*')")
+    await holds(page, "location.hash.endsWith('search?q=narwhal&mode=words&where=guide%2F*')")
     await board.until(page.locator(".search .told"), "in 2 documents")
     await page.go_back()
-    await page.wait_for_function("!location.hash.includes('mode=words')")
-    assert await page.get_by_label("How to search").input_value() == "hybrid"
+    await holds(page, "!location.hash.includes('mode=words')")
+    await board.expect(page.get_by_label("How to search")).to_have_value("hybrid")
     await page.go_forward()
+    await board.expect(page.get_by_label("How to search")).to_have_value("words")
+    await board.expect(where).to_have_value("guide/*")
     await board.until(titles.first, "guide/")
-    assert (await page.get_by_label("How to search").input_value(), await where.input_value()) == ("words", "guide/*")
     asked = page.url
     await page.get_by_role("tab", name="Documents").click()
     await page.get_by_role("tab", name="Search").click()

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tests.dashboard.board import Board
+from tests.dashboard.board import Board, holds
 from tests.dashboard.service import Service, write_documents
 from tests.dashboard.test_connection import LISTEN
 
@@ -18,32 +18,30 @@ HIDDEN = """(isHidden) => {
 REST_MS = 5000
 
 
-def _is_stream(request: "Request") -> bool:
-    return "/events" in request.url
-
-
 def _tells_of_documents(request: "Request") -> bool:
-    return _is_stream(request) and "documents_of=" in request.url
+    """A stream that does not may have been asked for before, which this one takes the place of."""
+    return "/events" in request.url and "documents_of=" in request.url
+
+
+async def open_documents(board: Board) -> None:
+    async with board.page.expect_request(_tells_of_documents):
+        await board.go("kb/docs/documents")
+    await board.live()
+    await board.row("docs").wait_for()
 
 
 async def hide(page: "Page") -> None:
     """Turn to another tab, and wait until this one has let go of its stream."""
-    async with page.expect_event("requestfailed", _is_stream):
+    async with page.expect_event("requestfailed", _tells_of_documents):
         await page.evaluate(HIDDEN, True)
         await page.clock.fast_forward(REST_MS)
-
-
-async def live(board: Board) -> None:
-    await board.until(board.page.locator("#connection-word"), "Live")
 
 
 async def test_a_hidden_tab_holds_no_stream_and_misses_nothing(board: Board, service: Service) -> None:
     write_documents(service.here / "docs", 3)
     service.put("docs", "docs")
     await board.page.clock.install()
-    async with board.page.expect_request(_tells_of_documents):  # it may take the place of one that began before
-        await board.go("kb/docs/documents")
-    await live(board)
+    await open_documents(board)
     await board.page.evaluate(LISTEN)
     ended: list[str] = []
     board.page.on("requestfailed", lambda request: ended.append(request.url) if _tells_of_documents(request) else None)
@@ -52,15 +50,15 @@ async def test_a_hidden_tab_holds_no_stream_and_misses_nothing(board: Board, ser
     service.call("POST", "kb/docs/start", {})
     job = service.until("docs", lambda status: status["status"] == "completed")
     await board.page.clock.fast_forward(60_000)
-    await board.page.wait_for_function("() => document.title.startsWith('✓ docs: completed')")
+    await holds(board.page, "document.title.startsWith('✓ docs: completed')")
     opened = len(board.streams)
     assert len(ended) == 1
     assert await board.page.evaluate("() => window.seen") == []
     log = [one["seq"] for one in service.call("GET", f"jobs/{job['job_id']}/transitions")["items"]]
     await board.page.evaluate(HIDDEN, False)
-    await board.page.wait_for_function("(many) => window.seen.length >= many", arg=len(log))
+    await holds(board.page, "window.seen.length >= arg", len(log))
     assert await board.page.evaluate("() => window.seen") == log
-    await live(board)
+    await board.live()
     assert len(board.streams) == opened + 1
     await board.page.clock.fast_forward(5000)
     await board.until(board.page.locator(".documents .told").last, "3 documents")
@@ -74,13 +72,9 @@ async def test_many_tabs_with_their_documents_open_do_not_use_up_the_connections
     await context.clock.install()
     for _ in range(4):
         tab = Board(await context.new_page(), service.url)
-        await tab.go("kb/docs/documents")
-        await live(tab)
-        await tab.row("docs").wait_for()
+        await open_documents(tab)
         await hide(tab.page)
-    await board.go("kb/docs/documents")
-    await live(board)
-    await board.row("docs").wait_for()
+    await open_documents(board)
 
 
 async def test_a_tab_that_is_opened_in_the_background_asks_for_no_stream_before_it_is_seen(
@@ -92,7 +86,7 @@ async def test_a_tab_that_is_opened_in_the_background_asks_for_no_stream_before_
     await board.row("docs").wait_for()
     assert board.streams == []
     await board.page.evaluate(HIDDEN, False)
-    await live(board)
+    await board.live()
 
 
 async def test_five_windows_side_by_side_show_their_documents_live_and_leave_a_connection_for_what_they_ask(
@@ -101,15 +95,14 @@ async def test_five_windows_side_by_side_show_their_documents_live_and_leave_a_c
     service.call("PUT", "kb/docs", {"source": {"type": "upload"}})
     windows = [Board(await board.page.context.new_page(), service.url) for _ in range(4)]
     for window in (*windows, board):  # a page of Chromium without a head is seen, whatever lies over it
-        await window.go("kb/docs/documents")
-        await live(window)
-        await window.row("docs").wait_for()
+        await open_documents(window)
         await window.page.evaluate(LISTEN)
     service.call("POST", "kb/docs/documents", {"documents": [{"uri": "new.md", "text": "# New"}]})
     job = service.until("docs", lambda status: status["status"] == "completed")
     log = [one["seq"] for one in service.call("GET", f"jobs/{job['job_id']}/transitions")["items"]]
     for window in (*windows, board):
         await window.until(window.page.locator(".documents tbody"), "Indexed")
+        await holds(window.page, "window.seen.length >= arg", len(log))
         assert await window.page.evaluate("() => window.seen") == log
         assert "documents_of=docs" in window.streams[-1]
 
@@ -120,7 +113,7 @@ async def test_a_window_that_turns_from_one_knowledge_base_to_another_hears_of_i
     for name in ("one", "two"):
         service.call("PUT", f"kb/{name}", {"source": {"type": "upload"}})
     await board.go("kb/one/documents")
-    await live(board)
+    await board.live()
     await board.page.evaluate(LISTEN)
     log: list[int] = []
     for name in ("one", "two", "one"):
@@ -129,7 +122,7 @@ async def test_a_window_that_turns_from_one_knowledge_base_to_another_hears_of_i
         job = service.until(name, lambda status: status["status"] == "completed")
         log += [one["seq"] for one in service.call("GET", f"jobs/{job['job_id']}/transitions")["items"]]
         await board.until(board.page.locator(".documents tbody").last, "Indexed")
-    await board.page.wait_for_function("(many) => window.seen.length >= many", arg=len(log))
+    await holds(board.page, "window.seen.length >= arg", len(log))
     assert await board.page.evaluate("() => window.seen") == log
 
 
@@ -139,12 +132,10 @@ async def test_the_stream_stands_when_the_knowledge_base_whose_documents_are_sho
     for name in ("docs", "other"):
         service.call("PUT", f"kb/{name}", {"source": {"type": "upload"}})
     await board.page.clock.install()
-    await board.go("kb/docs/documents")
-    await live(board)
-    await board.row("docs").wait_for()
+    await open_documents(board)
     service.call("DELETE", "kb/docs")
     await board.page.clock.fast_forward(8000)
     await board.until(board.page.locator(".missing"), "There is no knowledge base docs")
-    await live(board)
+    await board.live()
     service.call("POST", "kb/other/documents", {"documents": [{"uri": "new.md", "text": "# New"}]})
     await board.until_status("other", "Completed")

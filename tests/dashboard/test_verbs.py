@@ -3,7 +3,7 @@
 import anyio
 
 from tests.cli.embedding_server import EmbeddingServer
-from tests.dashboard.board import Board
+from tests.dashboard.board import Board, holds
 from tests.dashboard.service import Service, write_documents
 from tests.store.probes import select
 
@@ -38,7 +38,8 @@ async def test_pause_says_that_it_waits_for_the_batch_in_hand_and_resume_goes_on
     await board.go("kb/docs")
     await board.verb("start").click()
     await board.until(board.phase("embedding"), "Running")
-    await board.verb("pause").click()
+    async with board.page.expect_response("**/pause"):  # the page says so before the service knows
+        await board.verb("pause").click()
     await board.until(board.head, "Pausing…")
     await board.until_status("docs", "Pausing…")
     assert await board.verb("pause").get_attribute("aria-disabled") == "true"
@@ -97,7 +98,8 @@ async def test_a_phase_that_runs_is_paused_by_its_own_button(
     service.call("POST", "kb/docs/start", {})
     service.until("docs", lambda status: status["phase_details"][2]["status"] == "running")
     await board.go("kb/docs")
-    await board.phase("embedding").locator('[data-verb="pause"]').click()
+    async with board.page.expect_response("**/pause"):
+        await board.phase("embedding").locator('[data-verb="pause"]').click()
     await board.until(board.phase("embedding").locator(".word"), "Pausing…")
     embedding.gate.set()
     await board.until(board.phase("embedding").locator(".word"), "Paused")
@@ -155,7 +157,7 @@ async def test_the_focus_goes_on_to_the_next_verb(board: Board, service: Service
     await board.verb("start").focus()
     await board.page.keyboard.press("Enter")
     await board.until_status("docs", "Running")
-    await board.page.wait_for_function(f"() => {FOCUSED} === 'pause'")
+    await holds(board.page, f"{FOCUSED} === 'pause'")
     embedding.gate.set()
 
 
@@ -205,6 +207,6 @@ async def test_a_run_that_ends_while_nobody_looks_is_told_in_the_title(board: Bo
         "() => Object.defineProperty(document, 'hidden', { get: () => !window.looks, configurable: true })"
     )
     service.call("POST", "kb/docs/start", {})
-    await board.page.wait_for_function("() => document.title === '✓ docs: completed · docs · phaseflow'")
+    await holds(board.page, "document.title === '✓ docs: completed · docs · phaseflow'")
     await board.page.evaluate("() => { window.looks = true; document.dispatchEvent(new Event('visibilitychange')); }")
     assert await board.page.title() == "docs · phaseflow"
