@@ -12,7 +12,7 @@ from types import FrameType
 
 import pytest
 
-from tests import matrices, measured
+from tests import compiled_once, matrices, measured
 from tests.hanging import tasks_of_the_loop
 from tests.stopwatch import Stopwatch
 from tests.waiting import LONG, LONG_S, TOO_LONG, Waiting, long_ones_first
@@ -72,6 +72,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     matrices.is_thorough = "not thorough" not in config.option.markexpr
+    if not hasattr(config, "workerinput"):
+        compiled_once.compile_program()
     gc.disable()  # collecting makes objects that stay, and to look at them again and again takes a third of its time
 
 
@@ -104,6 +106,17 @@ def pytest_pycollect_makemodule(module_path: Path) -> None:
 
     settings.register_profile("no pace", deadline=None, max_examples=matrices.examples(settings().max_examples))
     settings.load_profile("no pace")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Import each module of tests once it is compiled, or compile it."""
+    if not isinstance(collector, pytest.Module):
+        return (yield)
+    with compiled_once.compiled_by_one(collector.path):
+        return (yield)
 
 
 @pytest.hookimpl(trylast=True)
