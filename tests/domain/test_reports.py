@@ -110,7 +110,8 @@ def test_a_job_that_is_over_is_not_refused_for_the_silence_of_its_program() -> N
 def test_nothing_is_asked_of_a_program_that_is_gone() -> None:
     for state in _states():
         gone = reports.expire(state, AT)
-        assert gone.requested is None or gone.get_overall_status().is_terminal
+        assert gone.requested is None
+        assert not any(gone.requested_of(phase) for phase in PHASES)
         is_over = gone.get_overall_status().is_terminal
         assert gone.allowed_actions() == ((Action.START,) if is_over else (Action.CANCEL,))
 
@@ -147,6 +148,14 @@ def test_a_pause_that_was_not_obeyed_before_a_silence_is_asked_for_again(
     assert after.requested is (Action.PAUSE if after[FIRST].status is PhaseStatus.RUNNING else None)
     assert after.is_held_somewhere
     assert after[FIRST].hold_reason in {None, BY_USER}
+
+
+def test_what_was_asked_of_a_program_before_a_silence_is_asked_after_it() -> None:
+    for state in _states():
+        if not state.is_silent:
+            heard = reports.heard_of(reports.expire(state, AT), AT)
+            assert heard.requested is state.requested, state
+            assert [heard.requested_of(p) for p in PHASES] == [state.requested_of(p) for p in PHASES], state
 
 
 def test_whatever_a_program_is_asked_is_asked_of_a_phase_that_can_do_it() -> None:

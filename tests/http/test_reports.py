@@ -294,6 +294,48 @@ async def test_a_pause_that_was_asked_for_before_a_silence_is_asked_for_after_it
     assert (obeyed["status"], obeyed["requested"], obeyed["waiting_on"]) == ("paused", None, "pause")
 
 
+async def _silence(service: Service) -> None:
+    await end_leases(service.flow)
+    silent = await _until(service.flow, lambda status: status.allowed_actions in (["cancel"], ["start"]))
+    assert silent.requested is None
+
+
+@pytest.mark.parametrize("verb", ["", "phases/loading/"])
+async def test_a_resume_that_was_asked_for_before_a_silence_is_asked_for_after_it(service: Service, verb: str) -> None:
+    await _leased(service.flow)
+    await _ask(service, f"{verb}pause")
+    await _report(service, "loading", "pause")
+    assert (await _ask(service, f"{verb}resume"))["requested"] == "resume"
+    await _silence(service)
+    assert (await service.http.post(f"{JOBS}/j/renew")).json()["requested"] == "resume"
+    await _silence(service)
+    obeyed = await _report(service, "loading", "resume")
+    assert (obeyed["status"], obeyed["requested"]) == ("running", None)
+
+
+async def test_the_end_of_a_hold_before_a_silence_is_the_end_of_it(service: Service) -> None:
+    await _leased(service.flow)
+    await _ask(service, "phases/chunking/pause")
+    await _report(service, "loading", "complete")
+    await _ask(service, "phases/chunking/resume")
+    await _silence(service)
+    begun = await _report(service, "chunking", "start")
+    assert (begun["status"], begun["requested"]) == ("running", None)
+
+
+async def test_a_retry_that_was_asked_for_before_a_silence_is_asked_for_after_it_until_another_job(
+    service: Service,
+) -> None:
+    await _leased(service.flow, can_retry=True)
+    await _report(service, "loading", "fail", error="no")
+    assert (await _ask(service, "retry"))["requested"] == "retry"
+    await _silence(service)
+    assert (await service.http.post(f"{JOBS}/j/renew")).json()["requested"] == "retry"
+    await _silence(service)
+    await service.flow.tracker.initialize_phases("next", "mine")
+    assert (await service.http.post(f"{JOBS}/j/renew")).json()["requested"] is None
+
+
 async def test_a_program_that_was_started_again_resumes_its_phase(service: Service) -> None:
     await _leased(service.flow)
     await end_leases(service.flow)

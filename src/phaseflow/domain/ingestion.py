@@ -69,9 +69,11 @@ class IngestionState:
         RESUME and RETRY while a program that runs elsewhere has yet to do so; PAUSE, too, while such a program has not
         begun a phase that is held, and has nothing that it could pause.
         """
+        if self.is_silent:
+            return None
         if self.intent is not None and not self.managed:
             return Action(self.intent)
-        if self.get_overall_status().is_terminal or (self.lease is not None and self.lease.expired):
+        if self.get_overall_status().is_terminal:
             return None
         if any(p.status is PhaseStatus.RUNNING and (p.held or self.held) for p in self.phases):
             return Action.PAUSE
@@ -85,12 +87,14 @@ class IngestionState:
         such a program is told what is asked of the whole job, and with none begun, of the one that comes next.
         """
         one = self[phase]
+        if self.is_silent:
+            return None
         if not self.managed and one.status is PhaseStatus.COMPLETED:
             follows = self.held or not any(p.is_active() for p in self.phases)
             return self.requested if follows else None
         if not self.managed and phase in self.asked_to_run:
             return self._asked_to_run(one)
-        if self.get_overall_status().is_terminal or (self.lease is not None and self.lease.expired):
+        if self.get_overall_status().is_terminal:
             return None
         held = one.held or (self.held and not self.is_held_by_interruption)
         begins = one.status is PhaseStatus.NOT_STARTED and not self.managed
@@ -124,7 +128,7 @@ class IngestionState:
         return _ALLOWED[status] + extra
 
     def _allowed_elsewhere(self, status: JobStatus) -> tuple[Action, ...]:
-        is_heard = self.lease is not None and not self.lease.expired
+        is_heard = self.lease is not None and not self.is_silent
         if status.is_terminal:
             can_retry = is_heard and self.lease is not None and self.lease.can_retry
             return tuple(action for action in _ALLOWED[status] if can_retry or action is not Action.RETRY)
@@ -142,7 +146,12 @@ class IngestionState:
     @property
     def is_interrupted(self) -> bool:
         """It is held because the process that ran it has ended, and not because somebody wanted it to stop."""
-        return self.is_held_by_interruption or (self.lease is not None and self.lease.expired)
+        return self.is_held_by_interruption or self.is_silent
+
+    @property
+    def is_silent(self) -> bool:
+        """Its program runs elsewhere, and has not been heard of for longer than its lease: it can be asked nothing."""
+        return self.lease is not None and self.lease.expired
 
     @property
     def is_held_by_interruption(self) -> bool:

@@ -178,7 +178,7 @@ def notes(message: str) -> str:
 
 
 def _paused(state: IngestionState, phase: PhaseState) -> str:
-    if state.intent:
+    if state.intent and not state.is_silent:
         phase = next((state[name] for name in state.intent_phases if not state[name].is_terminal()), phase)
         when = "a slot is free" if state.managed else "its program does"
         return f"{_DOING[phase.name]} goes on when {when}"

@@ -16,10 +16,13 @@ from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, Pha
 
 
 def expire(state: IngestionState, at: datetime) -> IngestionState:
-    """The job once its lease has run out: what its program left running is paused; nothing is asked of it any more."""
+    """The job once its lease has run out: what its program left running is paused. What its user has asked for is kept,
+    and asked of the program when it is heard of."""
     if state.lease is None or state.lease.expired:
         return state
-    state = replace(state.queue(None, at), lease=replace(state.lease, expired=True))
+    state = replace(state, lease=replace(state.lease, expired=True))
+    # What an earlier silence has paused, and nobody has resumed since, has not been running now.
+    state = state.each(lambda p: replace(p, hold_reason=None) if _is_interrupted(p) and not p.held else p)
     paused = state.each(lambda p: _interrupted(p, at) if p.status is PhaseStatus.RUNNING else p)
     if state.get_overall_status() is not JobStatus.RUNNING or paused.held:
         return paused
@@ -29,7 +32,7 @@ def expire(state: IngestionState, at: datetime) -> IngestionState:
 def heard_of(state: IngestionState, at: datetime, phases: Collection[JobPhase] = PHASES) -> IngestionState:
     """The job once its program has been heard of: it was silent, not dead, and ``phases`` have been running all along.
 
-    A pause that its user has asked for, and that it has not obeyed yet, is asked of it again.
+    What its user has asked for, and it has not done yet, is asked of it again.
     """
     if state.lease is None or not state.lease.expired:
         return state
@@ -37,7 +40,7 @@ def heard_of(state: IngestionState, at: datetime, phases: Collection[JobPhase] =
     if state.is_held_by_interruption:
         state = replace(state, held=False, hold_reason=None)
     state = state.each(lambda p: _running_again(p, at) if _is_interrupted(p) else p, phases)
-    return state.each(lambda p: replace(p, hold_reason=BY_USER) if _is_interrupted(p) and p.held else p)
+    return still_asked(state.each(lambda p: replace(p, hold_reason=BY_USER) if _is_interrupted(p) and p.held else p))
 
 
 def moved(

@@ -243,7 +243,7 @@ def left_behind(state: IngestionState, last_signs: Mapping[JobPhase, datetime]) 
 def _refuse_if_over(state: IngestionState, verb: Action) -> None:
     status = state.get_overall_status()
     is_so = verb is Action.PAUSE and status is JobStatus.PAUSED
-    gone = not state.managed and (state.lease is None or (state.lease.expired and not is_so))
+    gone = not state.managed and (state.lease is None or (state.is_silent and not is_so))
     if gone or status.is_terminal:
         raise _conflict(state, verb)
 
@@ -251,6 +251,6 @@ def _refuse_if_over(state: IngestionState, verb: Action) -> None:
 def _conflict(state: IngestionState, verb: Action, why: str | None = None) -> JobConflict:
     if not state.managed and state.lease is None:
         why = "the job belongs to a program with its own pipeline"
-    elif state.lease is not None and state.lease.expired and not state.get_overall_status().is_terminal:
+    elif state.is_silent and not state.get_overall_status().is_terminal:
         why = "the program that runs the job has not been heard of; start it again"
     return JobConflict(verb, state.get_overall_status(), state.allowed_actions(), why)
