@@ -189,6 +189,14 @@ async def test_what_is_no_condition_is_refused_and_not_ignored(service: Service)
     assert await size(service) == 1000
 
 
+async def test_a_change_that_cannot_be_bound_to_a_tag_is_not_made_with_one(service: Service) -> None:
+    for name in ("If-Match", "If-None-Match"):
+        for method, path in (("DELETE", KB), ("POST", f"{KB}/start"), ("DELETE", f"{KB}/documents?uri=a")):
+            answer = await service.http.request(method, path, headers={name: await tag(service)})
+            assert (answer.status_code, answer.json()["field"]) == (422, name), path
+    assert (await service.http.get(KB, headers={"If-Match": OTHER})).status_code == 200
+
+
 async def document(service: Service) -> dict[str, Any]:
     await service.flow.add("docs", [{"uri": "note", "text": "# Note", "metadata": {"author": "Ada"}}])
 

@@ -27,6 +27,9 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 _API = "/api/"
+_SAFE = frozenset({"GET", "HEAD"})
+_CONDITIONS = frozenset({"If-Match", "If-None-Match"})
+"""Who sends one counts on it: a change that cannot be bound to it is none."""
 _SHOWN = 64
 """Characters of an unknown name."""
 _TAGGED = KnowledgeBase | DocumentInfo
@@ -175,6 +178,12 @@ class Endpoint:
         """The blanks round a value are no part of it (RFC 9110, 5.5); the server leaves those behind it on. One header
         on several lines is one list (5.3)."""
         given = request.headers
+        if self.is_strict and request.method not in _SAFE:
+            for name in _CONDITIONS.difference(self.parameters.headers):
+                if name in given:
+                    raise InvalidRequest(
+                        name, "is not taken here, and nothing was changed; send it without this header"
+                    )
         return {name: ", ".join(given.getlist(name)).strip(" \t") for name in self.parameters.headers if name in given}
 
     async def _checked_body(self, state: AppState, request: Request) -> BaseModel | None:
