@@ -100,9 +100,15 @@ def made(tmp_path: Path) -> Iterator[Made]:
 
 
 class Quiet(WSGIRequestHandlerLogger):
-    def log_request(self, code: Any = "-", size: Any = "-") -> None:
+    """Notes what is asked for before it is answered: once a client has its answer, everything it has asked is noted."""
+
+    def get_environ(self) -> Any:
         self.server.asked.append(self.path)
         self.server.headers.append({name.lower() for name in self.headers})
+        return super().get_environ()
+
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
+        """It would come after the answer."""
 
 
 @pytest.fixture

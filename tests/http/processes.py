@@ -14,6 +14,7 @@ import httpx2
 import phaseflow
 from phaseflow.cli.exit_codes import Exit
 from phaseflow.cli.interrupts import SERVICE_S
+from phaseflow.store.stop_deadline import WRITES_S
 from tests.cli.forked import Forked
 from tests.http.service import http_client, until
 from tests.stopwatch import Stopwatch, fail_soon
@@ -74,6 +75,12 @@ class ServiceProcess:
     def exit_code(self) -> int | None:
         """How it ended."""
         return self._process.poll()
+
+    @property
+    def had_time(self) -> bool:
+        """After ``stop``: it took so little that nothing of it was given up, as the note that its job waits is at last.
+        A machine too busy for that lets no service end in order within the time that is promised."""
+        return self._stop_s < WRITES_S
 
     @property
     def ended_in_order(self) -> bool:

@@ -255,11 +255,16 @@ async def test_a_search_before_the_keeper_has_compared_says_that_an_index_lacks_
 
 
 class LateIndex(CountingFileIndex):
-    """Its answers to searches arrive late. ``late`` is awaited when one has been found, and None: they do not."""
+    """Its answers to searches arrive late. ``late`` is awaited when one has been found, and None: they do not.
+    ``early`` is called once, in the step in which the next is looked for: nobody comes in between."""
 
     late: Callable[[], Awaitable[None]] | None = None
+    early: Callable[[], None] | None = None
 
     async def search(self, space: Space, query: Query) -> Sequence[Candidate]:
+        early, self.early = self.early, None
+        if early is not None:
+            early()
         found = await super().search(space, query)
         if self.late is not None:
             await self.late()
@@ -404,10 +409,12 @@ async def test_an_answer_from_before_the_rows_came_back_does_not_pass_for_whole(
             await until(lambda: index.documents(space) == whole)
             await until_whole(flow)
 
-        index.late = until_all_is_back
-        with closing(sqlite3.connect(tmp_path / "index.db")) as connection:
-            connection.execute("DELETE FROM passages WHERE document % 2 = 0")
-            connection.commit()
+        def lose() -> None:
+            with closing(sqlite3.connect(tmp_path / "index.db")) as connection:
+                connection.execute("DELETE FROM passages WHERE document % 2 = 0")
+                connection.commit()
+
+        index.early, index.late = lose, until_all_is_back
         with pytest.raises(IndexUnavailable, match="has lost passages"):
             await flow.search("kb", "all about", 20, mode="vectors")
         assert len(await flow.search("kb", "all about", 20, mode="vectors")) == len(NAMES)
