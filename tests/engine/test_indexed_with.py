@@ -9,11 +9,12 @@ import pytest
 from phaseflow import FolderSource, JobStatus, PhaseFlow, Reader
 from phaseflow.components import context, recipe
 from phaseflow.domain.counting import counted
-from phaseflow.domain.indexed_with import CUT_AGAIN, READ_AGAIN
+from phaseflow.domain.indexed_with import CUT_AGAIN, PHASEFLOW, READ_AGAIN, SOME_AGAIN
 from phaseflow.domain.status import KnowledgeBase
 from phaseflow.domain.vocabulary import JobPhase
 from phaseflow.flow.starting import Starting
-from tests.engine.components import CountingEmbedder
+from phaseflow.store.passages import SearchablePassages
+from tests.engine.components import CountingEmbedder, write_folder
 from tests.matrices import first_of_each
 from tests.stopwatch import fail_soon
 
@@ -179,6 +180,71 @@ async def test_what_another_version_of_phaseflow_has_made_is_told_until_a_run_ha
             final = await (await flow.job("kb")).wait()
         kb = await flow.kb("kb")
         assert (final.metrics.documents_unchanged, kb.stale) == (kb.documents // 2 + 1, [])
+
+
+async def _upgraded(flow: PhaseFlow, older: pytest.MonkeyPatch) -> None:
+    older.undo()
+
+
+async def _cut_otherwise(flow: PhaseFlow, older: pytest.MonkeyPatch) -> None:
+    older.undo()
+    await _run(flow)
+    await flow.put_kb("kb", None, {"chunk_size": 300})
+
+
+@pytest.mark.parametrize(("change", "name"), [(_upgraded, PHASEFLOW), (_cut_otherwise, "chunk_size")])
+async def test_documents_that_could_not_be_read_are_told_to_be_older_until_they_are_read(
+    tmp_path: Path, database: Path, older: pytest.MonkeyPatch, change: Any, name: str
+) -> None:
+    sources = {each: FolderSource(str(write_folder(tmp_path / each, 3))) for each in ("default", "wiki")}
+    async with PhaseFlow(database) as flow:
+        await _run(flow, sources=sources)
+        await change(flow, older)
+        (tmp_path / "wiki").rename(tmp_path / "away")
+        for _ in range(2):  # it is still away when the next job comes
+            await _run(flow)
+            assert _stale(await flow.kb("kb")) == {name: SOME_AGAIN}
+        assert "again" not in (await flow.status("kb")).message
+        await _push(flow)
+        with fail_soon(20):
+            pushed = await (await flow.job("kb")).wait()
+        assert pushed.metrics.documents_found == 1, "it does not list the sources once more"
+        assert _stale(await flow.kb("kb")) == {name: SOME_AGAIN}
+        async with Reader(database) as reader:
+            assert _stale(await reader.kb("kb")) == {name: SOME_AGAIN}
+        (tmp_path / "away").rename(tmp_path / "wiki")
+        await _run(flow)
+        assert (await flow.status("kb")).metrics.documents_loaded == 3
+        assert (await flow.kb("kb")).stale == []
+
+
+async def test_a_document_that_fails_is_told_to_be_older_and_one_that_stays_by_a_new_embedder_is_not(
+    folder: Path, database: Path, older: pytest.MonkeyPatch
+) -> None:
+    async with PhaseFlow(database) as flow:
+        await _run(flow, folder)
+    (folder / "doc000.md").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(100))
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await _run(flow)
+        kb = await flow.kb("kb")
+        assert (kb.counts.failed, kb.documents, kb.stale) == (1, 12, []), "it has vectors of the new one"
+    older.undo()
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await _run(flow)
+        assert _stale(await flow.kb("kb")) == {PHASEFLOW: SOME_AGAIN}
+        (folder / "doc000.md").unlink()
+        await _run(flow)
+        assert (await flow.kb("kb")).stale == []
+
+
+async def test_an_index_that_is_made_as_before_is_not_looked_through(
+    folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with PhaseFlow(database) as flow:
+        await _run(flow, folder)
+        monkeypatch.delattr(SearchablePassages, "any_not_made_by")
+        await _run(flow)
+        assert (await flow.kb("kb")).stale == []
 
 
 async def test_how_phaseflow_cuts_is_none_of_the_rules_where_a_program_cuts(

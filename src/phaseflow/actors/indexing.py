@@ -10,11 +10,12 @@ import anyio
 from phaseflow.actors.actor import Actor
 from phaseflow.actors.batching import ALONE_S, in_parts
 from phaseflow.actors.index_delivery import IndexDelivery, Refused
+from phaseflow.actors.older_documents import OlderDocuments
 from phaseflow.actors.transaction_size import TransactionSize
 from phaseflow.actors.withdrawal import CLEAN_UP, Withdrawal
 from phaseflow.components.abandonable_thread import call_in_abandonable_thread
 from phaseflow.domain.errors import TransientError
-from phaseflow.domain.indexed_with import IndexedWith
+from phaseflow.domain.indexed_with import LiveIndex
 from phaseflow.domain.vocabulary import JobPhase, WaitingOn
 from phaseflow.store import (
     failpoints,
@@ -125,8 +126,8 @@ class IndexingActor(Actor):
         KnowledgeBases(tx).next_search_revision(self._scope.kb_key)
         live = KnowledgeBases(tx).get(self.context.plan.attempt.kb_id).live_settings
         if live is not None:
-            index = IndexedWith.model_validate_json(self.context.plan.live_settings).index
-            live = IndexedWith.model_validate_json(live).model_copy(update={"index": index}).model_dump_json()
+            index = LiveIndex.model_validate_json(self.context.plan.live_settings).index
+            live = LiveIndex.model_validate_json(live).model_copy(update={"index": index}).model_dump_json()
             KnowledgeBases(tx).set_live_settings(self._scope.kb_key, self._scope.index_version, live)
 
     async def _publish(self, batch: Sequence[StagedDocument]) -> None:
@@ -240,8 +241,9 @@ class IndexingActor(Actor):
         await withdrawal.run()
         if self._delivery is not None and await self.context.database.read(self._is_to_switch):
             await self._until_taken(self._delivery.make_ready)
+        live = await OlderDocuments(self.context, self.gate, self._scope).live_settings()
         async with self.gate:
-            is_new, has_others, has_twins = await self.context.write(self._switch)
+            is_new, has_others, has_twins = await self.context.write(partial(self._switch, live))
         failpoints.hit("indexing.switched")
         if is_new:
             await withdrawal.forget_replaced()
@@ -259,7 +261,7 @@ class IndexingActor(Actor):
     def _is_to_switch(self, tx: Transaction) -> bool:
         return KnowledgeBases(tx).get(self.context.plan.attempt.kb_id).index_version != self._scope.index_version
 
-    def _switch(self, tx: Transaction) -> tuple[bool, bool, bool]:
+    def _switch(self, live: str, tx: Transaction) -> tuple[bool, bool, bool]:
         """(Whether search sees another index now, whether documents of others are left, and any of the same bytes.)"""
         # One number, and search sees another index: a knowledge base of any size changes in one short transaction, as a
         # whole. Moving the documents' rows to the version that search knows would take as many steps as there are rows,
@@ -268,7 +270,7 @@ class IndexingActor(Actor):
         self.context.advance(tx, self.phase, Done())
         is_new = self._is_to_switch(tx)
         KnowledgeBases(tx).switch(self._scope.kb_key, self._scope.index_version, plan.model)
-        KnowledgeBases(tx).set_live_settings(self._scope.kb_key, self._scope.index_version, plan.live_settings)
+        KnowledgeBases(tx).set_live_settings(self._scope.kb_key, self._scope.index_version, live)
         Spaces(tx).keep_only(self._scope.kb_key, self._scope.index_version)
         has_others = SearchablePassages(tx, self._scope).has_other_versions()
         return is_new, has_others, Twins(tx).are_there(plan.attempt.job_seq)

@@ -20,6 +20,7 @@ _VALUE = ConfigDict(frozen=True, extra="forbid")
 CUT_AGAIN = "every document is cut again, and passages whose text changes are embedded again"
 READ_AGAIN = "every document that it reads is cut again, and passages whose text changes are embedded again"
 EMBEDDED_AGAIN = "every passage is embedded again"
+SOME_AGAIN = "documents that could not be read since are made again if they can be"
 _MOVED = "its vectors are copied there; nothing is read or embedded again"
 OWN_INDEX = "own"
 """The fingerprint of an index that the program has given: there is one."""
@@ -29,6 +30,7 @@ _AND = " and "
 PHASEFLOW = "phaseflow_version"
 """In place of a setting: what phaseflow itself decides about passages has changed since the index was made."""
 _WHAT_CUTS = ("chunker", "chunk_size", "chunk_overlap")
+_OF_DOCUMENTS = (*_WHAT_CUTS, PHASEFLOW)
 _WHAT_MAKES_VECTORS = ("base_url", "model", "dimensions", "query_prefix", "document_prefix")
 
 
@@ -139,6 +141,31 @@ class IndexedWith(BaseModel):
         return bool(getattr(self, name) != getattr(following, name))
 
 
+class LiveIndex(IndexedWith):
+    """What search sees was made like this, as it is stored. ``older_in``: settings (``phaseflow_version`` too) by which
+    some documents are older, since they could not be read when the others were made again."""
+
+    older_in: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> IndexedWith:
+        """What was made with, for people."""
+        found = IndexedWith(**{name: getattr(self, name) for name in IndexedWith.model_fields})
+        return found.shown
+
+    def older_settings(self, before: "LiveIndex") -> tuple[str, ...]:
+        """By which settings a document is older that a job with these has left as it was ``before``. Not by those that
+        it would be embedded with, or where its vectors are: it has them."""
+        changed = [each.setting for each in before.stale(self)]
+        return tuple(dict.fromkeys(name for name in (*before.older_in, *changed) if name in _OF_DOCUMENTS))
+
+    def all_stale(self, following: IndexedWith) -> list[StaleSetting]:
+        """What ``stale`` tells, and what holds of some documents alone."""
+        found = self.stale(following)
+        told = {each.setting for each in found}
+        return found + [StaleSetting(setting=name, cost=SOME_AGAIN) for name in self.older_in if name not in told]
+
+
 def _joined(parts: Sequence[str]) -> str:
     """Each part once, in the order in which they came: what is joined again with one of its parts stays as it is."""
     return _AND.join(dict.fromkeys(piece for part in parts for piece in part.split(_AND)))
@@ -147,12 +174,13 @@ def _joined(parts: Sequence[str]) -> str:
 @lru_cache(maxsize=256)
 def made_by(live_settings: str) -> "EmbedderSettings | CustomComponent":
     """What made the vectors of an index that was indexed with these settings (JSON): each search asks for it anew."""
-    return IndexedWith.model_validate_json(live_settings).embedder
+    return LiveIndex.model_validate_json(live_settings).embedder
 
 
 def made_again(found: Sequence[StaleSetting], documents: int, passages: int) -> str | None:
     """What a job makes again of an index that has so many documents and passages, and why; None for nothing. A verb of
-    which the knowledge base is the subject."""
+    which the knowledge base is the subject. What holds of some documents alone is not counted."""
+    found = [each for each in found if each.cost != SOME_AGAIN]
     if not found or not documents:
         return None
     return f"{why_made_again(found)} ({counted(passages, 'passage')} of {counted(documents, 'document')})"

@@ -152,7 +152,8 @@ class KnowledgeBase(Value):
     """A named, searchable collection with the sources and settings of its next job.
 
     ``source`` is the one named ``default``. ``indexed_with`` is what made the passages that search sees, null when
-    there are none; ``stale`` lists the settings that differ from it, with what the next job does about them.
+    there are none; ``stale`` lists the settings that differ from it, or from what made some documents that could not be
+    read since, with what the next job does about them.
     """
 
     kb_id: str

@@ -15,7 +15,7 @@ import anyio.to_thread
 from phaseflow.components.indexes.registry import Indexes
 from phaseflow.components.indexes.servers import IndexServers
 from phaseflow.domain.errors import TransientError, WorkersDown
-from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith, StaleSetting, made_by, why_made_again
+from phaseflow.domain.indexed_with import OWN_INDEX, CustomComponent, IndexedWith, LiveIndex, made_by, why_made_again
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.settings import PostgresIndexSettings, Settings, StaticEmbedderSettings
 from phaseflow.domain.vocabulary import WaitingOn
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from phaseflow.components.uploads import Uploads
     from phaseflow.components.workers.pool import ExtractionPool
     from phaseflow.components.workers.recognition import RecognisingPool, Recognition
+    from phaseflow.domain.indexed_with import StaleSetting
     from phaseflow.flow.inputs import WorkersLike
     from phaseflow.flow.source_loaders import LoaderFor, SourceLoaders
     from phaseflow.store.transaction import Transaction
@@ -219,12 +220,12 @@ class ComponentFactory:
             rules=self._rules if by_rules else None,
         )
 
-    def older_settings(self, kb: KnowledgeBaseRecord) -> list[StaleSetting]:
+    def older_settings(self, kb: KnowledgeBaseRecord) -> "list[StaleSetting]":
         """Which settings of an index are not those of the next job: known before anything is spent on it."""
         if kb.live_settings is None:
             return []
         following = self.next_with(Settings.model_validate_json(kb.settings), kb.model)
-        return IndexedWith.model_validate_json(kb.live_settings).stale(following)
+        return LiveIndex.model_validate_json(kb.live_settings).stale(following)
 
     def makes_again(self, tx: "Transaction", kb: KnowledgeBaseRecord) -> str | None:
         """What a job that is made now is about to make again, in words, as ``made_again`` says it once the job runs.

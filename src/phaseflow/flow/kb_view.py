@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from phaseflow.domain.indexed_with import CustomComponent, IndexedWith, StaleSetting
+from phaseflow.domain.indexed_with import CustomComponent, LiveIndex, StaleSetting
 from phaseflow.domain.settings import DEFAULT_SOURCE, SOURCES, FolderSource, Settings, as_given
 from phaseflow.domain.status import KnowledgeBase, definition_etag
 from phaseflow.flow.components import ComponentFactory
@@ -34,7 +34,7 @@ class KbView:
         documents, chunks = document_counts.searchable(tx, record.key, record.index_version)
         live = None
         if documents and record.live_settings is not None:
-            live = IndexedWith.model_validate_json(record.live_settings)
+            live = LiveIndex.model_validate_json(record.live_settings)
         return KnowledgeBase(
             kb_id=record.id,
             source=sources.get(DEFAULT_SOURCE),
@@ -51,8 +51,8 @@ class KbView:
             sync=None if settings.sync is None else self._readings.sync_state(tx, record.key, settings.sync),
         )
 
-    def _stale(self, live: IndexedWith, settings: Settings, record: KnowledgeBaseRecord) -> list[StaleSetting]:
-        found = live.stale(self._components.next_with(settings, record.model, by_rules=self._sees_components))
+    def _stale(self, live: LiveIndex, settings: Settings, record: KnowledgeBaseRecord) -> list[StaleSetting]:
+        found = live.all_stale(self._components.next_with(settings, record.model, by_rules=self._sees_components))
         if self._sees_components:
             return found
         own = {"chunker", "chunk_size", "chunk_overlap"} if live.chunker is not None else set()

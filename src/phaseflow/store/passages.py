@@ -159,6 +159,16 @@ class SearchablePassages:
         gone = [(key, uri, source) for key, uri, source, stays in rows if not stays]
         return gone, next_after(rows, limit, 1)
 
+    def any_not_made_by(self, job_seq: int, recipes: Sequence[str], after: str, limit: int) -> tuple[bool, str | None]:
+        """Whether one of the next ``limit`` searchable documents by uri was neither made by one of these recipes nor by
+        a job; and the uri to go on after, None at the end."""
+        rows = self.tx.rows(
+            "SELECT uri, recipe, job_seq = ? AND carried_from IS NULL FROM documents"
+            f" WHERE kb_id = ? AND index_version = ? AND {IS_SEARCHABLE} AND uri > ? ORDER BY uri LIMIT ?",
+            job_seq, self.scope.kb_key, self.scope.index_version, after, limit,
+        )  # fmt: skip
+        return any(not (mine or recipe in recipes) for _, recipe, mine in rows), next_after(rows, limit)
+
     def withdraw(self, ids: Sequence[int]) -> None:
         """Take searchable documents out."""
         if ids:

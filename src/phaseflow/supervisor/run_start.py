@@ -8,7 +8,7 @@ from phaseflow.components.recipe import recipe, rules
 from phaseflow.domain import verbs
 from phaseflow.domain.errors import ComponentUnavailable, DimensionMismatch
 from phaseflow.domain.exception_text import text_of
-from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith, StaleSetting, made_again
+from phaseflow.domain.indexed_with import OWN_INDEX, IndexedWith, LiveIndex, StaleSetting, made_again
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.ocr import mark
 from phaseflow.domain.settings import Settings
@@ -129,7 +129,7 @@ def _prepare_some(
     if kb.live_settings is None:
         return scope, []
     made_with = _made_with(record, components, _model_of(tx, components.embedder))
-    return scope, IndexedWith.model_validate_json(kb.live_settings).stale(made_with)
+    return scope, LiveIndex.model_validate_json(kb.live_settings).stale(made_with)
 
 
 def _made_with(record: JobRecord, components: Components, made_by: str) -> IndexedWith:
@@ -156,14 +156,14 @@ def _live(made_with: IndexedWith, kb: KnowledgeBaseRecord, *, reads_all: bool) -
     """What the index is made with when the job is over: what it has not read is as phaseflow made it before."""
     if reads_all or kb.live_settings is None:
         return made_with
-    return made_with.model_copy(update={"rules": IndexedWith.model_validate_json(kb.live_settings).rules})
+    return made_with.model_copy(update={"rules": LiveIndex.model_validate_json(kb.live_settings).rules})
 
 
 def _makes_all_again(tx: Transaction, kb: KnowledgeBaseRecord, record: JobRecord, made_with: IndexedWith) -> bool:
     """Whether a job that begins cuts or reads all documents in another way than those that search sees."""
     if record.index_version is not None or kb.model is None or kb.live_settings is None:
         return False  # it has begun before, or there is nothing to make again
-    if IndexedWith.model_validate_json(kb.live_settings).cuts_otherwise(made_with):
+    if LiveIndex.model_validate_json(kb.live_settings).cuts_otherwise(made_with):
         return True
     return reads_otherwise(tx, kb.key, record.settings, before=record.seq)
 
@@ -197,7 +197,8 @@ def _target(
             )
         return record.index_version, model
     if kb.model == model and kb.live_settings is not None:  # its passages are still those that older settings have cut
-        live = IndexedWith.model_validate_json(kb.live_settings).model_copy(update={"embedder": made_with.embedder})
+        before: IndexedWith = LiveIndex.model_validate_json(kb.live_settings)
+        live = before.model_copy(update={"embedder": made_with.embedder})
     else:
         live = made_with
     index_version = KnowledgeBases(tx).target(kb, model, live.model_dump_json(), server)

@@ -190,5 +190,9 @@ function waitsWords(kb) {
  */
 function staleWords(kb) {
   const names = kb.stale.map((each) => each.setting.replace("_", " ")).join(", ");
-  return names === "" ? "" : `, indexed with another ${names}: the next run makes it anew`;
+  if (names === "") return "";
+  const some = kb.stale.every((each) => each.cost.startsWith("documents that could not be read since"));
+  return some
+    ? `, some documents that could not be read indexed with another ${names}`
+    : `, indexed with another ${names}: the next run makes it anew`;
 }
