@@ -38,7 +38,11 @@ class Waiting:
     @property
     def seconds(self) -> float:
         """Seconds of this machine."""
-        return max(0.0, time.monotonic() - self._began - (_busy_s() - self._before_s))
+        return max(0.0, self._elapsed_s - (_busy_s() - self._before_s))
+
+    @property
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._began
 
     @property
     def is_for_processes(self) -> bool:
@@ -48,10 +52,8 @@ class Waiting:
     def is_long(self, times: int = 1) -> bool:
         """Whether it was longer than so many times ``LONG_S``, however slow or busy this machine is."""
         limit = times * LONG_S
-        if time.monotonic() - self._began <= limit:
-            return (
-                False  # whatever it did: what it did is asked for only here, since that takes as long as a small test
-            )
+        if self._elapsed_s <= limit:
+            return False  # what it did then is not asked for, which takes as long as a small test
         seconds = self.seconds
         return seconds > limit and seconds > limit * max(slowness() for _ in range(_LOOKS))
 
