@@ -5,10 +5,9 @@ import inspect
 import pkgutil
 from collections.abc import Iterator
 
-import pytest
-
 import phaseflow.flow
 from phaseflow import PhaseFlow, PhaseTracker, Reader
+from tests.matrices import together
 
 REPORTS = {
     "open", "feed", "initialize_phases", "start_phase", "pause_phase", "resume_phase", "complete_phase", "fail_phase",
@@ -33,7 +32,7 @@ def test_a_class_of_flow_has_at_most_one_base_there_and_overrides_nothing_of_it(
             assert not inspect.isabstract(kind), kind
 
 
-@pytest.mark.parametrize("kind", [PhaseFlow, Reader, PhaseTracker])
+@together("kind", [PhaseFlow, Reader, PhaseTracker])
 def test_help_shows_what_each_public_member_takes_and_does(kind: type) -> None:
     for name in [name for name in dir(kind) if not name.startswith("_")]:
         member = inspect.getattr_static(kind, name)

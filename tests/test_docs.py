@@ -48,7 +48,7 @@ def test_no_option_stands_in_the_docs_of_the_command_line_that_does_not_exist() 
     assert set(re.findall(r"`(--[a-z-]+)", text)) <= known
 
 
-@pytest.mark.parametrize("code", Exit)
+@together("code", Exit)
 def test_every_exit_code_stands_in_the_docs(code: Exit) -> None:
     assert re.search(rf"^\| {int(code)} \|", DOCS, flags=re.MULTILINE)
 

@@ -5,13 +5,12 @@ from enum import Enum
 from inspect import Parameter, signature
 from typing import Any, get_args
 
-import pytest
-
 from phaseflow import PhaseFlow, PhaseTracker, Reader
 from phaseflow.client import Client
 from phaseflow.client.tracker import TrackerCalls
 from phaseflow.domain.vocabulary import Action, JobPhase
 from phaseflow.flow.job import Job
+from tests.matrices import together
 
 FACES = (PhaseFlow, Reader, Job, PhaseTracker, Client, TrackerCalls)
 
@@ -36,7 +35,7 @@ def _enums_without_a_name(annotation: Any) -> Iterator[type]:
             yield from _enums_without_a_name(part) if not isinstance(part, str | list) else ()
 
 
-@pytest.mark.parametrize(
+@together(
     ("annotation", "found"),
     [
         (JobPhase, [JobPhase]),
@@ -50,7 +49,7 @@ def test_an_enum_without_a_name_is_found(annotation: Any, found: list[type]) -> 
     assert list(_enums_without_a_name(annotation)) == found
 
 
-@pytest.mark.parametrize("face", FACES)
+@together("face", FACES)
 def test_a_value_that_has_a_name_may_be_given_by_it(face: type) -> None:
     refused, seen = [], set()
     for name, method in _methods(face):

@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +13,7 @@ from phaseflow.domain.vocabulary import PHASES, Action, JobPhase, JobStatus, Pha
 from phaseflow.snapshot import compose
 from phaseflow.store.jobs import JobRecord
 from tests.domain.walks import T0, fresh, states, walk
-from tests.matrices import examples
+from tests.matrices import examples, together
 
 NOW = T0 + timedelta(seconds=60)
 FIELDS = [
@@ -106,7 +105,7 @@ def test_only_the_newest_job_can_be_retried() -> None:
     assert compose(record(state, newest=False), NOW).allowed_actions == [Action.START]
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(0, None), (0.5, None), (10, 90.0)])
+@together(("seconds", "expected"), [(0, None), (0.5, None), (10, 90.0)])
 def test_an_estimate_is_given_when_it_is_honest(seconds: float, expected: float | None) -> None:
     state = fresh().each(lambda p: p.start(T0).update_progress(10, 100))
     assert compose(record(state.queue(None, T0)), T0 + timedelta(seconds=seconds)).eta_seconds == expected

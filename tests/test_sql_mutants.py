@@ -3,8 +3,7 @@
 import sqlite3
 from textwrap import dedent
 
-import pytest
-
+from tests.matrices import together
 from tests.proof.sql_mutants import mutations, sql_mutants
 
 
@@ -19,7 +18,7 @@ def _changed(sql: str) -> list[str]:
     return sorted(changed)
 
 
-@pytest.mark.parametrize(
+@together(
     ("sql", "mutants"),
     [
         (

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import stopwatch
+from tests.matrices import together
 from tests.stopwatch import NEVER_S, Stopwatch, fail_soon
 
 TESTS = Path(__file__).parent
@@ -145,7 +146,7 @@ def test_no_wait_in_a_thread_is_given_up_silently_or_soon() -> None:
     assert not found, "assert that it came, and wait for a minute: " + ", ".join(found)
 
 
-@pytest.mark.parametrize(
+@together(
     ("source", "is_found"),
     [
         ("go_on.wait(60)", True),
@@ -170,7 +171,7 @@ def test_a_wait_that_is_given_up_is_found(source: str, is_found: bool) -> None:
     assert bool(list(hasty(ast.parse(source)))) is is_found
 
 
-@pytest.mark.parametrize(
+@together(
     ("source", "is_found"),
     [
         ("assert time.monotonic() - began < 3", True),

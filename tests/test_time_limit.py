@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests import waiting
+from tests.matrices import together
 from tests.stopwatch import patience
 from tests.waiting import long_ones_first
 
@@ -166,7 +167,7 @@ def test_a_process_is_busy_while_it_works() -> None:
     assert waiting._busy_s() >= before_s + 0.05
 
 
-@pytest.mark.parametrize("processes", [1, 3, 4])
+@together("processes", [1, 3, 4])
 def test_each_process_begins_with_tests_that_take_long_and_the_others_stay_together(processes: int) -> None:
     items = [f"long{n}" if n % 17 == 5 else f"{n}" for n in range(103)]  # the last of them near the end
     found = long_ones_first(items, lambda item: item.startswith("long"), processes)

@@ -8,10 +8,11 @@ import pytest
 
 from phaseflow.actors import batching
 from phaseflow.actors.batching import Batcher, in_parts
+from tests.matrices import together
 from tests.stopwatch import NEVER_S
 
 
-@pytest.mark.parametrize(
+@together(
     ("sizes", "parts"),
     [
         ([], []),

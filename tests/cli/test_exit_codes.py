@@ -6,9 +6,10 @@ import pytest
 from phaseflow.cli.exit_codes import Exit, run
 from phaseflow.domain.errors import DatabaseHeld, InvalidRequest, JobNotFound, PhaseflowError
 from phaseflow.domain.vocabulary import JobStatus
+from tests.matrices import together
 
 
-@pytest.mark.parametrize(
+@together(
     ("status", "code"),
     [("completed", 0), ("failed", 1), ("paused", 3), ("pending", 3), ("running", 3), ("cancelled", 4)],
 )

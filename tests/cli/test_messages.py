@@ -10,6 +10,7 @@ from phaseflow.domain.deletions import WOULD_DELETE
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.vocabulary import PHASES, JobPhase, WaitingOn
 from tests.cli.statuses import AT, failure, job
+from tests.matrices import together
 
 
 def _ran(start_s: float, end_s: float, idle_s: float = 0, **changes: Any) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def _ran(start_s: float, end_s: float, idle_s: float = 0, **changes: Any) -> dic
     return {"status": "completed", "active_seconds": end_s - start_s - idle_s} | times | changes
 
 
-@pytest.mark.parametrize(
+@together(
     ("seconds", "text"),
     [(0.44, "0.4 s"), (12, "12 s"), (59.7, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
 )
@@ -67,7 +68,7 @@ def test_an_unknown_total_is_left_out() -> None:
     assert messages.items(status.phase_details[0]) == "3 documents"
 
 
-@pytest.mark.parametrize(("measured", "text"), [(None, ""), (0.25, "0.2/s"), (12.7, "13/s"), (4321.0, "4,321/s")])
+@together(("measured", "text"), [(None, ""), (0.25, "0.2/s"), (12.7, "13/s"), (4321.0, "4,321/s")])
 def test_a_rate_has_as_many_digits_as_mean_something(measured: float | None, text: str) -> None:
     assert messages.rate(measured) == text
 
@@ -148,7 +149,7 @@ def test_a_failure_is_one_line_also_when_its_error_is_not() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@together(
     ("status", "advice"),
     [
         ("completed", None),
@@ -182,7 +183,7 @@ def advised(status: JobStatusResponse) -> str | None:
 HOUR = 3600
 
 
-@pytest.mark.parametrize(
+@together(
     ("phases", "took"),
     [
         ((_ran(0, 10), _ran(1, 12), _ran(2, 30), _ran(3, 31)), "31 s"),

@@ -12,6 +12,7 @@ import pytest
 import phaseflow.cli
 from phaseflow.cli.next_command import completed, next_command
 from tests.cli.commands import Shell
+from tests.matrices import together
 
 PRINTED = re.compile(r"phaseflow (?:start|resume|retry|cancel|failures|ingest) (?!\.)")
 SOURCES = Path(phaseflow.cli.__file__).parent
@@ -60,7 +61,7 @@ def _of_none(shell: Shell, *here: str) -> str:
     return shell("kbs", *here).stderr
 
 
-@pytest.mark.parametrize(
+@together(
     ("given", "ends"),
     [
         (["--server", "http://a.test:8080/", "--allow-private", "b.test"], ["--server", "http://a.test:8080/"]),

@@ -5,6 +5,7 @@ import pytest
 
 from phaseflow.cli.settings_options import SettingsOptions
 from phaseflow.domain.settings import OpenAIEmbedderSettings, Settings
+from tests.matrices import together
 
 _URL = "http://127.0.0.1:9000/v1"
 
@@ -48,7 +49,7 @@ def test_an_embedding_server_takes_all_that_its_settings_have() -> None:
     assert fields == more.keys() | prefixes.keys()
 
 
-@pytest.mark.parametrize(
+@together(
     ("given", "told"),
     [
         (SettingsOptions(embedding_server="ours", embedding_url=_URL), "leave out"),

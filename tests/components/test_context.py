@@ -1,12 +1,12 @@
 """Passages worth finding, and what stands above them."""
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from phaseflow.components.bare_passages import _is_bare
 from phaseflow.components.chunker import MarkdownChunker
 from phaseflow.components.context import contexts
+from tests.matrices import together
 
 GUIDE = """# Guide
 
@@ -75,7 +75,7 @@ def test_what_stands_above_is_bounded() -> None:
     assert contexts(table, "text/markdown", "", "a", [(table.index("| row"), len(table))]) == [""]
 
 
-@pytest.mark.parametrize(
+@together(
     "bare", ["# Heading", "## A\n\n### B", "---", "```sh", "```", "Title\n=====", "| a | b |\n|---|---|", "***\n# A"]
 )
 def test_headings_fences_rules_and_heads_of_tables_are_bare(bare: str) -> None:
@@ -84,7 +84,7 @@ def test_headings_fences_rules_and_heads_of_tables_are_bare(bare: str) -> None:
     assert not any(_is_bare(f"{bare}\n\nSomething is said here.\n"[a:b]) for a, b in spans)
 
 
-@pytest.mark.parametrize("text", ["Said.", "# A\n\nSaid.", "| 1 | 2 |", "- item", "```\ncode\n```", "C#"])
+@together("text", ["Said.", "# A\n\nSaid.", "| 1 | 2 |", "- item", "```\ncode\n```", "C#"])
 def test_what_says_something_is_not_bare(text: str) -> None:
     assert not _is_bare(text)
 

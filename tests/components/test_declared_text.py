@@ -4,6 +4,7 @@ import pytest
 
 from phaseflow.components.extraction import extract
 from phaseflow.components.extraction.registry import type_of_text
+from tests.matrices import together
 
 PAGE = "<meta charset={}><p>{}"
 
@@ -14,7 +15,7 @@ def read(uri: str, text: str, media_type: str | None = None) -> str:
     return extract(text.encode(), uri, declared_charset=charset, declared_type=media_type).text
 
 
-@pytest.mark.parametrize(
+@together(
     ("uri", "text", "shown"),
     [
         ("a.html", PAGE.format("gbk", "中文"), "中文"),
@@ -45,13 +46,11 @@ def test_a_text_is_text_whatever_its_name(uri: str, media_type: str | None) -> N
     assert read(uri, "The words of it.", media_type) == "The words of it."
 
 
-@pytest.mark.parametrize("text", ["ID3 is a decision tree.", "GIF89a has a palette.", "BZh begins an archive."])
+@together("text", ["ID3 is a decision tree.", "GIF89a has a palette.", "BZh begins an archive."])
 def test_a_text_is_text_however_it_begins(text: str) -> None:
     assert read("no-extension", text) == text
 
 
-@pytest.mark.parametrize(
-    ("uri", "text"), [("a.md", "# Título"), ("a.html", "<p>é"), ("a", "é"), ("a.rtf.txt", "x"), ("a.json", "{}")]
-)
+@together(("uri", "text"), [("a.md", "# Título"), ("a.html", "<p>é"), ("a", "é"), ("a.rtf.txt", "x"), ("a.json", "{}")])
 def test_a_text_that_cannot_be_taken_for_another_is_kept_as_it_was(uri: str, text: str) -> None:
     assert type_of_text(uri, text) is None

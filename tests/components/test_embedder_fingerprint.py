@@ -137,7 +137,7 @@ def test_two_models_have_two_fingerprints_and_one_has_one(make: Callable[[str], 
     assert of(make("one")) == of(make("one"))
 
 
-@pytest.mark.parametrize(
+@together(
     ("embedder", "expected"),
     [
         (Embeds(), f"{HERE}.Embeds"),
@@ -162,7 +162,7 @@ def test_no_secret_is_in_it() -> None:
     assert shown == f"{HERE}.Embeds:m:base_url=https://host/v1:model_kwargs.revision=r1"
 
 
-@pytest.mark.parametrize(
+@together(
     "embedder",
     [
         Embeds(name="titan"),

@@ -359,14 +359,12 @@ async def test_a_proxy_that_cannot_work_is_said_at_once(proxy: str, monkeypatch:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "127.0.0.2", "LOCALHOST", "localhost.", "[::1]", "::1", "::ffff:127.0.0.1"]
-)
+@together("host", ["127.0.0.1", "127.0.0.2", "LOCALHOST", "localhost.", "[::1]", "::1", "::ffff:127.0.0.1"])
 def test_addresses_of_this_machine_are_loopback(host: str) -> None:
     assert is_loopback(host)
 
 
-@pytest.mark.parametrize("host", ["", None, "128.0.0.1", "localhost.example", "::"])
+@together("host", ["", None, "128.0.0.1", "localhost.example", "::"])
 def test_other_addresses_are_not(host: str | None) -> None:
     assert not is_loopback(host)
 

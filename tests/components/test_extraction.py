@@ -33,7 +33,7 @@ class TestChoice:
     def test_the_extension_decides_whatever_its_case(self) -> None:
         assert read("# A", "A.MD").media_type == "text/markdown"
 
-    @pytest.mark.parametrize("name", ["LICENSE", "notes.unknown", "Makefile"])
+    @together("name", ["LICENSE", "notes.unknown", "Makefile"])
     def test_a_file_whose_extension_says_nothing_is_judged_by_its_content(self, name: str) -> None:
         assert read("plain", name).text == "plain"
 
@@ -55,7 +55,7 @@ class TestChoice:
     def test_a_server_that_calls_everything_plain_text_is_not_believed(self) -> None:
         assert extract(b"# x", "a.md", declared_type="text/plain").media_type == "text/markdown"
 
-    @pytest.mark.parametrize(
+    @together(
         ("name", "data", "kind"),
         [("a.png", b"x", "A picture"), ("report", b"\x89PNG x", "A picture"), ("a", b"PK\x03\x04 x", "An archive")],
     )
@@ -64,7 +64,7 @@ class TestChoice:
         assert (error.code, error.counts) == ("unsupported_format", False)
         assert str(error).startswith(f"{kind} is not supported")
 
-    @pytest.mark.parametrize("name", ["a.bin", "a.txt", "a.md", "a.py"])
+    @together("name", ["a.bin", "a.txt", "a.md", "a.py"])
     def test_bytes_that_are_no_text_are_refused_whatever_the_name(self, name: str) -> None:
         error = refusal(b"text\0text", name)
         assert (error.code, error.counts) == ("unsupported_format", False)
@@ -87,7 +87,7 @@ class TestMarkdown:
         document = read("---\ntitle: A title\ntags: [a]\n---\n\n# Heading\n\ntext", "a.md")
         assert document == Extracted("# Heading\n\ntext", "A title", "text/markdown", metadata={"tags": ["a"]})
 
-    @pytest.mark.parametrize(
+    @together(
         ("line", "title"),
         [
             ("title: plain", "plain"),
@@ -105,11 +105,11 @@ class TestMarkdown:
         document = read('+++\ntitle = "T"\n+++\nx', "a.md")
         assert (document.text, document.title) == ("x", "T")
 
-    @pytest.mark.parametrize("text", ["---\n\nA break first.\n\n---\n", "---\ntitle: never closed\n", "--- x\n"])
+    @together("text", ["---\n\nA break first.\n\n---\n", "---\ntitle: never closed\n", "--- x\n"])
     def test_what_only_looks_like_front_matter_stays(self, text: str) -> None:
         assert read(text, "a.md").text == text
 
-    @pytest.mark.parametrize(
+    @together(
         "text",
         [
             "x\n\n## Title ##\n",
@@ -149,7 +149,7 @@ class TestText:
 
 
 class TestData:
-    @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.xml", "a.yaml"])
+    @together("name", ["a.csv", "a.tsv", "a.jsonl", "a.xml", "a.yaml"])
     def test_data_is_kept_as_it_is(self, name: str) -> None:
         text = 'a;b\n1;"2"\n<x y="1"/>\n'
         assert read(text, name).text == text
@@ -175,7 +175,7 @@ class TestData:
             "News & more\nOne\nTwo & three", "News & more", "text/plain", read_as="application/xml"
         )
 
-    @pytest.mark.parametrize(
+    @together(
         "article",
         [
             "<![CDATA[<p>x</p><script type='a'>if (a < b) no()</script><STYLE>no{}</STYLE >y]]>",
@@ -188,7 +188,7 @@ class TestData:
         feed = f"<rss><channel><item><description>{article}</description></item></channel></rss>"
         assert read(feed, "a.xml").text.replace("\n", "") == "xy"
 
-    @pytest.mark.parametrize(
+    @together(
         "text",
         [
             '<farm><feed kind="hay"/>grass</farm>',
@@ -199,7 +199,7 @@ class TestData:
     def test_xml_that_is_no_feed_stays_as_it_is(self, text: str) -> None:
         assert read(text, "a.xml") == Extracted(text, "a.xml", "application/xml")
 
-    @pytest.mark.parametrize(
+    @together(
         "start", ['<feed xmlns="http://www.w3.org/2005/Atom">', '<rdf:RDF xmlns="http://purl.org/rss/1.0/">', "<rss>"]
     )
     def test_every_kind_of_feed_is_one(self, start: str) -> None:
@@ -234,7 +234,7 @@ class TestNotebook:
         expected = Extracted(text, "Title", "text/markdown", read_as=is_a)
         assert read(notebook, "a.ipynb") == expected
 
-    @pytest.mark.parametrize("text", ["{", "[]", '{"cells": 1}', "[" * 100_000, '{"cells": [1, {"source": [2]}]'])
+    @together("text", ["{", "[]", '{"cells": 1}', "[" * 100_000, '{"cells": [1, {"source": [2]}]'])
     def test_what_is_no_notebook_says_so(self, text: str) -> None:
         assert refusal(text.encode(), "a.ipynb").code == "malformed"
 

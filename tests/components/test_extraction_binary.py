@@ -56,11 +56,11 @@ class TestChoice:
     def test_every_binary_format_belongs_in_a_worker(self, extension: str) -> None:
         assert needs_worker(b"x", f"a.{extension}")
 
-    @pytest.mark.parametrize("name", ["a.md", "a.html", "a.csv", "LICENSE"])
+    @together("name", ["a.md", "a.html", "a.csv", "LICENSE"])
     def test_text_does_not(self, name: str) -> None:
         assert not needs_worker(b"x", name)
 
-    @pytest.mark.parametrize("name", ["a.eml", "a.mht", "page"])
+    @together("name", ["a.eml", "a.mht", "page"])
     def test_mail_does_though_it_is_text(self, name: str) -> None:
         assert needs_worker(b"MIME-Version: 1.0\nSubject: S\n\nx", name)
 
@@ -71,7 +71,7 @@ class TestChoice:
     def test_an_empty_file_needs_none(self) -> None:
         assert not needs_worker(b"", "a.pdf")
 
-    @pytest.mark.parametrize("name", [*SAMPLES])
+    @together("name", [*SAMPLES])
     def test_a_document_without_an_extension_is_known_by_its_content(self, name: str) -> None:
         assert extract(SAMPLES[name], "download").text == extract(SAMPLES[name], name).text
 
@@ -95,7 +95,7 @@ class TestChoice:
     def test_a_page_that_is_called_an_office_document_is_read(self, page: bytes, name: str) -> None:
         assert extract(page, name).text == "x"
 
-    @pytest.mark.parametrize("name", ["a.doc", "a.ppt", "a.zip", "a.bin", "a.msg"])
+    @together("name", ["a.doc", "a.ppt", "a.zip", "a.bin", "a.msg"])
     def test_what_cannot_be_read_says_so(self, name: str) -> None:
         error = refusal(OLE + b"x", name)
         assert (error.code, error.counts) == ("unsupported_format", False)
@@ -118,7 +118,7 @@ def test_what_is_not_of_its_format_is_malformed(extension: str, data: bytes) -> 
     assert refusal(data, f"a.{extension}").code == "malformed"
 
 
-@pytest.mark.parametrize("extension", ["docx", "pptx", "xlsx"])
+@together("extension", ["docx", "pptx", "xlsx"])
 def test_an_office_document_with_a_password_is_encrypted(extension: str) -> None:
     error = refusal(OLE + b"\0" * 500 + "EncryptedPackage".encode("utf-16-le"), f"a.{extension}")
     assert error.code == "encrypted"
@@ -152,7 +152,7 @@ class TestPdf:
         expected = Extracted("One\n\nTwo", "A title", "text/plain", parts, read_as="application/pdf")
         assert document == expected
 
-    @pytest.mark.parametrize("title", ["", "Microsoft Word - x.doc", "report.tex", "untitled"])
+    @together("title", ["", "Microsoft Word - x.doc", "report.tex", "untitled"])
     def test_a_title_that_tells_nothing_gives_way_to_the_name(self, title: str) -> None:
         assert extract(pdf("One", title=title), "a.pdf").title == "a.pdf"
 
@@ -226,7 +226,7 @@ class TestWord:
         )
         assert extract(docx(body), "a.docx").text == "a"
 
-    @pytest.mark.parametrize(
+    @together(
         "end",
         ['<w:framePr w:dropCap="drop" w:lines="3"/>', '<w:framePr w:dropCap="margin"/>', "<w:rPr><w:del/></w:rPr>"],
     )
@@ -388,9 +388,8 @@ class TestSheets:
     def test_a_workbook_without_cells_is_empty(self) -> None:
         assert extract(xlsx({"S": ""}), "a.xlsx").text == ""
 
-    @pytest.mark.parametrize(
+    @together(
         "cell", ['r="XFD1048576"', 'r="B299999999"', "r = 'b20000001'", 'r="ZZZZZ9"', ""],
-        ids=["corner", "row", "spelled", "column", "nameless"],
     )  # fmt: skip
     def test_a_lone_cell_in_the_far_corner_is_refused_before_it_takes_the_memory(self, cell: str) -> None:
         far = f'<row r="1"><c r="A1"><v>1</v></c></row><row r="20000001"><c {cell}><v>2</v></c></row>'
@@ -623,7 +622,7 @@ class TestRtf:
         body = r"\trowd\pard\intbl{\listtext\pard 1.\tab}a\par b\cell c\cell\row"
         assert extract(rtf(body), "a.rtf").text == "| a b | c |\n| --- | --- |"
 
-    @pytest.mark.parametrize(
+    @together(
         "beside",
         [
             r"{\footnote\pard note\par}",
@@ -646,7 +645,7 @@ class TestRtf:
         assert extract(rtf(r"a{\pict\bin5 }}}}}}b"), "a.rtf").text == "ab"
 
 
-@pytest.mark.parametrize("title", [".", "-", "…", " "])
+@together("title", [".", "-", "…", " "])
 def test_a_title_that_says_nothing_is_none(title: str) -> None:
     core = f"<cp:coreProperties xmlns:cp='c' xmlns:dc='d'><dc:title>{title}</dc:title></cp:coreProperties>"
     heading = '<w:p><w:pPr><w:outlineLvl w:val="0"/></w:pPr><w:r><w:t>Real</w:t></w:r></w:p>'

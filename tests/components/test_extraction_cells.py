@@ -355,7 +355,7 @@ class TestOldExcel:
             extract(bytes(data), "a.xls")
         assert caught.value.code == "malformed"
 
-    @pytest.mark.parametrize("place", [30, 48, 76, 512, 520])
+    @together("place", [30, 48, 76, 512, 520])
     def test_a_chain_of_sectors_that_leads_nowhere_ends(self, place: int) -> None:
         data = bytearray(xls(record(0x203, struct.pack("<HHHd", 0, 0, 0, 0.475)), "0%"))
         data[place : place + 8] = b"\2\0\0\0\2\0\0\0"

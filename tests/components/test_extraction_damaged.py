@@ -44,7 +44,7 @@ def test_the_only_byte_beyond_ascii_is_damage_when_the_charset_is_declared() -> 
     assert extract(b"plain text, n\xff more", "a.txt", declared_charset="utf-8").text == "plain text, n\ufffd more"
 
 
-@pytest.mark.parametrize(
+@together(
     ("label", "data", "text"),
     [
         ("euc-jp", "第".encode("euc_jp") + b"\xad\xa1" + "章の案内".encode("euc_jp") + b"\xad\xea", "第①章の案内㈱"),
@@ -63,7 +63,7 @@ def test_signs_that_browsers_know_are_read_and_damage_does_not_put_what_follows_
     assert extract(data, "a.txt", declared_charset=label).text == text
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.json", "a.md", "a.csv"])
+@together("name", ["a.txt", "a.json", "a.md", "a.csv"])
 def test_a_damaged_byte_does_not_change_the_encoding_of_utf8_that_nobody_declares(name: str) -> None:
     data = "The café and the naïve plan XX were ready, as planned. ".encode().replace(b"XX", b"\xff")
     assert extract(data, name).text == "The café and the naïve plan \ufffd were ready, as planned. "

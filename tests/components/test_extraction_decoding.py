@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from phaseflow.components.extraction import extract
 from phaseflow.domain.errors import DocumentError
+from tests.matrices import together
 
 WORDS = "Grüße aus Köln: 名前, 😀\n"
 
@@ -62,20 +63,20 @@ def test_utf32_is_known_without_a_mark(text: str, encoding: str) -> None:
     assert extract(text.encode(encoding), "a.txt").text == text
 
 
-@pytest.mark.parametrize("data", [b"\x01\x00\x02\x00" * 20, b"a\0\0b", bytes(range(256)) * 2])
+@together("data", [b"\x01\x00\x02\x00" * 20, b"a\0\0b", bytes(range(256)) * 2])
 def test_binary_data_is_not_taken_for_utf16(data: bytes) -> None:
     with pytest.raises(DocumentError) as caught:
         extract(data, "a.txt")
     assert caught.value.code == "unsupported_format"
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "cp850", "mac_roman"])
+@together("encoding", ["cp1252", "cp850", "mac_roman"])
 def test_western_encodings_are_not_taken_for_each_other(encoding: str) -> None:
     text = "Les élèves français étudient à côté du château" * 3
     assert extract(text.encode(encoding), "a.txt").text == text
 
 
-@pytest.mark.parametrize("encoding", ["iso2022_jp", "euc_jp", "cp932"])
+@together("encoding", ["iso2022_jp", "euc_jp", "cp932"])
 def test_a_short_japanese_text_is_known(encoding: str) -> None:
     assert extract("すべての人間は自由".encode(encoding), "a.txt").text == "すべての人間は自由"
 
@@ -84,12 +85,12 @@ def test_a_declared_charset_is_used() -> None:
     assert extract("привет".encode("koi8-r"), "a.txt", declared_charset="KOI8-R").text == "привет"
 
 
-@pytest.mark.parametrize("label", ["no-such-charset", "utf-16", "rot13", "utf-7\0", ""])
+@together("label", ["no-such-charset", "utf-16", "rot13", "utf-7\0", ""])
 def test_a_declaration_that_cannot_be_true_is_passed_over(label: str) -> None:
     assert extract(b"plain", "a.txt", declared_charset=label).text == "plain"
 
 
-@pytest.mark.parametrize(
+@together(
     ("page", "encoding"),
     [
         ('<meta charset="windows-1252"><p>15,50 €', "cp1252"),
@@ -132,7 +133,7 @@ def test_a_header_tells_the_order_of_a_text_too_short_to_show_it() -> None:
     assert extract("имя\n".encode("utf-16-be"), "a.txt", declared_charset="utf-16be").text == "имя\n"
 
 
-@pytest.mark.parametrize(
+@together(
     ("label", "encoding", "text"),
     [
         ("iso-8859-8-i", "iso8859-8", "כל בני האדם"),
@@ -152,7 +153,7 @@ def test_labels_of_the_web_that_python_does_not_know_are_understood(label: str, 
     assert extract(page.encode(encoding), "a.html").text == text
 
 
-@pytest.mark.parametrize(
+@together(
     ("data", "name", "label"),
     [
         ("<p>Größe\0 der Häuser".encode(), "a.html", None),
@@ -176,7 +177,7 @@ def test_nuls_in_a_binary_file_are_no_slip(data: bytes, label: str | None) -> No
     assert caught.value.code == "unsupported_format"
 
 
-@pytest.mark.parametrize(
+@together(
     ("text", "encoding"),
     [
         ("Les élèves français étudient à côté du château, où l'été fut chaud. ", "cp1252"),
@@ -206,7 +207,7 @@ def test_bytes_that_fit_their_sample_but_not_to_the_end_are_an_error() -> None:
     assert caught.value.code == "decode_error"
 
 
-@pytest.mark.parametrize(
+@together(
     "charset", ["iso-8859-1", "windows-1252", "iso-8859-15", "koi8-r", "windows-1251", "us-ascii", "gbk", "shift_jis"]
 )
 def test_a_wrong_declaration_of_utf8_is_ignored(charset: str) -> None:
@@ -221,12 +222,12 @@ def test_a_wrong_declaration_of_utf8_is_ignored(charset: str) -> None:
             assert words in extract(page.encode(), name).text
 
 
-@pytest.mark.parametrize(("text", "encoding"), [("联通 网络", "gbk"), ("Ça va, été", "cp1252"), ("Привет", "koi8-r")])
+@together(("text", "encoding"), [("联通 网络", "gbk"), ("Ça va, été", "cp1252"), ("Привет", "koi8-r")])
 def test_a_right_declaration_is_believed(text: str, encoding: str) -> None:
     assert text in extract(f'<meta charset="{encoding}"><p>{text}</p>'.encode(encoding), "a.html").text
 
 
-@pytest.mark.parametrize(
+@together(
     ("data", "text"),
     [
         ("Die Straße".encode() + b"\xff Ende.", "Die Straße\ufffd Ende."),

@@ -18,7 +18,7 @@ ARABIC = "يولد جميع الناس أحرارا متساوين في الكر
 GERMAN = "Über die schöne Größe der Häuser läßt sich streiten."
 
 
-@pytest.mark.parametrize(
+@together(
     "text",
     [
         "The ticket costs £5 and it is cold.",
@@ -68,7 +68,7 @@ def test_a_sentence_is_known_in_each_encoding_of_its_language(text: str, encodin
         assert extract(text.encode(encoding), "a.txt").text == text, encoding
 
 
-@pytest.mark.parametrize(
+@together(
     ("rows", "encoding"),
     [
         ("имя;город\nИван;Москва\nОльга;Киев\n", "koi8-r"),
@@ -88,13 +88,13 @@ def test_two_rows_of_a_table_are_enough(rows: str, encoding: str) -> None:
     assert extract(rows.encode(encoding), "a.csv").text == rows
 
 
-@pytest.mark.parametrize("encoding", ["hz", "iso2022_kr", "iso2022_jp"])
+@together("encoding", ["hz", "iso2022_kr", "iso2022_jp"])
 def test_seven_bit_encodings_are_known(encoding: str) -> None:
     text = {"hz": "今天天气很好", "iso2022_kr": "안녕하세요", "iso2022_jp": "すべての人間"}[encoding]
     assert extract(text.encode(encoding), "a.txt").text == text
 
 
-@pytest.mark.parametrize("data", [b"a ~{ b ~{", b"\x1b$ costs $5", b"\x1b[31mred\x1b[0m"])
+@together("data", [b"a ~{ b ~{", b"\x1b$ costs $5", b"\x1b[31mred\x1b[0m"])
 def test_what_only_looks_like_a_seven_bit_encoding_stays_as_it_is(data: bytes) -> None:
     assert extract(data, "a.txt").text == data.decode()
 
@@ -105,7 +105,7 @@ def test_a_word_of_thai_is_not_taken_for_chinese(text: str, encoding: str) -> No
     assert extract(text.encode(encoding), "a.txt").text == text
 
 
-@pytest.mark.parametrize("text", ["你好", "价格 250 元", "中华人民共和国", "在尊严和权利上一律平等"])
+@together("text", ["你好", "价格 250 元", "中华人民共和国", "在尊严和权利上一律平等"])
 def test_a_word_of_chinese_is_not_taken_for_thai(text: str) -> None:
     assert extract(text.encode("gbk"), "a.txt").text == text
 

@@ -44,7 +44,7 @@ class TestMailbox:
         assert [label for _, label in found.parts] == ["First", "Second"]
         assert found.text.count("\n>From here\n") == 1
 
-    @pytest.mark.parametrize("length", ["3", "999999999999", "-1", "x", "12345678901234567890"])
+    @together("length", ["3", "999999999999", "-1", "x", "12345678901234567890"])
     def test_a_length_that_leads_to_no_mail_is_passed_over(self, length: str) -> None:
         head, _, body = MAIL.partition("\n\n")
         one = head.format("First") + f"\nContent-Length: {length}\n\n" + body.format("some words")
@@ -83,9 +83,7 @@ def test_mails_and_cards_without_an_extension_are_known_by_how_they_begin(data: 
     assert needs_worker(data.encode(), name)
 
 
-@pytest.mark.parametrize(
-    "text", ["From 10:30 on\nwe eat.", "Received: 3 boxes\nSent: 2", "From here to 12:30:\n\nNote: x"]
-)
+@together("text", ["From 10:30 on\nwe eat.", "Received: 3 boxes\nSent: 2", "From here to 12:30:\n\nNote: x"])
 def test_a_text_that_begins_like_a_mail_is_a_text(text: str) -> None:
     assert extract(text.encode(), "note").text == text
 
@@ -117,7 +115,7 @@ def test_a_line_of_an_old_card_may_have_several_types_and_an_encoding_among_them
     assert extract(f"BEGIN:VCARD\nFN:Ann\n{lines}\nEND:VCARD\n".encode(), "a.vcf").text == shown
 
 
-@pytest.mark.parametrize(
+@together(
     ("end", "shown"),
     [("20240502", "2024-05-01"), ("20240301", "2024-02-29"), ("20241301", "2024-13-01"), ("00010101", "0001-01-01")],
 )
@@ -147,7 +145,7 @@ def test_a_calendar_says_its_events_without_alarms_and_zones() -> None:
     assert (found.title, found.parts) == ("Fairs", ((0, "Fair, day 1"),))
 
 
-@pytest.mark.parametrize("name", ["a.vcf", "a.ics", "a.fodt"])
+@together("name", ["a.vcf", "a.ics", "a.fodt"])
 def test_what_is_none_of_them_is_malformed(name: str) -> None:
     with pytest.raises(DocumentError) as caught:
         extract(b"just text", name)
@@ -215,9 +213,7 @@ def test_headings_are_those_of_commonmark(source: str, title: str | None) -> Non
     assert first_heading(source) == (title if title != "===" else None)
 
 
-@pytest.mark.parametrize(
-    "source", ["# " + "_a " * 7000, "> " * 10_000, "- a\n" * 5000, "a\n" * 10_000, "# " + "[a" * 9000]
-)
+@together("source", ["# " + "_a " * 7000, "> " * 10_000, "- a\n" * 5000, "a\n" * 10_000, "# " + "[a" * 9000])
 def test_no_text_takes_long_to_look_for_a_heading(source: str) -> None:
     from time import process_time
 
@@ -337,7 +333,7 @@ def test_what_is_left_out_is_told() -> None:
         assert len(found.text) < 20
 
 
-@pytest.mark.parametrize(
+@together(
     ("name", "wrapped"),
     [
         ("a.txt", "first\n{}\nlast"),

@@ -66,7 +66,7 @@ def test_the_form_of_a_page_becomes_markdown(html: str, markdown: str) -> None:
     assert page(html).text == markdown
 
 
-@pytest.mark.parametrize(
+@together(
     "html",
     [
         "<script>no</script>yes",
@@ -104,7 +104,7 @@ def test_a_page_of_nothing_but_navigation_still_has_its_text() -> None:
     assert page("<nav><a href=x>one</a></nav>").text == "one"
 
 
-@pytest.mark.parametrize(
+@together(
     ("html", "title"),
     [
         ("<title> A\n title </title><h1>x</h1>", "A title"),

@@ -6,7 +6,7 @@ import pytest
 
 from phaseflow.components.extraction import Extracted, extract
 from phaseflow.domain.errors import DocumentError
-from tests.matrices import first_of_each
+from tests.matrices import first_of_each, together
 from tests.stopwatch import fail_soon
 
 PLAIN = "Content-Type: text/plain\n\nplain"
@@ -47,7 +47,7 @@ class TestParts:
     def test_an_html_body_is_read_and_attachments_are_named(self) -> None:
         assert body(multipart("mixed", HTML, FILE)) == ["page", "Attachments: x.pdf"]
 
-    @pytest.mark.parametrize(
+    @together(
         ("mail", "expected"),
         [
             (multipart("mixed", HTML, FOOTER), ["page", "footer"]),
@@ -67,7 +67,7 @@ class TestParts:
     def test_every_part_comes_in_its_order(self, mail: str, expected: list[str]) -> None:
         assert body(mail) == expected
 
-    @pytest.mark.parametrize(
+    @together(
         ("alternatives", "expected"),
         [
             ((PLAIN, HTML), ["plain"]),
@@ -89,9 +89,7 @@ class TestParts:
         monster = "Content-Type: text/html\n\n" + "<i>" * 100_000
         assert body(multipart("alternative", PLAIN, monster)) == ["plain"]
 
-    @pytest.mark.parametrize(
-        "kind", ["text/calendar", "text/x-patch", "multipart/mixed", "multipart/mixed; boundary=z"]
-    )
+    @together("kind", ["text/calendar", "text/x-patch", "multipart/mixed", "multipart/mixed; boundary=z"])
     def test_a_mail_of_another_kind_of_text_is_that_text(self, kind: str) -> None:
         assert body(f"Content-Type: {kind}\n\nSUMMARY:Meeting") == ["SUMMARY:Meeting"]
 
@@ -130,7 +128,7 @@ class TestParts:
 
 
 class TestHeaders:
-    @pytest.mark.parametrize(
+    @together(
         ("header", "text"),
         [
             (b"=?utf-8?Q?Gr=C3?= =?UTF-8?Q?=B6=C3=9Fe?=", "Größe"),
@@ -155,16 +153,14 @@ class TestHeaders:
         mail = "Subject: Новости\nContent-Type: text/plain; charset=koi8-r\n\nтекст"
         assert read(mail.encode("koi8-r")).text == "Subject: Новости\n\nтекст"
 
-    @pytest.mark.parametrize(
+    @together(
         "parameter",
         ['filename="=?utf-8?b?R3LDtsOfZQ==?="', "filename*=utf-8''Gr%C3%B6%C3%9Fe", "filename*0=Grö; filename*1=ße"],
     )
     def test_names_of_files_are_read_in_every_encoding(self, parameter: str) -> None:
         assert body(f"Content-Disposition: attachment; {parameter}\n\nx") == ["Attachments: Größe"]
 
-    @pytest.mark.parametrize(
-        "parameters", ["boundary*=b; boundary*0=b", "boundary*=a\0b''b", f"boundary*{'9' * 5000}=b", "boundary"]
-    )
+    @together("parameters", ["boundary*=b; boundary*0=b", "boundary*=a\0b''b", f"boundary*{'9' * 5000}=b", "boundary"])
     def test_parameters_that_make_no_sense_cost_no_text(self, parameters: str) -> None:
         assert body(f"Content-Type: multipart/mixed; {parameters}\n\n--b\n\ntext")[-1] == "text"
 
@@ -194,7 +190,7 @@ class TestHeaders:
 FLOWED = "From: a\nContent-Type: text/plain; format=flowed{}\n\n"
 
 
-@pytest.mark.parametrize(
+@together(
     ("more", "text", "shown"),
     [
         ("", "one \nparagraph\n\nnext", "one paragraph\n\nnext"),
@@ -210,7 +206,7 @@ def test_lines_that_flow_are_whole_again(more: str, text: str, shown: str) -> No
     assert read(FLOWED.format(more) + text).text == f"From: a\n\n{shown}"
 
 
-@pytest.mark.parametrize(
+@together(
     ("kind", "text", "shown"),
     [
         ("text/rtf", r"{\rtf1 hello {\b bold}}", "hello bold"),
@@ -228,14 +224,14 @@ def test_a_text_of_another_format_is_read_as_that(kind: str, text: str, shown: s
     assert read(f"From: a\nContent-Type: {kind}\n\n{text}").text == f"From: a\n\n{shown}"
 
 
-@pytest.mark.parametrize("kind", ["delivery-status", "disposition-notification", "feedback-report"])
+@together("kind", ["delivery-status", "disposition-notification", "feedback-report"])
 def test_what_became_of_a_mail_is_told(kind: str) -> None:
     fields = "Final-Recipient: rfc822; bob@example.org\nStatus: 5.1.1"
     text = read(multipart("report", "\nNot delivered", f"Content-Type: message/{kind}\n\n{fields}")).text
     assert f"Not delivered\n\n{fields}" in text
 
 
-@pytest.mark.parametrize("charset", [b"\xe9", b"utf-\xff8", b'"\xe9\x00"'])
+@together("charset", [b"\xe9", b"utf-\xff8", b'"\xe9\x00"'])
 def test_a_charset_that_is_none_costs_no_mail(charset: bytes) -> None:
     mail = b"From: a\nContent-Type: text/plain; charset=" + charset + b"\n\ncaf\xc3\xa9\n"
     assert "café" in read(mail).text

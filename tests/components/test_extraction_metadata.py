@@ -7,6 +7,7 @@ import pytest
 from phaseflow.components.extraction.metadata import MAX_BYTES, MAX_KEYS, within_limits
 from phaseflow.components.workers.answers import READ, outcome
 from phaseflow.components.workers.frames import MalformedFrame
+from tests.matrices import together
 
 
 def test_metadata_is_text_numbers_booleans_and_lists_of_texts() -> None:
@@ -34,7 +35,7 @@ def test_what_was_kept_once_is_kept_again() -> None:
     assert within_limits(once) == once
 
 
-@pytest.mark.parametrize("metadata", [[], {"a": {}}, {"a": "x\0"}, {str(n): "x" for n in range(65)}])
+@together("metadata", [[], {"a": {}}, {"a": "x\0"}, {str(n): "x" for n in range(65)}])
 def test_a_worker_is_not_believed_metadata_beyond_the_limits(metadata: object) -> None:
     head = {"status": READ, "title": "t", "type": "text/plain", "parts": [], "metadata": metadata}
     with pytest.raises(MalformedFrame):

@@ -1,7 +1,5 @@
 """Lists, clauses and headings have the numbers that a reader sees, or none."""
 
-import pytest
-
 from phaseflow.components.extraction import extract
 from phaseflow.components.extraction.ordinals import WORD, chinese, letters, repeated_letters, roman
 from tests.components.binary_fixtures import docx, odt, paragraph, pptx, rtf
@@ -38,7 +36,7 @@ class TestWord:
         shown = ["1. a", "1.1 b", "1.2 c", "(a) d", "i) e", "2. f", "2.1 g"]
         assert lines(body, abstract(CLAUSES) + instance(1)) == shown
 
-    @pytest.mark.parametrize(
+    @together(
         ("levels", "more", "shown"),
         [
             (level(0, "§ %1", more='<w:start w:val="12"/>'), "", "§ 12 x"),
@@ -96,7 +94,7 @@ class TestWord:
         shown = ["Article I. a", "Section 1.01 b"]
         assert lines(item("a") + item("b", 1), abstract(levels) + instance(1)) == shown
 
-    @pytest.mark.parametrize("end", ["<w:vanish/>", '<w:moveFrom w:id="1"/>', '<w:del w:id="1"/>'])
+    @together("end", ["<w:vanish/>", '<w:moveFrom w:id="1"/>', '<w:del w:id="1"/>'])
     def test_an_item_of_which_nothing_is_seen_does_not_count(self, end: str) -> None:
         hidden = (
             '<w:r><w:rPr><w:vanish/></w:rPr><w:t>b</w:t></w:r><w:moveFrom w:id="2"><w:r><w:t>b</w:t></w:r></w:moveFrom>'
@@ -141,7 +139,7 @@ class TestOpenDocument:
         styles = f'<office:styles xmlns:style="s" xmlns:loext="l"><text:{name}>{levels}</text:{end}></office:styles>'
         return extract(odt(styles + body), "a.odt").text
 
-    @pytest.mark.parametrize(
+    @together(
         ("more", "shown"),
         [
             ('style:num-format="1" style:num-prefix="(" style:num-suffix=")"', "(1) x"),

@@ -26,12 +26,12 @@ def test_a_superscript_does_not_run_into_what_stands_before(text: str, before: s
     assert superscript(text, before) == shown
 
 
-@pytest.mark.parametrize(("text", "shown"), [("2", "₂"), ("i", "_i"), ("max", "_max"), ("n-1", "_(n-1)")])
+@together(("text", "shown"), [("2", "₂"), ("i", "_i"), ("max", "_max"), ("n-1", "_(n-1)")])
 def test_a_subscript_does_not_run_into_what_stands_before(text: str, shown: str) -> None:
     assert subscript(text, "x") == shown
 
 
-@pytest.mark.parametrize(
+@together(
     "page",
     [
         "<p>10<sup>6</sup> and H<sub>2</sub>O",
@@ -44,7 +44,7 @@ def test_in_a_page(page: str) -> None:
     assert extract(epub({"c": f"<html><body>{page}</p></body></html>"}), "a.epub").text == SHOWN
 
 
-@pytest.mark.parametrize(
+@together(
     ("page", "shown"),
     [
         ("<p>1<sup>1</sup>&frasl;<sub>2</sub> cups", "1 ¹⁄₂ cups"),
@@ -115,7 +115,7 @@ def test_in_an_opendocument(up: str, down: str) -> None:
         assert extract(odt(f'<s:styles xmlns:s="s">{styles}</s:styles>{body}'), "a.odt").text == SHOWN
 
 
-@pytest.mark.parametrize(
+@together(
     "body",
     [
         r"10{\super 6} and H{\sub 2}O",
@@ -173,7 +173,7 @@ def test_formulas_of_word_are_one_line_that_means_the_same() -> None:
     assert extract(docx(body), "a.docx").text == "∑_(i=1)^n i = √(2n)(a)"
 
 
-@pytest.mark.parametrize(
+@together(
     ("formula", "shown"),
     [
         ('<m:acc><m:accPr><m:chr m:val="̅"/></m:accPr><m:e>{x}</m:e></m:acc>', "x\u0304"),
@@ -192,7 +192,7 @@ def test_accents_bars_and_braces_of_word(formula: str, shown: str) -> None:
     assert extract(docx(body), "a.docx").text == shown
 
 
-@pytest.mark.parametrize(
+@together(
     ("page", "shown"),
     [
         ("<p>a <span style='display:none'><math><mi>b</mi></math></span><img aria-hidden=true alt=b> c", "a b c"),
@@ -230,7 +230,7 @@ def test_a_formula_on_a_slide_is_one_line() -> None:
     assert extract(pptx(slide), "a.pptx").text == "1 1/2 cups"
 
 
-@pytest.mark.parametrize(
+@together(
     "mark",
     [
         '<a epub:type="noteref" href="#f">12</a>',

@@ -2,10 +2,9 @@
 
 import unicodedata
 
-import pytest
-
 from phaseflow.components.extraction import extract
 from tests.components.binary_fixtures import rtf
+from tests.matrices import together
 
 MATH = r"\mr\mscr0\msty2 \rtlch\fcs1 \af0 \ltrch\fcs0 \f34\insrsid1 \hich\af34\dbch\af0\loch\f34 "
 
@@ -28,7 +27,7 @@ INTERVAL = rf"{{\md{{\mdPr{{\mbegChr [}}{{\mendChr )}}}}{{\me{seen(chr(92) + 'u9
 BEHIND = r"{\mmathPict{\*\shppict{\pict\pngblip 89504e47}}{\nonshppict{\pict\wmetafile8 01}}}"
 
 
-@pytest.mark.parametrize(
+@together(
     ("equation", "text"),
     [
         (HALF, "1/2"), (SQUARE, "y²"), (SUM, "∑_(i=1)^n i"), (MATRIX, "1, 0; 0, 1"), (INTERVAL, "[α)"),
@@ -53,8 +52,6 @@ def test_an_equation_in_what_is_passed_over_is_passed_over() -> None:
     assert extract(rtf(rf"seen{{\*\unknown{{\*\moMath{HALF}}}}}"), "a.rtf").text == "seen"
 
 
-@pytest.mark.parametrize(
-    "broken", [r"{\mmath{\*\moMath{\mf{\mnum 1}", r"{\*\moMath}}} x", r"{\*\moMath{\me{\mchr", r"{\*\moMath"]
-)
+@together("broken", [r"{\mmath{\*\moMath{\mf{\mnum 1}", r"{\*\moMath}}} x", r"{\*\moMath{\me{\mchr", r"{\*\moMath"])
 def test_a_broken_equation_of_rtf_breaks_nothing(broken: str) -> None:
     assert extract(rtf(f"seen {broken}"), "a.rtf").text.startswith("seen")

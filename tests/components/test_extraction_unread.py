@@ -22,6 +22,7 @@ from tests.components.binary_fixtures import (
     xls,
     xlsx,
 )
+from tests.matrices import together
 
 
 def refusal(data: bytes, name: str) -> DocumentError:
@@ -73,7 +74,7 @@ class TestPdf:
         data = pdf("X").replace(b"(X) Tj", broken)
         assert extract(data, "a.pdf").text == "http://a.example/long-path and annex"
 
-    @pytest.mark.parametrize("count", [1, 3, 100_000_000])
+    @together("count", [1, 3, 100_000_000])
     def test_a_list_of_pages_that_contains_itself_is_malformed(self, count: int) -> None:
         data = pdf("x").replace(b"/Kids[10 0 R]/Count 1", b"/Kids[2 0 R]/Count %d" % count)
         assert refusal(data, "a.pdf").code == "malformed"
@@ -167,7 +168,7 @@ def test_what_is_read_twice_is_unpacked_once(monkeypatch: pytest.MonkeyPatch) ->
     assert extract(data, "a.xlsx").text.count("a text") == 2999
 
 
-@pytest.mark.parametrize(
+@together(
     ("name", "data"),
     [
         ("a.rtf", rtf(r"{\pict\pngblip 89504e47}")),
@@ -181,7 +182,7 @@ def test_a_document_of_pictures_only_is_told(name: str, data: bytes) -> None:
     assert refusal(data, name).code == "no_text_layer"
 
 
-@pytest.mark.parametrize(
+@together(
     ("name", "data"),
     [
         ("a.pptx", package({"ppt/presentation.xml": "<p/>", "ppt/embeddings/a.xlsx": "x"})),
@@ -219,7 +220,7 @@ def test_conversations_beside_a_sheet_are_read_and_what_stands_for_them_is_not()
     assert "Your version" not in text
 
 
-@pytest.mark.parametrize(
+@together(
     ("body", "text"),
     [
         (r"{\header every page\par}{\headerf every page\par}{\footer {\field{\*\fldinst PAGE}{\fldrslt 3}}\par}a\par",

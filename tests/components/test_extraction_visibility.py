@@ -62,7 +62,7 @@ def test_what_no_reader_sees_or_only_controls_the_page_is_not(page: str) -> None
     assert text(page) == "seen"
 
 
-@pytest.mark.parametrize(
+@together(
     ("page", "shown"),
     [
         ("<p>Press <button>Save</button>, then <b><button>Publish</button></b>.", "Press Save, then Publish."),
@@ -76,7 +76,7 @@ def test_buttons_in_running_text_and_headings_are_text(page: str, shown: str) ->
     assert text(page) == shown
 
 
-@pytest.mark.parametrize(
+@together(
     ("page", "shown"),
     [
         ("<p>a<svg><path/></svg><svg><g><text>b <tspan>c</tspan><tspan dy=1>d</tspan></text></g></svg>", "a b c d"),
@@ -93,7 +93,7 @@ def test_a_page_that_waits_for_its_scripts_may_have_its_text_already() -> None:
     assert text(page).count("The text of the page.") == 20
 
 
-@pytest.mark.parametrize(
+@together(
     ("page", "shown"),
     [
         ("<x-a><template shadowrootmode=open><p>in</p><slot></slot></template>out</x-a>", "in out"),
@@ -108,7 +108,7 @@ def test_declarative_shadow_roots_are_text(page: str, shown: str) -> None:
     assert text(page) == shown
 
 
-@pytest.mark.parametrize(
+@together(
     "page",
     [
         "<noscript>Please enable JavaScript to run it.</noscript><div id=root></div><script src=a.js></script>",
@@ -125,7 +125,7 @@ def test_a_page_that_scripts_fill_is_told(page: str) -> None:
     assert (caught.value.code, caught.value.counts) == ("needs_scripts", False)
 
 
-@pytest.mark.parametrize(
+@together(
     "page",
     [
         "<p>A short page.<script src=statistics.js></script>",

@@ -17,6 +17,7 @@ from tests.components.binary_fixtures import (
     xlsb_row,
     xlsb_text,
 )
+from tests.matrices import together
 
 SHARED = xlsb_record(159, struct.pack("<II", 2, 2)) + b"".join(
     xlsb_record(19, b"\0" + xlsb_text(text)) for text in ("shared", "and another")
@@ -77,7 +78,7 @@ def workbook(main: bytes, folder: str = "xl", **changed: bytes) -> bytes:
 ONE, GRAPH = sheet(1, "worksheet1", "One"), sheet(2, "chartsheet1", "Graph")
 
 
-@pytest.mark.parametrize(
+@together(
     "data",
     [
         workbook(book(ONE, GRAPH)),
@@ -85,7 +86,6 @@ ONE, GRAPH = sheet(1, "worksheet1", "One"), sheet(2, "chartsheet1", "Graph")
         workbook(book(ONE), folder="other"),
         workbook(book(sheet(1, "worksheet1", "One", before=bytes(4)))),
     ],
-    ids=["chart behind", "chart before", "elsewhere", "early"],
 )
 def test_what_the_library_cannot_open_is_read_all_the_same(data: bytes) -> None:
     found = extract(data, "a.xlsb")
@@ -97,7 +97,7 @@ def test_it_shows_what_the_library_shows() -> None:
     assert SHOWN in extract(workbook(book(ONE)), "a.xlsb").text
 
 
-@pytest.mark.parametrize(
+@together(
     "data",
     [
         workbook(book(ONE, GRAPH), sheet1=CHART[:-1]),
@@ -109,7 +109,6 @@ def test_it_shows_what_the_library_shows() -> None:
         workbook(book(ONE, GRAPH, sheet(3, "gone", "Lost"))),
         workbook(book(), folder="other"),
     ],
-    ids=["no end", "cut cell", "no such text", "cut texts", "no such sheet", "no sheets"],
 )
 def test_what_is_damaged_is_refused_and_not_read_in_part(data: bytes) -> None:
     with pytest.raises(DocumentError) as caught:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from phaseflow.components.sources.names import path_of, uri_of
 from phaseflow.components.sources.patterns import Globs
 from phaseflow.domain.errors import InvalidRequest
+from tests.matrices import together
 
 NAMES = st.one_of(
     st.binary(min_size=1, max_size=40).map(os.fsdecode),
@@ -31,12 +32,12 @@ def test_no_two_names_share_a_uri(one: str, other: str) -> None:
     assert (uri_of(one) == uri_of(other)) == (one == other)
 
 
-@pytest.mark.parametrize("name", ["100%.md", "a%41.md", "-dash", "two\nlines", "ünïcode 😀", "%20", "%e9"])
+@together("name", ["100%.md", "a%41.md", "-dash", "two\nlines", "ünïcode 😀", "%20", "%e9"])
 def test_an_ordinary_name_is_its_own_uri(name: str) -> None:
     assert uri_of(name) == name
 
 
-@pytest.mark.parametrize(
+@together(
     ("name", "uri"),
     [(b"caf\xe9.md", "caf%E9.md"), (b"caf%E9.md", "caf%25E9.md"), (b"%25", "%2525"), (b"%%\xff", "%%%FF")],
 )

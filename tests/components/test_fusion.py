@@ -11,6 +11,7 @@ from phaseflow.components.nearness import Nearness
 from phaseflow.components.resident import Passages, Vectors
 from phaseflow.components.vectors import ExactRows
 from phaseflow.components.word_ranking import WordScores
+from tests.matrices import together
 
 COUNT = 200
 
@@ -42,7 +43,7 @@ def near(
     return found
 
 
-@pytest.mark.parametrize("length", [1e-30, 1e-12, 1e25, 3e37])
+@together("length", [1e-30, 1e-12, 1e25, 3e37])
 def test_a_query_has_a_direction_also_when_no_float32_holds_the_squares_of_its_numbers(length: float) -> None:
     matrix = DICE.standard_normal((COUNT, 32), np.float32)
     query = matrix[7] * np.float32(length)

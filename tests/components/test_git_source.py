@@ -35,6 +35,7 @@ from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.domain.errors import ComponentUnavailable, DocumentError, RateLimited, SourceDown, SourceNotAllowed
 from phaseflow.flow.remote_sources import RemoteSources
 from tests.engine.test_control import until
+from tests.matrices import together
 from tests.stopwatch import fail_soon
 
 LINK = 0o120000
@@ -342,7 +343,7 @@ def test_a_look_at_a_pack_unpacks_each_byte_once(size: int, unit: bytes) -> None
     assert pack.read() == b"\0" * 20
 
 
-@pytest.mark.parametrize("said", [0, 1000, 70_000, 1 << 20])
+@together("said", [0, 1000, 70_000, 1 << 20])
 def test_an_object_that_is_not_as_large_as_it_says_is_damaged(said: int) -> None:
     pieces = [None] * (said // (1 << 16) + 2)
     with pytest.raises(ComponentUnavailable, match="damaged"):
@@ -597,7 +598,7 @@ async def test_a_key_goes_only_where_the_operator_has_said_whoever_names_the_add
         assert home.asked == other.asked == []
 
 
-@pytest.mark.parametrize(
+@together(
     ("url", "is_named"),
     [
         ("https://docs.example.org/manuals/a", True),

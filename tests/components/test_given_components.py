@@ -14,6 +14,7 @@ from phaseflow.components.protocols import Document, Entry, Known, Skipped, Span
 from phaseflow.domain.errors import ComponentUnavailable
 from phaseflow.flow.inputs import Source
 from tests.indexes.file_index import FileIndex
+from tests.matrices import together
 
 
 class Nothing:
@@ -214,7 +215,7 @@ async def test_a_wrong_answer_about_a_named_source_is_told_in_the_names_of_the_l
     assert "Loads.load() returned a Document of 'else' when it was asked for 'other'" in failures["named/other"]
 
 
-@pytest.mark.parametrize(
+@together(
     ("entry", "told"),
     [
         (Entry(""), "uri is ''"),

@@ -1,9 +1,8 @@
 """What a search shows of the passages that it ranks: each text once, with the other places where it stands."""
 
-import pytest
-
 from phaseflow.components.hit_list import HitList
 from phaseflow.store.passages import Found, Scope
+from tests.matrices import together
 
 LIMIT = 3
 ALIKE = "the first four words of both are the same"
@@ -21,7 +20,7 @@ def shown(*texts: str) -> list[tuple[str, int, int]]:
     return [(hit.uri, round(100 - hit.score * 100), len(hit.also_in)) for hit in hits.made()]
 
 
-@pytest.mark.parametrize("copy", [ALIKE, ALIKE.replace(" ", "\n"), f"  {ALIKE} \r\n", ALIKE.replace("four", "four ")])
+@together("copy", [ALIKE, ALIKE.replace(" ", "\n"), f"  {ALIKE} \r\n", ALIKE.replace("four", "four ")])
 def test_a_text_is_shown_once_however_its_lines_are_broken(copy: str) -> None:
     assert shown(ALIKE, copy, copy) == [("0.md", 0, 2)]
 
@@ -34,7 +33,7 @@ def test_texts_that_begin_alike_are_hits_of_their_own() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["", " ", "one", "one two three four"])
+@together("text", ["", " ", "one", "one two three four"])
 def test_short_texts_have_copies_too(text: str) -> None:
     assert shown(text, text, "another") == [("0.md", 0, 1), ("2.md", 2, 0)]
 

@@ -15,6 +15,7 @@ from phaseflow.domain.settings import Settings
 from phaseflow.flow import PhaseFlow
 from tests.components.fake_embedding_server import FakeEmbeddingServer, Refusal
 from tests.http.service import documents, serving
+from tests.matrices import together
 
 KB = "/api/ingestion/kb/docs"
 
@@ -88,13 +89,13 @@ async def test_a_name_that_no_server_has_is_refused(tmp_path: Path, monkeypatch:
     assert "'theirs'; known: ours" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("field", ["base_url", "model", "dimensions", "query_prefix", "api_key_env"])
+@together("field", ["base_url", "model", "dimensions", "query_prefix", "api_key_env"])
 def test_nothing_stands_beside_a_name(field: str) -> None:
     with pytest.raises(ValidationError, match=field):
         Settings.model_validate({"embedder": {"type": "openai", "server": "ours", field: "https://a.test"}})
 
 
-@pytest.mark.parametrize("type_", [None, "ollama", 5, ["openai"]])
+@together("type_", [None, "ollama", 5, ["openai"]])
 def test_another_type_of_embedder_is_refused_in_words(type_: Any) -> None:
     with pytest.raises(ValidationError, match="'static' or 'openai'"):
         Settings.model_validate({"embedder": {"type": type_, "server": "ours"}})
@@ -157,7 +158,7 @@ def test_sizes_are_those_given() -> None:
     assert (port.batch_size, port.in_flight) == (7, 3)
 
 
-@pytest.mark.parametrize("other", [{"dimensions": 8}, {"query_prefix": "q"}, {"document_prefix": "q"}])
+@together("other", [{"dimensions": 8}, {"query_prefix": "q"}, {"document_prefix": "q"}])
 def test_what_makes_other_vectors_makes_another_fingerprint(other: dict[str, Any]) -> None:
     plain = {"base_url": "https://a.test/v1", "model": "m"}
     prints = {_made(given).fingerprint for given in (plain, plain | other, plain | {"batch_size": 7})}

@@ -92,7 +92,7 @@ def test_sitemaps_and_delays_are_read_wherever_they_stand() -> None:
     assert RobotsFile("user-agent: *\ncrawl-delay: soon", "me").delay_s is None
 
 
-@pytest.mark.parametrize(
+@together(
     "text",
     [
         ALL + "disallow: /" + "*a" * 100_000 + "$\n",
@@ -102,7 +102,6 @@ def test_sitemaps_and_delays_are_read_wherever_they_stand() -> None:
         "user-agent:" + " " * 500_000,
         ":" * 500_000,
     ],
-    ids=["stars", "wild", "plain", "escapes", "blank", "colons"],
 )
 def test_no_file_takes_long(text: str) -> None:
     watch = Stopwatch(time.process_time)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from phaseflow.components.stored_vectors import MOST_OFF, read, read_all, stored, unit
+from tests.matrices import together
 
 DICE = np.random.default_rng(3)
 
 
-@pytest.mark.parametrize("dimension", [1, 2, 3, 7, 256, 384, 1023, 1024])
+@together("dimension", [1, 2, 3, 7, 256, 384, 1023, 1024])
 def test_a_small_vector_takes_a_byte_a_number_and_points_where_it_did(dimension: int) -> None:
     rows = unit(DICE.standard_normal((40, dimension), dtype=np.float32))
     rows[7] = 0

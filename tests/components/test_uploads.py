@@ -63,7 +63,7 @@ def test_a_name_that_could_leave_hide_or_mislead_is_refused(name: str) -> None:
     assert refused.value.field == "files"
 
 
-@pytest.mark.parametrize(
+@together(
     "name",
     [
         "a.md",

@@ -1,17 +1,16 @@
 """Sites that want a cookie, and addresses that carry a session or a campaign."""
 
-import pytest
-
 from phaseflow.components.protocols import Document
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.components.sources.web.cookies import LONGEST, MOST, SEPARATOR, Cookies
 from tests.components.web_site import Names, Reply, WebSite, crawl, html
+from tests.matrices import together
 from tests.stopwatch import fail_soon
 
 SITE = "http://a.test"
 
 
-@pytest.mark.parametrize(
+@together(
     ("written", "kept"),
     [
         ("/x?utm_source=a&utm_medium=b", "/x"),
@@ -42,7 +41,7 @@ def test_a_cookie_goes_back_to_who_set_it_and_below_its_path() -> None:
     assert cookies.header("http://b.test/") == cookies.header("https://a.test/") == cookies.header(f"{SITE}:81/") == ""
 
 
-@pytest.mark.parametrize(
+@together(
     "end", ["Max-Age=0", "Max-Age=-1", "Expires=Thu, 01 Jan 1970 00:00:00 GMT", "Expires=Tue, 12-Oct-1999 00:00:00 GMT"]
 )
 def test_a_cookie_is_deleted_as_servers_do(end: str) -> None:

@@ -18,7 +18,7 @@ from tests.matrices import together
 from tests.stopwatch import fail_soon
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "64:ff9b::101:101"])
+@together("address", ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "64:ff9b::101:101"])
 def test_addresses_of_the_internet_are_public(address: str) -> None:
     assert is_public(address)
 
@@ -85,7 +85,7 @@ async def test_an_exception_opens_nothing_but_what_it_names(named: str, host: st
         await AddressPolicy([named], resolver=names).addresses(host, port)
 
 
-@pytest.mark.parametrize(
+@together(
     "given",
     [
         "",

@@ -11,7 +11,7 @@ import pytest
 from phaseflow.components.sources.patterns import MAX_PATTERNS, Globs, Ignores
 from phaseflow.components.sources.wildmatch import MAX_LENGTH, BadPattern, parse
 from phaseflow.domain.errors import ComponentUnavailable
-from tests.matrices import first_of_each
+from tests.matrices import first_of_each, together
 from tests.stopwatch import Stopwatch
 
 PIECES = (
@@ -74,7 +74,7 @@ def test_no_pattern_takes_longer_than_its_length_says(pattern: str) -> None:
     assert watch.within(5)
 
 
-@pytest.mark.parametrize("glob", ["!", "/", "a\\", "[ab", "[[:none:]]", "a" * (MAX_LENGTH + 1)])
+@together("glob", ["!", "/", "a\\", "[ab", "[[:none:]]", "a" * (MAX_LENGTH + 1)])
 def test_a_glob_that_can_match_nothing_is_refused(glob: str) -> None:
     with pytest.raises(ComponentUnavailable, match=r"include: .* is not a glob"):
         Globs([glob], [])

@@ -21,7 +21,7 @@ from phaseflow.components.workers.local import LocalWorkers
 from phaseflow.components.workers.pool import ExtractionPool
 from phaseflow.components.workers.process import Limits
 from phaseflow.domain.errors import DocumentError, WorkerUnavailable
-from tests.matrices import first_of_each
+from tests.matrices import first_of_each, together
 from tests.stopwatch import Stopwatch, fail_soon
 
 RTF = rb"{\rtf1 Hello from a worker.\par}"
@@ -529,7 +529,7 @@ async def test_no_worker_outlives_its_service(ending: str) -> None:
     await until(lambda: not is_there(int(pid)))
 
 
-@pytest.mark.parametrize("step", [1, 7, 1000])
+@together("step", [1, 7, 1000])
 def test_frames_survive_any_cut(step: int) -> None:
     sent: list[Frame] = [({"name": "ä"}, b"\0body"), ({}, b""), ({"n": 1}, b"x" * 3000)]
     data = b"".join(piece for head, body in sent for piece in encode(head, body))

@@ -124,7 +124,7 @@ def test_python_in_the_pages_is_python(block: Block) -> None:
     ast.parse(block.code)
 
 
-@pytest.mark.parametrize("block", _in_all_pages("json"), ids=lambda block: f"line {block.line}")
+@together("block", _in_all_pages("json"), ids=lambda block: f"line {block.line}")
 def test_json_in_the_pages_is_json(block: Block) -> None:
     json.loads(block.code)
 
@@ -151,7 +151,7 @@ def test_commands_in_the_pages_have_options_that_exist(line: str) -> None:
     assert given <= known
 
 
-@pytest.mark.parametrize(
+@together(
     ("shown", "printed", "fits"),
     [
         ("a … c", "a b c", True),

@@ -96,7 +96,7 @@ def test_every_parameter_of_the_engine_stands_with_its_default(parameter: inspec
     assert f"| `{parameter.name}` | {_shown(parameter.default)} |" in LIBRARY
 
 
-@pytest.mark.parametrize("parameter", _parameters(create_app), ids=lambda each: each.name)
+@together("parameter", _parameters(create_app), ids=lambda each: each.name)
 def test_every_argument_of_the_application_stands_with_its_default(parameter: inspect.Parameter) -> None:
     assert f"| `{parameter.name}` | {_shown(parameter.default)} |" in text_of("DEPLOY.md")
 
@@ -145,7 +145,7 @@ VALUES = [protocols.Entry, protocols.Document, protocols.Unchanged, protocols.Sk
 VALUES_OF_AN_INDEX = [indexes.Space, indexes.IndexDocument, indexes.Query]
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.__name__)
+@together("protocol", PROTOCOLS, ids=lambda protocol: protocol.__name__)
 def test_every_protocol_stands_with_its_members_and_optional_attributes(protocol: type) -> None:
     chapter = re.split(r"\n##+ ", LIBRARY.split(f"\n`{protocol.__name__}` ", 1)[1], maxsplit=1)[0]
     optional = re.findall(r"``(\w+): ", protocol.__doc__ or "")
@@ -153,7 +153,7 @@ def test_every_protocol_stands_with_its_members_and_optional_attributes(protocol
     assert all(re.search(rf"\| `{name}\b", chapter) for name in members), members
 
 
-@pytest.mark.parametrize("kind", [*VALUES, *VALUES_OF_AN_INDEX], ids=lambda kind: kind.__name__)
+@together("kind", [*VALUES, *VALUES_OF_AN_INDEX], ids=lambda kind: kind.__name__)
 def test_every_value_of_a_component_stands_with_its_fields(kind: Any) -> None:
     rows = [line for line in LIBRARY.splitlines() if line.startswith("|") and f"`{kind.__name__}`" in line]
     assert any(all(f"`{field.name}`" in row for field in fields(kind)) for row in rows)
@@ -218,12 +218,12 @@ def test_every_reason_why_a_document_fails_has_a_line() -> None:
     assert [code for code in sorted(codes) if not any(f"`{code}`" in line.split("|")[1] for line in lines)] == []
 
 
-@pytest.mark.parametrize("kind", [JobPhase, JobStatus, PhaseStatus, WaitingOn])
+@together("kind", [JobPhase, JobStatus, PhaseStatus, WaitingOn])
 def test_every_word_of_the_status_stands_in_the_pages(kind: type[StrEnum]) -> None:
     assert [word for word in kind if not re.search(rf"\b{word}\b", ALL)] == []
 
 
-@pytest.mark.parametrize("word", WaitingOn)
+@together("word", WaitingOn)
 def test_every_reason_to_wait_says_what_to_do(word: str) -> None:
     assert f"| `{word}` |" in text_of("TROUBLESHOOTING.md")
 
@@ -260,7 +260,7 @@ def test_every_default_stands_in_the_table_of_its_page(page: str, name: str, val
 MIB = 1 << 20
 
 
-@pytest.mark.parametrize(
+@together(
     ("page", "row"),
     [
         (FORMATS, f"a file | {folder.MAX_BYTES // MIB} MiB"),

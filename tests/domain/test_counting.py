@@ -7,8 +7,6 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-import pytest
-
 import phaseflow
 from phaseflow.cli import messages
 from phaseflow.domain.counting import counted, counted_of, form, size_of
@@ -17,14 +15,13 @@ from phaseflow.domain.messages import message
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.vocabulary import PHASES, PhaseStatus
 from tests.cli.statuses import failure, job
+from tests.matrices import together
 
 NOUNS = "document|chunk|attempt|line|character|file|page|passage|vector|text|item|job|batch|row|folder|address"
 WRONG = re.compile(rf"(?<![\d,.])1 ({NOUNS})e?s\b|(?<![\d,.])(0|2) ({NOUNS})\b")
 
 
-@pytest.mark.parametrize(
-    ("number", "told"), [(0, "0 documents"), (1, "1 document"), (2, "2 documents"), (1200, "1,200 documents")]
-)
+@together(("number", "told"), [(0, "0 documents"), (1, "1 document"), (2, "2 documents"), (1200, "1,200 documents")])
 def test_a_noun_agrees_with_its_number(number: int, told: str) -> None:
     assert counted(number, "document") == told
 
@@ -81,7 +78,7 @@ def test_no_number_is_followed_by_a_noun_that_does_not_agree_with_it() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize(
+@together(
     ("count", "told"),
     [(1, "1 byte"), (999, "999 bytes"), (1000, "1.0 kB"), (4100, "4.1 kB"), (999_949, "999.9 kB"), (10**9, "1.0 GB")],
 )

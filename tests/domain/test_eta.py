@@ -12,6 +12,7 @@ from phaseflow.domain.ingestion import IngestionState
 from phaseflow.domain.phase import PhaseState
 from phaseflow.domain.vocabulary import PHASES, JobPhase, PhaseStatus
 from tests.domain.walks import states
+from tests.matrices import together
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -46,7 +47,7 @@ def test_reused_items_are_handled_items() -> None:
     assert items_per_second(replace(phase(JobPhase.LOADING, 50, 100), items_reused=50), at(10)) == 5
 
 
-@pytest.mark.parametrize("name", [JobPhase.LOADING, JobPhase.CHUNKING, JobPhase.EMBEDDING])
+@together("name", [JobPhase.LOADING, JobPhase.CHUNKING, JobPhase.EMBEDDING])
 def test_there_is_no_estimate_while_a_total_is_unknown(name: JobPhase) -> None:
     unknown = KNOWN.with_phase(replace(KNOWN[name], items_total=None))
     assert eta_seconds(unknown, at(10)) is None
@@ -56,12 +57,12 @@ def test_indexing_has_the_total_of_embedding() -> None:
     assert eta_seconds(KNOWN.with_phase(replace(KNOWN[JobPhase.INDEXING], items_total=None)), at(10)) == 190
 
 
-@pytest.mark.parametrize("name", PHASES)
+@together("name", PHASES)
 def test_there_is_no_estimate_before_a_phase_has_done_anything(name: JobPhase) -> None:
     assert eta_seconds(KNOWN.with_phase(replace(KNOWN[name], items_processed=0)), at(10)) is None
 
 
-@pytest.mark.parametrize("name", PHASES)
+@together("name", PHASES)
 def test_there_is_no_estimate_while_a_phase_is_held(name: JobPhase) -> None:
     assert eta_seconds(KNOWN.with_phase(KNOWN[name].hold("user")), at(10)) is None
 

@@ -7,6 +7,7 @@ import pytest
 
 from phaseflow.domain.errors import DocumentError
 from phaseflow.domain.exception_text import LONGEST, named, text_of
+from tests.matrices import together
 
 
 class Unsayable(Exception):
@@ -23,7 +24,7 @@ class Unsayable(Exception):
         return answer
 
 
-@pytest.mark.parametrize(
+@together(
     ("error", "alone", "with_its_name"),
     [
         (ValueError("boom"), "boom", "ValueError: boom"),
@@ -41,9 +42,7 @@ def test_an_exception_becomes_one_line(error: Exception, alone: str, with_its_na
     assert (text_of(error), named(error)) == (alone, with_its_name)
 
 
-@pytest.mark.parametrize(
-    "answer", [ZeroDivisionError(), RecursionError(), CancelledError(), SystemExit(3), GeneratorExit(), None, 5]
-)
+@together("answer", [ZeroDivisionError(), RecursionError(), CancelledError(), SystemExit(3), GeneratorExit(), None, 5])
 def test_one_that_cannot_say_anything_is_its_type(answer: Any) -> None:
     assert (text_of(Unsayable(answer)), named(Unsayable(answer))) == ("Unsayable", "Unsayable")
 
@@ -54,7 +53,7 @@ def test_a_long_one_is_cut(said: str) -> None:
     assert named(ValueError(said)).startswith("ValueError: x")
 
 
-@pytest.mark.parametrize("code", ["", " ", 5, None, "half \ud800", "x" * 101], ids=ascii)
+@together("code", ["", " ", 5, None, "half \ud800", "x" * 101], ids=ascii)
 def test_what_is_no_word_is_no_code_of_a_document(code: Any) -> None:
     assert DocumentError("it is broken", code=code).code == "document_error"
     assert DocumentError("it is broken", code="broken").code == "broken"

@@ -91,7 +91,7 @@ def compared(**given: Any) -> dict[str, Any]:
     return {"type": "eq", "key": "a", "value": 1, **given}
 
 
-@pytest.mark.parametrize(
+@together(
     ("most", "too_much"),
     [
         (compared(value="x" * 4096), compared(value="x" * 4097)),
@@ -104,7 +104,6 @@ def compared(**given: Any) -> dict[str, Any]:
         (compared(key="size", value=0.5), compared(key="size", value=True)),
         (compared(key="uri", value="1"), compared(key="uri", value=1)),
     ],
-    ids=["text", "glob", "number", "key", "values", "depth", "parts", "size", "built in"],
 )
 def test_a_filter_is_taken_up_to_its_bounds(most: Any, too_much: Any) -> None:
     assert as_filter(most) is not None

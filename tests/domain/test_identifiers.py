@@ -34,7 +34,7 @@ def test_a_document_whose_name_is_not_valid_unicode_has_an_id_too() -> None:
     assert re.fullmatch(DOCUMENT_ID, document_id("docs", "half-\ud800.txt"))
 
 
-@pytest.mark.parametrize(
+@together(
     "host",
     [
         "localhost",
@@ -63,7 +63,7 @@ def test_what_others_answer_or_may_answer_is_not_taken_for_this_machine(host: st
     assert not is_loopback(host)
 
 
-@pytest.mark.parametrize(
+@together(
     ("url", "name"),
     [
         ("https://a.org/docs/page.html?v=1?2", "https://a.org/docs/page.html"),
@@ -76,20 +76,18 @@ def test_the_name_in_an_address_is_that_of_a_file(url: str, name: str) -> None:
     assert name_in(url) == name
 
 
-@pytest.mark.parametrize("name", ["a b.md", "ä.md", "\u200dx", "a\u3000b", "نام\u200cها", "👩\u200d💻"])
+@together("name", ["a b.md", "ä.md", "\u200dx", "a\u3000b", "نام\u200cها", "👩\u200d💻"])
 def test_joiners_and_wide_blanks_are_parts_of_names(name: str) -> None:
     assert not hides_something(name)
 
 
-@pytest.mark.parametrize(
-    "hidden", ["\n", "\x7f", "\x85", "\ud800", "\u2028", "\u2029", "\u202e", "\u2069", "\u200b", "\ufeff"]
-)
+@together("hidden", ["\n", "\x7f", "\x85", "\ud800", "\u2028", "\u2029", "\u202e", "\u2069", "\u200b", "\ufeff"])
 def test_what_nobody_sees_in_a_name_is_told(hidden: str) -> None:
     assert hides_something(f"a{hidden}b")
     assert hides_something(f"ä{hidden}")
 
 
-@pytest.mark.parametrize(
+@together(
     ("check", "good", "bad"),
     [
         (check_kb_id, ["a", "0", "a" * 63, "a-_b"], ["", "-a", "_a", "A", "a" * 64, "a b", "a\n", None]),

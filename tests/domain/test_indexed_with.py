@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import pytest
-
 from phaseflow.domain.indexed_with import EMBEDDED_AGAIN, PHASEFLOW, IndexedWith
 from phaseflow.domain.settings import Settings
+from tests.matrices import together
 
 _SERVER = {"type": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "a"}
 
 
-@pytest.mark.parametrize(
+@together(
     ("changed", "names"),
     [
         ({"model": "b"}, {"embedder": EMBEDDED_AGAIN}),

@@ -14,7 +14,7 @@ from phaseflow.domain.messages import by_canonical, displaced, job_waiting_on, k
 from phaseflow.domain.phase import BY_USER, PhaseState
 from phaseflow.domain.vocabulary import PHASES, Intent, JobPhase, JobStatus, PhaseStatus, WaitingOn
 from tests.domain.walks import T0, fresh, states, walk
-from tests.matrices import examples
+from tests.matrices import examples, together
 
 LATER = T0 + timedelta(days=1)
 AWAY = st.sampled_from([None, *WaitingOn])
@@ -194,7 +194,7 @@ def test_what_a_completed_job_says_beside_its_counts_is_told_from_them(failed: i
     assert notes(message(running())) == ""
 
 
-@pytest.mark.parametrize(
+@together(
     ("number", "pages", "why", "told"),
     [
         (1, [], None, "1 document of the source 'docs' was not found and stays until all of it can be read"),
@@ -214,17 +214,13 @@ def test_documents_that_stay_are_told_with_what_lets_them_go(
     assert told in kept("k", "docs", number, pages, why)
 
 
-@pytest.mark.parametrize(
-    "told", [by_canonical("docs", 1, "a"), displaced("docs", "b", 1, "a"), displaced("docs", None, 1, "a")]
-)
+@together("told", [by_canonical("docs", 1, "a"), displaced("docs", "b", 1, "a"), displaced("docs", None, 1, "a")])
 def test_one_that_is_left_out_is_no_example(told: str) -> None:
     assert told.endswith(": a")
     assert "for example" not in told
 
 
-@pytest.mark.parametrize(
-    "told", [by_canonical("docs", 2, "a"), displaced("docs", "b", 2, "a"), displaced("docs", None, 2, "a")]
-)
+@together("told", [by_canonical("docs", 2, "a"), displaced("docs", "b", 2, "a"), displaced("docs", None, 2, "a")])
 def test_one_of_several_that_are_left_out_is_an_example(told: str) -> None:
     assert told.endswith(", for example: a")
 

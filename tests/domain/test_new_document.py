@@ -7,12 +7,13 @@ import pytest
 
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.new_document import check_metadata, check_origin, check_uri
+from tests.matrices import together
 
 NAMES = {f"k{n:02}": True for n in range(65)}
 FILLED = 16 * 1024 - len(json.dumps({"k": ""}))
 
 
-@pytest.mark.parametrize(
+@together(
     ("most", "too_much"),
     [
         (dict(list(NAMES.items())[:64]), NAMES),
@@ -24,7 +25,6 @@ FILLED = 16 * 1024 - len(json.dumps({"k": ""}))
         ({"k": ["a", "b"]}, {"k": ["a", 1]}),
         ({"Uri": ""}, {"uri": ""}),
     ],
-    ids=["names", "bytes", "length of a name", "integer", "negative integer", "float", "list", "built in"],
 )
 def test_metadata_is_taken_up_to_its_bounds(most: dict[str, Any], too_much: dict[str, Any]) -> None:
     assert check_metadata(most) == most
@@ -41,7 +41,7 @@ def test_a_uri_and_an_origin_are_taken_up_to_their_lengths() -> None:
         check_origin("o" * 4097)
 
 
-@pytest.mark.parametrize("metadata", [{"a": "x\0y"}, {"a": ["x", "\0"]}, {"a\0b": 1}])
+@together("metadata", [{"a": "x\0y"}, {"a": ["x", "\0"]}, {"a\0b": 1}])
 def test_metadata_with_a_nul_is_refused(metadata: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match=r"U\+0000"):
         check_metadata(metadata)

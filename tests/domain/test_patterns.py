@@ -12,6 +12,7 @@ import phaseflow
 from phaseflow.domain.validation import first_fault
 from phaseflow.http.requests import JobId, KbId, NumberCursor
 from phaseflow.http.search import Question
+from tests.matrices import together
 
 
 def _nodes() -> list[ast.AST]:
@@ -40,7 +41,7 @@ def test_every_pattern_of_a_field_has_words() -> None:
     assert [ast.unparse(each) for each in patterns if not _is_worded(each) and ast.unparse(each) not in named] == []
 
 
-@pytest.mark.parametrize(
+@together(
     ("field", "given", "said"),
     [
         (Question, " ", "must hold more than blanks"),

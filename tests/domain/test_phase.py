@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from phaseflow.domain.errors import InvalidRequest, InvalidTransition
 from phaseflow.domain.phase import LONGEST_ERROR, PhaseState
 from phaseflow.domain.vocabulary import JobPhase, PhaseStatus
+from tests.matrices import together
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 COUNTS = st.integers(0, 1000)
@@ -180,7 +181,7 @@ def test_only_completed_is_terminal_and_only_running_and_paused_are_active() -> 
     assert [s for s, p in phases.items() if p.is_active()] == [PhaseStatus.RUNNING, PhaseStatus.PAUSED]
 
 
-@pytest.mark.parametrize("length", [1, LONGEST_ERROR, LONGEST_ERROR + 1, 3_000_000])
+@together("length", [1, LONGEST_ERROR, LONGEST_ERROR + 1, 3_000_000])
 def test_an_error_is_kept_up_to_its_bound(length: int) -> None:
     error = running().fail("x" * length, at(1)).error
     assert error is not None

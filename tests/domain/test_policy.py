@@ -1,10 +1,10 @@
 """When to try again, and when to give up."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from phaseflow.domain.policy import LONGEST_WAIT_S, BudgetPolicy, ErrorBudget, RetryPolicy, workers_wait_s
+from tests.matrices import together
 
 SECONDS = st.floats(0, 1000)
 
@@ -84,7 +84,7 @@ def test_by_default_more_than_fifteen_of_the_last_hundred_are_too_many() -> None
     assert budget.spend(False) == "error budget spent: 16% of the last 100 documents failed"
 
 
-@pytest.mark.parametrize("bad", [1, 3, 9])
+@together("bad", [1, 3, 9])
 def test_a_few_bad_documents_of_a_few_are_no_bad_job(bad: int) -> None:
     budget = ErrorBudget()
     assert not any(budget.spend(failed) for failed in [True] * bad + [False])

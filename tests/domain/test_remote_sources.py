@@ -4,9 +4,10 @@ import pytest
 from pydantic import ValidationError
 
 from phaseflow.domain.remote_sources import FsspecSource, GitSource, links_of, protocol_of
+from tests.matrices import together
 
 
-@pytest.mark.parametrize(
+@together(
     ("url", "protocol", "links"),
     [
         ("s3://bucket/folder", "s3", ["s3://bucket/folder"]),
@@ -24,7 +25,7 @@ def test_an_address_has_a_protocol_and_one_or_more_links(url: str, protocol: str
     assert (protocol_of(url), links_of(url)) == (protocol, links)
 
 
-@pytest.mark.parametrize(
+@together(
     ("url", "error"),
     [
         ("bucket/folder", "needs a protocol"),
@@ -44,12 +45,12 @@ def test_a_user_or_the_repository_of_an_address_is_no_password(url: str) -> None
     assert FsspecSource(url).url == url
 
 
-@pytest.mark.parametrize("ref", ["-x", "/x", ".x", "a..b", "a//b", "a@{1}", "a b", "a:b", "a/", "a.", "", "a" * 251])
+@together("ref", ["-x", "/x", ".x", "a..b", "a//b", "a@{1}", "a b", "a:b", "a/", "a.", "", "a" * 251])
 def test_what_git_takes_for_no_name_of_a_branch_is_refused(ref: str) -> None:
     with pytest.raises(ValidationError, match="is not the name of a branch"):
         GitSource("repository", ref=ref)
 
 
-@pytest.mark.parametrize("ref", ["main", "v1.2", "feature/a-b", "a" * 250])
+@together("ref", ["main", "v1.2", "feature/a-b", "a" * 250])
 def test_branches_tags_and_commits_are_taken(ref: str) -> None:
     assert GitSource("repository", ref=ref).ref == ref

@@ -9,11 +9,12 @@ from phaseflow.domain.search_query import (
     parsed,
     phrase,
 )
+from tests.matrices import together
 
 EIGHT = "one two three four five six seven"
 
 
-@pytest.mark.parametrize(
+@together(
     ("part", "expression"),
     [
         ("user guide", '"user guide"'),
@@ -34,7 +35,7 @@ def test_a_phrase_has_the_words_of_a_thing_and_goes_on_where_a_text_without_spac
     assert phrase(part) == expression
 
 
-@pytest.mark.parametrize(
+@together(
     ("part", "expression"),
     [
         ("4年2月2", '"年 2 月 2" *'),
@@ -51,7 +52,7 @@ def test_a_quotation_that_begins_or_ends_inside_a_number_is_looked_for_without_t
     assert loose_phrase(part) == expression
 
 
-@pytest.mark.parametrize(
+@together(
     ("name", "spellings"),
     [
         ("User guide", ["Userguide"]),
@@ -68,7 +69,7 @@ def test_a_name_is_written_in_one_and_by_its_capitals_too(name: str, spellings: 
     assert other_spellings(name) == spellings
 
 
-@pytest.mark.parametrize(
+@together(
     ("query", "is_one"),
     [
         ("User guide", True),

@@ -15,6 +15,7 @@ from phaseflow.domain.settings import (
     anchored,
     as_given,
 )
+from tests.matrices import together
 
 SERVER = {"type": "openai", "base_url": "http://127.0.0.1:9000/v1", "model": "m"}
 
@@ -24,7 +25,7 @@ def test_a_chunk_has_from_one_to_a_hundred_thousand_characters(size: int) -> Non
     assert Settings(chunk_size=size, chunk_overlap=0).chunk_size == size
 
 
-@pytest.mark.parametrize(
+@together(
     "fault",
     [{"chunk_size": 0}, {"chunk_size": 100_001}, {"chunk_overlap": -1}]
     + [{"max_deleted_share": share} for share in (-0.01, 1.01)],
@@ -34,7 +35,7 @@ def test_a_size_beyond_its_bounds_is_refused(fault: dict[str, float]) -> None:
         Settings.model_validate({"chunk_size": 100_000, **fault})
 
 
-@pytest.mark.parametrize(("overlap", "fits"), [(99, True), (100, False), (101, False)])
+@together(("overlap", "fits"), [(99, True), (100, False), (101, False)])
 def test_an_overlap_is_smaller_than_its_chunk(overlap: int, fits: bool) -> None:
     if fits:
         assert Settings(chunk_size=100, chunk_overlap=overlap).chunk_overlap == overlap
@@ -43,7 +44,7 @@ def test_an_overlap_is_smaller_than_its_chunk(overlap: int, fits: bool) -> None:
         Settings(chunk_size=100, chunk_overlap=overlap)
 
 
-@pytest.mark.parametrize(("path", "fits"), [("a" * 2074, True), ("ä" * 346, False), ("a" * 2072 + "ä", False)])
+@together(("path", "fits"), [("a" * 2074, True), ("ä" * 346, False), ("a" * 2072 + "ä", False)])
 def test_an_address_fits_as_it_is_written_out(path: str, fits: bool) -> None:
     given = {"type": "web", "urls": [f"http://h/{path}"]}
     if fits:
@@ -55,7 +56,7 @@ def test_an_address_fits_as_it_is_written_out(path: str, fits: bool) -> None:
         SOURCE.validate_python(given)
 
 
-@pytest.mark.parametrize(
+@together(
     ("ref", "fits"),
     [("main", True), ("release/1.0", True), ("a" * 40, True), ("a b", False), ("-x", False), ("", False)],
 )
@@ -68,7 +69,7 @@ def test_a_ref_is_a_name_or_an_id(ref: str, fits: bool) -> None:
         SOURCE.validate_python(given)
 
 
-@pytest.mark.parametrize(("name", "fits"), [("vectors", True), ("a1", True), (EMBEDDED, False)])
+@together(("name", "fits"), [("vectors", True), ("a1", True), (EMBEDDED, False)])
 def test_an_index_server_has_any_name_but_that_of_the_index_inside(name: str, fits: bool) -> None:
     server = TypeAdapter(IndexServerName)
     if fits:

@@ -41,7 +41,7 @@ def test_every_kind_of_fault_has_words_of_ours(kind: str) -> None:
     assert not any(word in words.lower() for word in OF_A_PROGRAMMER), words
 
 
-@pytest.mark.parametrize(
+@together(
     ("settings", "place", "problem"),
     [
         ({"chunk_size": "many"}, "chunk_size", "must be a whole number"),
@@ -74,7 +74,7 @@ def test_json_that_is_broken_is_told_with_the_line() -> None:
     assert first_fault(caught.value).problem == "is not JSON; look at line 3, column 1"
 
 
-@pytest.mark.parametrize(
+@together(
     ("text", "problem"),
     [
         ('{"a": "\\ud800"}', "holds half a character"),
@@ -123,7 +123,7 @@ class OfSomeKinds(BaseModel):
     number: int = 1
 
 
-@pytest.mark.parametrize(
+@together(
     ("given", "place", "problem"),
     [
         ({"one": 5}, "one", "must be a text or a list"),

@@ -43,13 +43,13 @@ def finds(text: str, part: str) -> bool:
     return bool(found)
 
 
-@pytest.mark.parametrize("text", [CHINESE, JAPANESE, THAI, LAO, KHMER, BURMESE])
+@together("text", [CHINESE, JAPANESE, THAI, LAO, KHMER, BURMESE])
 def test_every_quotation_of_a_text_without_spaces_finds_it(text: str) -> None:
     parts = [text[n : n + length] for length in (1, 2, 3, 4, 6) for n in range(len(text) - length + 1)]
     assert [part for part in parts if any(map(str.isalpha, part)) and not finds(text, part)] == []
 
 
-@pytest.mark.parametrize(
+@together(
     "part", ["重跑gen-itgc后", "跑gen", "gen-itgc后", "后检查", "1.2.3-rc1", "10.2.17.44", "x@y", "C++", "C#", "a_b"]
 )
 def test_what_is_written_in_one_finds_the_text_that_has_it(part: str) -> None:
@@ -58,7 +58,7 @@ def test_what_is_written_in_one_finds_the_text_that_has_it(part: str) -> None:
     assert how_exactly(part, text) > 0.5
 
 
-@pytest.mark.parametrize(
+@together(
     ("part", "text"),
     [
         ("4年2月2", "于2024年2月29日"),
@@ -83,12 +83,12 @@ def test_a_phrase_in_a_script_without_spaces_ends_with_its_last_pair() -> None:
     assert phrase("合") == '"合" *'
 
 
-@pytest.mark.parametrize("part", ["plain words", "1.2.3", "合同副本", "x"])
+@together("part", ["plain words", "1.2.3", "合同副本", "x"])
 def test_only_a_quotation_cut_so_is_looked_for_loosely(part: str) -> None:
     assert loose_phrase(part) is None
 
 
-@pytest.mark.parametrize(
+@together(
     ("part", "text"), [("1.2.3", "version 1.3.2 of 2.3"), ("C++", "written in C, plus plus"), ("公布数据", CHINESE)]
 )
 def test_another_order_is_another_thing(part: str, text: str) -> None:
@@ -238,7 +238,7 @@ def test_words_joined_in_a_sentence_may_be_one_thing(
     assert (parsed(query).rare, parsed(query).compounds) == (rare, compounds)
 
 
-@pytest.mark.parametrize(
+@together(
     ("query", "is_name"),
     [
         ("pausing jobs", True),
@@ -257,7 +257,7 @@ def test_a_query_may_be_the_name_of_a_document(query: str, is_name: bool) -> Non
     assert is_name_of(query, "Pausing jobs", "the/guide/Pause.md") == is_name
 
 
-@pytest.mark.parametrize(
+@together(
     ("query", "uri", "spelt"),
     [
         ("user guide 2", "the/UserGuide2.md", "userguide2"),
@@ -356,7 +356,7 @@ def test_every_kind_of_quotation_is_seen(quoted: str) -> None:
     assert parsed(f"x {quoted} y").exact == ("a b",)
 
 
-@pytest.mark.parametrize("dash", ["—", "―", "…", "--", "..", "---"])
+@together("dash", ["—", "―", "…", "--", "..", "---"])
 def test_every_kind_of_dash_parts_words(dash: str) -> None:
     assert parsed(f"one{dash}two and v1").rare == ("v1",)
     assert parsed(f"one{dash}two and v1").exact == ()

@@ -9,7 +9,7 @@ from phaseflow.domain.workers import RayCluster, parse_workers
 from tests.matrices import together
 
 
-@pytest.mark.parametrize(
+@together(
     ("given", "chosen"),
     [
         (1, 1), ("1", 1), (" 8 ", 8), (1024, 1024), ("ray", RayCluster()), (" ray ", RayCluster()),

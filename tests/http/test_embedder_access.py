@@ -19,6 +19,7 @@ from phaseflow.http.app import ENDPOINTS
 from tests.components.fake_embedding_server import FakeEmbeddingServer, Refusal
 from tests.components.web_site import Names
 from tests.http.service import Service, documents, serving, until
+from tests.matrices import together
 
 KB = "/api/ingestion/kb/docs"
 TOKEN = "a token of some length"
@@ -212,9 +213,7 @@ def test_the_key_belongs_to_one_address(address: str, by_client: bool) -> None:
     assert access.key_for(_chosen(address, by_client=by_client)) is None
 
 
-@pytest.mark.parametrize(
-    "address", ["https://api.example/v1/", "HTTPS://API.example.:443/v1", "https://api.example/./v1"]
-)
+@together("address", ["https://api.example/v1/", "HTTPS://API.example.:443/v1", "https://api.example/./v1"])
 def test_its_spelling_does_not_matter(address: str) -> None:
     assert EmbedderAccess("https://api.example/v1").key_for(_chosen(address)) == SECRET
 

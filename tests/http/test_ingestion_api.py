@@ -129,7 +129,7 @@ def test_every_endpoint_stands_in_the_page(endpoint: Any) -> None:
     assert f"| `{endpoint.method} {endpoint.path}" in TEXT
 
 
-@pytest.mark.parametrize("name", EVENTS)
+@together("name", EVENTS)
 def test_every_event_stands_in_the_page(name: str) -> None:
     assert f"| `{name}` |" in TEXT
 

@@ -18,6 +18,7 @@ from phaseflow.domain.errors import DocumentError
 from phaseflow.http import AllowedRoots
 from tests.components.remote_servers import BUCKET, KEYS, Pages, page_server, s3_server
 from tests.http.service import Service, serving
+from tests.matrices import together
 
 KB = "/api/ingestion/kb"
 CONNECTIONS = {
@@ -160,7 +161,7 @@ async def test_a_source_of_the_command_line_is_refused_to_the_service(tmp_path: 
     assert (answer.status_code, answer.json()["code"]) == (403, "source_not_allowed")
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/docs", "gs://bucket/docs", "az://container/docs"])
+@together("url", ["s3://bucket/docs", "gs://bucket/docs", "az://container/docs"])
 def test_a_store_is_read_without_a_connection(url: str) -> None:
     assert check_rules(FsspecSource(url=url), Connections({})) is None
 

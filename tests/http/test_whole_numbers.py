@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pytest
 from pydantic import BaseModel, ValidationError
 
 from phaseflow.flow import PhaseFlow
 from phaseflow.http import openai
 from phaseflow.http.app import ENDPOINTS
 from tests.http.service import serving
+from tests.matrices import together
 
 ALL = [*ENDPOINTS, *openai.ENDPOINTS]
 BODIES = list(dict.fromkeys(each.body for each in ALL if each.body is not None))
@@ -72,7 +72,7 @@ def test_bodies_ask_for_whole_numbers_at_all() -> None:
     assert {("settings", "chunk_size"), ("settings", "embedder", "batch_size"), ("source", "max_pages")} <= places
 
 
-@pytest.mark.parametrize("body", BODIES, ids=lambda body: body.__name__)
+@together("body", BODIES, ids=lambda body: body.__name__)
 def test_what_is_only_like_a_whole_number_is_refused_in_each_body(body: type[BaseModel]) -> None:
     schema = body.model_json_schema()
     for value in (100.0, True, "5"):

@@ -24,7 +24,7 @@ from tests.stopwatch import fail_soon
 NONSENSE: list[Any] = [None, 5, [None], ["a"], [(1, 2, 3)], [(float("nan"), 0)], [(1.5, 0)], [(2**70, 1)], [(-5, 0)]]
 
 
-@pytest.mark.parametrize("answer", [*NONSENSE, [(1, -1)], [(1, 2**40)]], ids=str)
+@together("answer", [*NONSENSE, [(1, -1)], [(1, 2**40)]], ids=str)
 def test_what_is_no_list_of_candidates_is_refused(answer: Any) -> None:
     with pytest.raises(IndexUnavailable, match="its search answered with something else"):
         as_candidates(answer, 10)

@@ -15,6 +15,7 @@ from phaseflow.store.connection import BUSY_S, begin_immediate, concerns_the_fil
 from phaseflow.store.read_pool import open_readers
 from phaseflow.store.session import open_session
 from phaseflow.store.transaction import Transaction
+from tests.matrices import together
 
 EXTENDED = [0, 1 << 8, 2 << 8, 3 << 8, 255 << 8]
 """What SQLite puts before a code to say more: the code is the last byte."""
@@ -53,7 +54,7 @@ def test_an_error_without_a_code_and_one_of_another_kind_are_left_as_they_are() 
         assert explained(error, Path("/kb.db")) is error
 
 
-@pytest.mark.parametrize("text", ["no such table: kbs", "no such column: sources", "no such index: of_kbs"])
+@together("text", ["no such table: kbs", "no such column: sources", "no such index: of_kbs"])
 def test_a_file_with_other_tables_is_called_neither_damaged_nor_ours(text: str) -> None:
     error = fails(sqlite3.SQLITE_ERROR, text)
     assert concerns_the_file(error)

@@ -3,14 +3,13 @@
 import sqlite3
 from contextlib import closing
 
-import pytest
-
 from phaseflow.store.pieces import MOST_PIECES, document_of, number_of, piece_id, pieces_of
+from tests.matrices import together
 
 NUMBERS = [0, 1, 2, 3, 1 << 19, MOST_PIECES - 2, MOST_PIECES - 1]
 
 
-@pytest.mark.parametrize("document", [1, 2, 3, (1 << 40) + 1])
+@together("document", [1, 2, 3, (1 << 40) + 1])
 def test_a_piece_tells_its_document_and_its_number(document: int) -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         for number in NUMBERS:

@@ -5,12 +5,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 import phaseflow
 from phaseflow.domain.vocabulary import PHASES
 from phaseflow.store import states
 from phaseflow.store.states import HANDED_TO, DocumentState, EntryState
+from tests.matrices import together
 
 ROOT = Path(phaseflow.__file__).parent
 SCHEMA = Path(__file__).parents[2] / "schema.sql"
@@ -43,9 +42,7 @@ def test_no_sql_has_the_number_of_a_state_or_shifts_an_id_by_itself() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize(
-    "sql", ["state = 4", "d.state IN (3, 5)", "state NOT IN (4, 10)", "id >= ?1 << 20", "e.state<4"]
-)
+@together("sql", ["state = 4", "d.state IN (3, 5)", "state NOT IN (4, 10)", "id >= ?1 << 20", "e.state<4"])
 def test_what_is_looked_for_would_be_found(sql: str) -> None:
     assert BARE.search(f"SELECT 1 FROM documents WHERE {sql}")
     assert WORDS.search(sql)
@@ -61,7 +58,7 @@ def test_the_schema_names_the_same_numbers() -> None:
     assert [int(number) for number in re.findall(r"\d+", entries)] == list(EntryState)
 
 
-@pytest.mark.parametrize(
+@together(
     "condition",
     [
         states.IS_SEARCHABLE,

@@ -11,6 +11,7 @@ from phaseflow.store import texts
 from phaseflow.store.schema import schema_sql
 from phaseflow.store.texts import Texts, batches, segmented
 from phaseflow.store.transaction import Transaction
+from tests.matrices import together
 
 TEXT = "abcdefghijklmnopqrstuvwxy"
 PARTS = [(0, "one"), (4, "two"), (12, "three"), (20, "four")]
@@ -35,13 +36,13 @@ def test_a_segment_without_a_beginning_in_it_has_the_part_before() -> None:
     assert [json.loads(segment.parts) for segment in segmented(TEXT)] == [[]] * 3
 
 
-@pytest.mark.parametrize("length", [0, 1, 10, 11, 20])
+@together("length", [0, 1, 10, 11, 20])
 def test_segments_are_the_text_and_an_empty_one_has_one_too(length: int) -> None:
     found = [segment.text for segment in segmented(TEXT[:length])]
     assert ("".join(found), len(found)) == (TEXT[:length], max(1, -(-length // 10)))
 
 
-@pytest.mark.parametrize(
+@together(
     ("length", "characters", "sizes"),
     [(25, 1, {0: 1, 1: 1, 2: 1}), (25, 20, {0: 2, 2: 1}), (25, 100, {0: 3}), (20, 20, {0: 2}), (0, 20, {0: 1})],
 )

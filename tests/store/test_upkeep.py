@@ -11,6 +11,7 @@ from phaseflow.store.connection import WRITER_BUSY_S
 from phaseflow.store.schema import schema_sql
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.upkeep import FreeSpace, cut_wal
+from tests.matrices import together
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ class Checkpoint(sqlite3.Connection):
         return super().execute(sql)
 
 
-@pytest.mark.parametrize(("busy", "is_cut"), [(0, True), (1, False), (None, False)])
+@together(("busy", "is_cut"), [(0, True), (1, False), (None, False)])
 def test_the_log_of_writes_is_cut_where_nobody_reads_and_nobody_is_waited_for(busy: int | None, is_cut: bool) -> None:
     with closing(sqlite3.connect(":memory:", factory=Checkpoint)) as connection:
         connection.busy = busy
