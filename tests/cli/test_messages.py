@@ -1,6 +1,7 @@
 """What a status says to a person."""
 
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -27,8 +28,7 @@ def test_a_duration_reads_as_one_says_it(seconds: float, text: str) -> None:
     assert messages.headline(job(message="Loading", eta_seconds=seconds)) == f"waf: Loading, about {text} left"
 
 
-@pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("reason", WaitingOn)
+@together(("phase", "reason"), product(PHASES, WaitingOn))
 def test_every_reason_to_wait_has_words_of_its_own(phase: JobPhase, reason: WaitingOn) -> None:
     words = _noted(phase, reason)
     assert words not in {"", reason}

@@ -1,6 +1,6 @@
 """Texts that are pushed: their letters are known, and so is that they are text."""
 
-import pytest
+from itertools import product
 
 from phaseflow.components.extraction import extract
 from phaseflow.components.extraction.registry import type_of_text
@@ -40,8 +40,10 @@ def test_what_is_encoded_in_a_mail_is_in_its_own_charset() -> None:
     assert "中文" in read("a.eml", head + "1tDOxA==")
 
 
-@pytest.mark.parametrize("uri", ["a.pdf", "a.docx", "a.xls", "a.rtf", "a.png", "a.doc", "https://example.org/a.zip"])
-@pytest.mark.parametrize("media_type", [None, "text/plain"])
+@together(
+    ("uri", "media_type"),
+    product(["a.pdf", "a.docx", "a.xls", "a.rtf", "a.png", "a.doc", "https://example.org/a.zip"], [None, "text/plain"]),
+)
 def test_a_text_is_text_whatever_its_name(uri: str, media_type: str | None) -> None:
     assert read(uri, "The words of it.", media_type) == "The words of it."
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from itertools import product
 
 import pytest
 
@@ -78,8 +79,9 @@ class TestChoice:
     def test_a_word_document_that_is_named_like_an_old_one_is_read(self) -> None:
         assert extract(SAMPLES["a.docx"], "a.doc").text == extract(SAMPLES["a.docx"], "a.docx").text
 
-    @pytest.mark.parametrize("name", [*SAMPLES])
-    @pytest.mark.parametrize("called", ["a.txt", "a.md", "a.html", "a.pdf", "a.docx", "a.xlsx", "a.rtf"])
+    @together(
+        ("name", "called"), product([*SAMPLES], ["a.txt", "a.md", "a.html", "a.pdf", "a.docx", "a.xlsx", "a.rtf"])
+    )
     def test_a_wrong_extension_does_not_hide_what_a_document_is(self, name: str, called: str) -> None:
         assert extract(SAMPLES[name], called).text == extract(SAMPLES[name], name).text
         assert needs_worker(SAMPLES[name], called)
@@ -87,10 +89,12 @@ class TestChoice:
     def test_a_table_of_text_that_is_called_a_spreadsheet_is_read_as_it_is(self) -> None:
         assert extract(b"Name\tAge\r\nAnn\t5\r\n", "a.xls").text == "Name\tAge\nAnn\t5\n"
 
-    @pytest.mark.parametrize("name", ["a.doc", "a.xls", "a.pdf"])
-    @pytest.mark.parametrize(
-        "page",
-        [b"<html><body>x", b"\xef\xbb\xbf<!DOCTYPE html>x", b"MIME-Version: 1.0\nContent-Type: text/html\n\n<p>x"],
+    @together(
+        ("name", "page"),
+        product(
+            ["a.doc", "a.xls", "a.pdf"],
+            [b"<html><body>x", b"\xef\xbb\xbf<!DOCTYPE html>x", b"MIME-Version: 1.0\nContent-Type: text/html\n\n<p>x"],
+        ),
     )
     def test_a_page_that_is_called_an_office_document_is_read(self, page: bytes, name: str) -> None:
         assert extract(page, name).text == "x"
@@ -112,8 +116,7 @@ class TestChoice:
         assert (caught.value.code, caught.value.counts) == ("missing_extra", False)
 
 
-@pytest.mark.parametrize("extension", BINARY)
-@pytest.mark.parametrize("data", [b"x", b"PK\x03\x04", b"\0" * 100])
+@together(("extension", "data"), product(BINARY, [b"x", b"PK\x03\x04", b"\0" * 100]))
 def test_what_is_not_of_its_format_is_malformed(extension: str, data: bytes) -> None:
     assert refusal(data, f"a.{extension}").code == "malformed"
 

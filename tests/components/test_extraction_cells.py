@@ -2,6 +2,7 @@
 
 import struct
 from contextlib import suppress
+from itertools import product
 
 import pytest
 
@@ -222,10 +223,13 @@ def test_a_cell_with_a_name_that_no_program_writes_is_too_far_away() -> None:
         assert caught.value.code == "too_large"
 
 
-@pytest.mark.parametrize(
-    "more", ['x="/>"', "x='/>'", 'x=">"', 'x="<"', 'x="r=1"', 'x="/" y="/>"', 'x="r=&quot;A1&quot; />"']
+@together(
+    ("more", "cell"),
+    product(
+        ['x="/>"', "x='/>'", 'x=">"', 'x="<"', 'x="r=1"', 'x="/" y="/>"', 'x="r=&quot;A1&quot; />"'],
+        ['<c r="XFD{0}" {1}><v>1</v></c>', '<c {1} r="XFD{0}"><v>1</v></c>'],
+    ),
 )
-@pytest.mark.parametrize("cell", ['<c r="XFD{0}" {1}><v>1</v></c>', '<c {1} r="XFD{0}"><v>1</v></c>'])
 def test_no_attribute_hides_a_cell_that_is_too_far_away(cell: str, more: str) -> None:
     near = f'<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576">{cell.format(1048576, more)}</row>'
     nameless = f'<row r="1"><c><v>1</v></c></row><row r="1048576">{f"<c {more}><v>1</v></c>" * 100}</row>'

@@ -1,6 +1,6 @@
 """A charset that is declared is believed although some bytes are damaged, and the share of them is told."""
 
-import pytest
+from itertools import product
 
 from phaseflow.components.extraction import extract
 from phaseflow.components.extraction.encoding.prescan import declared_charset
@@ -20,9 +20,9 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("damage", [b"\xff", b"\x81", b"<!-- \xe4\xba\xac -->"])
-@pytest.mark.parametrize("encoding", TEXTS)
-@pytest.mark.parametrize("is_in_header", [True, False])
+@together(
+    ("damage", "encoding", "is_in_header"), product([b"\xff", b"\x81", b"<!-- \xe4\xba\xac -->"], TEXTS, [True, False])
+)
 def test_a_damaged_byte_does_not_change_the_encoding_of_a_page(
     encoding: str, damage: bytes, *, is_in_header: bool
 ) -> None:

@@ -1,6 +1,7 @@
 """Bytes to text in any common encoding."""
 
 import codecs
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -43,22 +44,26 @@ def test_latin_utf16_is_known_without_a_mark(encoding: str) -> None:
     assert extract("A plain text, für alle.\n".encode(encoding), "a.txt").text == "A plain text, für alle.\n"
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize(
-    "text", ["имя;город\nИван;Москва\n", "中文内容,一共三行。\n没有字节顺序标记\n", "ひらがなと漢字 A\n"]
+@together(
+    ("encoding", "text"),
+    product(
+        ["utf-16-le", "utf-16-be"],
+        ["имя;город\nИван;Москва\n", "中文内容,一共三行。\n没有字节顺序标记\n", "ひらがなと漢字 A\n"],
+    ),
 )
 def test_other_utf16_is_known_without_a_mark(text: str, encoding: str) -> None:
     assert extract(text.encode(encoding), "a.csv").text == text
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("text", ["吾輩は猫である。名前はまだ無い。", "안녕하세요, 오늘 날씨가 좋네요."])
+@together(
+    ("encoding", "text"),
+    product(["utf-16-le", "utf-16-be"], ["吾輩は猫である。名前はまだ無い。", "안녕하세요, 오늘 날씨가 좋네요."]),
+)
 def test_utf16_in_one_line_of_cjk_is_known_without_a_mark(text: str, encoding: str) -> None:
     assert extract(text.encode(encoding), "a.txt").text == text
 
 
-@pytest.mark.parametrize("encoding", ["utf-32-le", "utf-32-be"])
-@pytest.mark.parametrize("text", ["Hello, große Welt 😀", "Привет, как дела?"])
+@together(("encoding", "text"), product(["utf-32-le", "utf-32-be"], ["Hello, große Welt 😀", "Привет, как дела?"]))
 def test_utf32_is_known_without_a_mark(text: str, encoding: str) -> None:
     assert extract(text.encode(encoding), "a.txt").text == text
 
@@ -116,14 +121,15 @@ def test_a_declaration_of_utf16_that_reads_as_bytes_is_not_true(name: str, page:
     assert "Größe der Häuser" in extract(page.encode(encoding), name).text
 
 
-@pytest.mark.parametrize("label", ["utf-16", "utf-16le", "utf-16be", "utf-32", "unicode"])
-@pytest.mark.parametrize("text", ["Größe der Häuser", "Größe der Häuser!"])
+@together(
+    ("label", "text"),
+    product(["utf-16", "utf-16le", "utf-16be", "utf-32", "unicode"], ["Größe der Häuser", "Größe der Häuser!"]),
+)
 def test_a_header_of_utf16_is_not_believed_for_bytes_without_nuls(text: str, label: str) -> None:
     assert extract(text.encode(), "a.txt", declared_charset=label).text == text
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("label", ["utf-16", "utf-16le", "utf-8", None])
+@together(("encoding", "label"), product(["utf-16-le", "utf-16-be"], ["utf-16", "utf-16le", "utf-8", None]))
 def test_utf16_is_read_in_its_own_order_whatever_declares_it(encoding: str, label: str | None) -> None:
     page = '<meta charset="utf-16"><p>Größe 名'
     assert extract(page.encode(encoding), "a.html", declared_charset=label).text == "Größe 名"
@@ -166,11 +172,13 @@ def test_a_stray_nul_in_a_text_is_left_out(data: bytes, name: str, label: str | 
     assert extract(data, name, declared_charset=label).text == "Größe der Häuser"
 
 
-@pytest.mark.parametrize(
-    "data",
-    [b"text\0text", b"/usr/bin\0/usr/lib\0/etc\0", b"a plain text\0 \x01\x02", b"GIF89a\0 \xff\xfa\xe0 data\x03\0"],
+@together(
+    ("data", "label"),
+    product(
+        [b"text\0text", b"/usr/bin\0/usr/lib\0/etc\0", b"a plain text\0 \x01\x02", b"GIF89a\0 \xff\xfa\xe0 data\x03\0"],
+        [None, "utf-8", "latin-1"],
+    ),
 )
-@pytest.mark.parametrize("label", [None, "utf-8", "latin-1"])
 def test_nuls_in_a_binary_file_are_no_slip(data: bytes, label: str | None) -> None:
     with pytest.raises(DocumentError) as caught:
         extract(data, "a.txt", declared_charset=label)

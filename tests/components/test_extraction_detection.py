@@ -1,5 +1,7 @@
 """Texts that do not say which encoding they are in."""
 
+from itertools import product
+
 import pytest
 
 from phaseflow.components.extraction import extract
@@ -99,8 +101,7 @@ def test_what_only_looks_like_a_seven_bit_encoding_stays_as_it_is(data: bytes) -
     assert extract(data, "a.txt").text == data.decode()
 
 
-@pytest.mark.parametrize("text", ["สวัสดี", "โทรศัพท์ 02-123-4567", "ชื่อ: สมชาย ใจดี", "น้ำดื่ม"])
-@pytest.mark.parametrize("encoding", ["tis-620", "cp874"])
+@together(("text", "encoding"), product(["สวัสดี", "โทรศัพท์ 02-123-4567", "ชื่อ: สมชาย ใจดี", "น้ำดื่ม"], ["tis-620", "cp874"]))
 def test_a_word_of_thai_is_not_taken_for_chinese(text: str, encoding: str) -> None:
     assert extract(text.encode(encoding), "a.txt").text == text
 
@@ -115,8 +116,7 @@ def test_a_sign_far_behind_counts_like_one_at_the_start() -> None:
     assert extract(text.encode("cp1252"), "a.txt").text == text
 
 
-@pytest.mark.parametrize("ascii_lines", [10, 1000, 10_000])
-@pytest.mark.parametrize("encoding", ["cp1251", "koi8-r", "cp866"])
+@together(("ascii_lines", "encoding"), product([10, 1000, 10_000], ["cp1251", "koi8-r", "cp866"]))
 def test_a_few_words_are_not_lost_in_a_long_source_of_ascii(encoding: str, ascii_lines: int) -> None:
     text = "x = compute(y)\n" * ascii_lines + "# Привет, как дела?\n" + "x = compute(y)\n" * ascii_lines
     assert extract(text.encode(encoding), "a.py").text == text

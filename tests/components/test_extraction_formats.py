@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from hashlib import sha512
+from itertools import product
 
 import pytest
 
@@ -250,8 +251,13 @@ def test_properties_of_documents_are_metadata() -> None:
     assert extract(epub({"c": "<p>x</p>"}), "a.epub").metadata == {}
 
 
-@pytest.mark.parametrize("name", ["a.md", "a.rst", "a.adoc", "a.svg", "a.css", "a.txt", "a.json"])
-@pytest.mark.parametrize("scheme", ["data:image/png;base64,", "data:font/woff2;charset=utf-8;base64,"])
+@together(
+    ("name", "scheme"),
+    product(
+        ["a.md", "a.rst", "a.adoc", "a.svg", "a.css", "a.txt", "a.json"],
+        ["data:image/png;base64,", "data:font/woff2;charset=utf-8;base64,"],
+    ),
+)
 def test_pictures_that_stand_as_letters_are_no_text(name: str, scheme: str) -> None:
     text = extract(f"before ![word]({scheme}{PICTURE}) after".encode(), name).text
     assert text == f"before ![word]({scheme.removesuffix(';base64,')}) after"
@@ -307,9 +313,9 @@ IDENTIFIERS = {
 }
 
 
-@pytest.mark.parametrize("kind", IDENTIFIERS)
-@pytest.mark.parametrize(
-    "wrapped", ["a.txt {}\n", "a.csv name\n{}\n", "a.md # Blocked\n\n{}\n", "a.html <pre>{}</pre>"]
+@together(
+    ("kind", "wrapped"),
+    product(IDENTIFIERS, ["a.txt {}\n", "a.csv name\n{}\n", "a.md # Blocked\n\n{}\n", "a.html <pre>{}</pre>"]),
 )
 def test_identifiers_are_no_files_however_many_there_are(kind: str, wrapped: str) -> None:
     name, _, wrapped = wrapped.partition(" ")

@@ -1,6 +1,7 @@
 """HTML as Markdown, and HTML that bites."""
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import anyio
@@ -90,8 +91,13 @@ def test_what_is_not_the_content_is_left_out(html: str) -> None:
 XHTML = "<html xmlns='http://www.w3.org/1999/xhtml'>"
 
 
-@pytest.mark.parametrize("start", [XHTML, f"<?xml version='1.0'?>\n<!DOCTYPE html>\n<!-- x -->{XHTML}"])
-@pytest.mark.parametrize("empty", ["<script src='a.js'/>", "<title />", "<iframe/>", "<textarea name='x'/>", "<br/>"])
+@together(
+    ("start", "empty"),
+    product(
+        [XHTML, f"<?xml version='1.0'?>\n<!DOCTYPE html>\n<!-- x -->{XHTML}"],
+        ["<script src='a.js'/>", "<title />", "<iframe/>", "<textarea name='x'/>", "<br/>"],
+    ),
+)
 def test_an_element_that_closes_itself_in_xhtml_does_not_swallow_what_follows(start: str, empty: str) -> None:
     assert page(f"{start}<head>{empty}</head><body><p>text</p></body></html>").text == "text"
 

@@ -10,6 +10,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -327,8 +328,13 @@ def test_an_object_that_unpacks_to_more_than_memory_is_refused_unseen() -> None:
         check_pack(io.BytesIO(b"<html>"))
 
 
-@pytest.mark.parametrize("size", [0, 1, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, 100_000, 1 << 20])
-@pytest.mark.parametrize("unit", [b"\0", b"the same few words ", bytes(range(256))])
+@together(
+    ("size", "unit"),
+    product(
+        [0, 1, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, 100_000, 1 << 20],
+        [b"\0", b"the same few words ", bytes(range(256))],
+    ),
+)
 def test_a_look_at_a_pack_unpacks_each_byte_once(size: int, unit: bytes) -> None:
     pieces = 0
 

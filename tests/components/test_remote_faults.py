@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 
 import pytest
 
@@ -11,6 +12,7 @@ from phaseflow.components.sources.remote.loader import FsspecLoader
 from phaseflow.domain.errors import DocumentError, RateLimited, TransientError
 from tests.answering import Answers, answering
 from tests.components.remote_servers import KEYS
+from tests.matrices import together
 
 
 @pytest.mark.parametrize("name", ["ContentLengthError", "TransferEncodingError"])
@@ -39,8 +41,7 @@ def of_a_store(code: str, status: int, **headers: str) -> BaseException:
     return made
 
 
-@pytest.mark.parametrize("code", ["SlowDown", "RequestLimitExceeded", "ThrottlingException"])
-@pytest.mark.parametrize("status", [400, 503])
+@together(("code", "status"), product(["SlowDown", "RequestLimitExceeded", "ThrottlingException"], [400, 503]))
 def test_a_store_that_asks_for_fewer_requests_is_waited_for_whatever_its_status(code: str, status: int) -> None:
     found = as_ours(of_a_store(code, status, **{"retry-after": "7"}), "s3://b/a.md")
     assert isinstance(found, RateLimited)

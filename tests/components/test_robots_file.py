@@ -5,8 +5,7 @@ holds for Google alone: a limit on the length of a line, and escapes that it doe
 """
 
 import time
-
-import pytest
+from itertools import product
 
 from phaseflow.components.sources.web.address import normalised
 from phaseflow.components.sources.web.robots_file import MOST_WILD, RobotsFile
@@ -78,8 +77,7 @@ BETWEEN = ["# hello", "", f"Sitemap: {SITE}/s.xml", "Content-Signal: ai-train=no
 BETWEEN += ["Crawl-delay: 5"]
 
 
-@pytest.mark.parametrize("line", BETWEEN)
-@pytest.mark.parametrize("other", ["*", "otherbot"])
+@together(("line", "other"), product(BETWEEN, ["*", "otherbot"]))
 def test_a_line_that_is_no_rule_splits_no_group(line: str, other: str) -> None:
     file = RobotsFile(f"User-agent: phaseflow\n{line}\nUser-agent: {other}\nDisallow: /\n", "phaseflow")
     assert not file.allows(f"{SITE}/x")

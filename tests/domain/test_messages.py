@@ -186,8 +186,7 @@ def test_a_completed_job_says_how_many_documents_failed() -> None:
     assert message(done, 1) == "Completed: 2 chunks indexed; 1 document failed"
 
 
-@pytest.mark.parametrize("failed", [0, 1, 1200])
-@pytest.mark.parametrize("beside", ["", "the source 'a; b' could not be read: x; y"])
+@together(("failed", "beside"), product([0, 1, 1200], ["", "the source 'a; b' could not be read: x; y"]))
 def test_what_a_completed_job_says_beside_its_counts_is_told_from_them(failed: int, beside: str) -> None:
     done = running(*PHASES[1:]).each(lambda p: p.update_progress(2, 2).complete(LATER))
     assert notes("; ".join([message(done, failed), *([beside] if beside else [])])) == beside

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -135,8 +136,10 @@ def test_a_retry_begins_its_progress_with_what_is_done() -> None:
     assert replace(failed, items_failed=0).retry(at(2)).progress == 60
 
 
-@pytest.mark.parametrize("field", ["items_processed", "items_total", "items_failed", "items_reused"])
-@pytest.mark.parametrize("wrong", [-1, 2**53 + 1, True, 0.5, "5"])
+@together(
+    ("field", "wrong"),
+    product(["items_processed", "items_total", "items_failed", "items_reused"], [-1, 2**53 + 1, True, 0.5, "5"]),
+)
 def test_what_is_no_count_is_refused_by_name(field: str, wrong: Any) -> None:
     with pytest.raises(InvalidRequest, match="must be a whole number, 0 to") as refused:
         running().update_progress(**({"items_processed": 0} | {field: wrong}))

@@ -16,6 +16,7 @@ from phaseflow.domain.lease import Lease
 from phaseflow.domain.phase import BY_USER, PhaseState
 from phaseflow.domain.transitions import check_job_move
 from phaseflow.domain.vocabulary import PHASES, Action, JobPhase, JobStatus, PhaseStatus
+from tests.matrices import together
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 Move = Callable[[IngestionState], IngestionState]
@@ -136,8 +137,7 @@ def test_a_program_that_was_silent_has_been_running_what_its_silence_paused_and_
     assert [heard[phase].status for phase in (FIRST, SECOND)] == [PhaseStatus.RUNNING, PhaseStatus.PAUSED]
 
 
-@pytest.mark.parametrize("phase", [None, FIRST])
-@pytest.mark.parametrize("change", [lambda p: p.pause(AT), lambda p: p.update_progress(1)])
+@together(("phase", "change"), product([None, FIRST], [lambda p: p.pause(AT), lambda p: p.update_progress(1)]))
 def test_a_pause_that_was_not_obeyed_before_a_silence_is_asked_for_again(
     phase: JobPhase | None, change: Callable[[PhaseState], PhaseState]
 ) -> None:

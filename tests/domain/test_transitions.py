@@ -75,9 +75,7 @@ def _as_the_contract_says(phases: tuple[str, ...], *, cancelled: bool, held: boo
     return next(status for status, holds in rules if holds)
 
 
-@pytest.mark.parametrize("cancelled", [False, True])
-@pytest.mark.parametrize("held", [False, True])
-@pytest.mark.parametrize("next_held", [False, True])
+@together(("cancelled", "held", "next_held"), product([False, True], [False, True], [False, True]))
 def test_the_status_of_a_job_follows_from_its_phases(cancelled: bool, held: bool, next_held: bool) -> None:
     for phases in product(PhaseStatus, repeat=4):
         expected = _as_the_contract_says(phases, cancelled=cancelled, held=held, next_held=next_held)

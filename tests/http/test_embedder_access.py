@@ -1,6 +1,7 @@
 """An embedder that a client of the service names: it gets no key of the operator, and reaches nothing inside."""
 
 from collections.abc import AsyncIterator, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -198,16 +199,25 @@ async def test_a_user_name_in_an_address_is_refused() -> None:
     assert "pa55" not in str(refusal.value)
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "https://api.example/v1x", "https://api.example/", "https://api.example/v1/../v2", "http://api.example/v1",
-        "https://api.example:444/v1", "https://api.example.evil.test/v1", "https://x@api.example/v1",
-        "https://api.example@evil.test/v1", "https://api.example/v1?a", "https://evil.test/#https://api.example/v1",
-        "https://evil.test\\@api.example/v1",
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("by_client", [True, False])
+@together(
+    ("address", "by_client"),
+    product(
+        [
+            "https://api.example/v1x",
+            "https://api.example/",
+            "https://api.example/v1/../v2",
+            "http://api.example/v1",
+            "https://api.example:444/v1",
+            "https://api.example.evil.test/v1",
+            "https://x@api.example/v1",
+            "https://api.example@evil.test/v1",
+            "https://api.example/v1?a",
+            "https://evil.test/#https://api.example/v1",
+            "https://evil.test\\@api.example/v1",
+        ],
+        [True, False],
+    ),
+)
 def test_the_key_belongs_to_one_address(address: str, by_client: bool) -> None:
     access = EmbedderAccess("https://api.example/v1")
     assert access.key_for(_chosen(address, by_client=by_client)) is None
