@@ -12,7 +12,7 @@ from phaseflow.components.indexes import IndexDocument
 from phaseflow.domain.errors import IndexUnavailable, RateLimited
 from tests.engine.components import CountingEmbedder, note_waits
 from tests.indexes.file_index import FileIndex
-from tests.indexes.test_engine import Place, run
+from tests.indexes.test_engine import Place, all_found, run
 from tests.stopwatch import NEVER_S
 
 
@@ -64,3 +64,39 @@ async def test_short_documents_go_out_together_and_long_ones_alone_in_parts(
         [("f", 8, 1)],
     ]
     assert done.metrics.chunks_indexed == sum(passages.values())
+
+
+@pytest.mark.parametrize("moves", [True, False], ids=["a move", "another embedder"])
+async def test_a_new_place_of_the_vectors_waits_for_an_index_that_breaks_off_wherever_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: bool
+) -> None:
+    """Each call is refused once: no document fails, search has what it had, and nothing is paid twice."""
+    breaks, met = False, list[str]()
+
+    async def once(call: str, documents: Sequence[IndexDocument]) -> None:
+        if breaks and call not in met:
+            met.append(call)
+            raise IndexUnavailable("it breaks off")
+
+    note_waits(monkeypatch)
+    index = FileIndex(tmp_path / "index.db", once)
+    place = Place("embedded" if moves else "file", tmp_path, {} if moves else {"index": index}, {}, CountingEmbedder())
+    place.write(*"abc")
+    async with place.flow() as flow:
+        await run(flow, place)
+    place.options = {"index": index}
+    if not moves:
+        place.embedder = CountingEmbedder()
+        place.embedder.fingerprint = "another"
+    async with place.flow() as flow:
+        job = await flow.start("kb", hold=["loading"])
+        await job.wait_until_idle()  # from here on the keeper leaves the knowledge base alone
+        breaks = True
+        await flow.resume("kb")
+        done = await job.wait()
+        breaks = False
+        assert await all_found(flow) == {"a.md", "b.md", "c.md"}
+    assert done.status == "completed", done.message
+    assert done.metrics.documents_failed == 0
+    assert {"create", "put", "ready", *(["document_ids"] if moves else [])} <= {*met}
+    assert set(place.embedder.paid.values()) == {1}
