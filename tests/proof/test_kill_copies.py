@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from phaseflow import JobStatus, PhaseFlow
+from phaseflow import DocumentStatus, JobStatus, PhaseFlow
 from phaseflow.actors import carry_over, chunking, indexing, loading
 from phaseflow.store import failpoints
 from phaseflow.store.documents import text_hash
@@ -17,7 +17,7 @@ from tests.engine.components import CountingEmbedder, write_folder
 from tests.proof import outcome
 from tests.proof.test_crash import left_behind
 from tests.stopwatch import fail_soon
-from tests.store.probes import until_removed
+from tests.store.probes import select, until_removed
 
 UNREADABLE = b"\x7fELF\x02\x01\x01" + bytes(100)
 SETTINGS = {"chunk_size": 100, "chunk_overlap": 0}
@@ -98,3 +98,32 @@ async def test_another_index_takes_the_place_of_the_old_one_wherever_the_kill_wa
     failpoints.clear()
     for copy in copies:
         await is_gone_on_with(copy, database, other)
+
+
+async def test_what_waits_for_a_job_that_is_over_is_loaded_though_the_kill_came_with_its_end(
+    database: Path, tmp_path: Path
+) -> None:
+    ended = database.with_name("ended.db")
+
+    def arrive() -> None:
+        left = left_behind(database)
+        if select(left, "SELECT completed_at IS NULL FROM ingestion_jobs") == [(0,)]:  # and nobody has made the next
+            shutil.move(left, ended)
+
+    folder = write_folder(tmp_path / "docs", 1, words=20)
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        job = await flow.start("kb", folder, hold=["indexing"])
+        await job.wait_until_idle()
+        await flow.add("kb", [{"uri": "new", "text": "It came when nothing more was loaded."}])
+        failpoints.install("supervisor.completed", arrive)
+        await flow.resume("kb")
+        await job.wait()
+        failpoints.clear()
+    assert select(ended, "SELECT uri FROM requests") == [("new",)]
+    async with PhaseFlow(ended, embedder=CountingEmbedder()) as flow:
+        with fail_soon(20):
+            while True:
+                hint = flow.tracker.feed.hint()
+                if (await flow.document("kb", "new")).status is DocumentStatus.INDEXED:
+                    break
+                await hint.wait()
