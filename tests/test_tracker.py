@@ -432,6 +432,19 @@ async def _call(tracker: PhaseTracker, move: str, phase: str) -> JobStatusRespon
     return made
 
 
+async def test_a_failed_job_goes_on_only_while_it_is_the_newest(tracker: PhaseTracker) -> None:
+    for job_id in ("old", "new"):
+        await tracker.initialize_phases(job_id, "other")
+        await tracker.start_phase(job_id, "loading")
+        await tracker.fail_phase(job_id, "loading", "it broke")
+    with pytest.raises(JobConflict, match="cannot retry: the knowledge base has a newer job") as refused:
+        await tracker.retry_phase("old", "loading")
+    assert (refused.value.status, refused.value.allowed_actions) == ("failed", [])
+    old = await tracker.get_consolidated_status("old")
+    assert (old.status, old.phase_details[0].status) == ("failed", "failed")
+    assert (await tracker.retry_phase("new", "loading")).status == "running"
+
+
 async def test_a_job_that_an_engine_runs_is_refused_to_the_tracker(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     async with PhaseFlow(tmp_path / "kb.db", slots=0) as flow:

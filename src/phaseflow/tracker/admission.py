@@ -6,6 +6,7 @@ from phaseflow.domain.errors import JobConflict
 from phaseflow.domain.vocabulary import Action
 from phaseflow.store.jobs import Jobs
 from phaseflow.store.transaction import Transaction
+from phaseflow.tracker.state_hub import Changed
 
 
 class NextJob:
@@ -14,6 +15,13 @@ class NextJob:
     def __init__(self, tx: Transaction, kb_id: str) -> None:
         self._jobs = Jobs(tx)
         self._kb_id = kb_id
+
+    @staticmethod
+    def check_not_followed(tx: Transaction, changed: Changed) -> None:
+        """Raise JobConflict when a job that was over goes on though it is not the newest of its knowledge base."""
+        before, after = changed.before.get_overall_status(), changed.after.get_overall_status()
+        if before.is_terminal and not after.is_terminal and not Jobs(tx).record(changed.after.job_id).newest:
+            raise JobConflict(Action.RETRY, before, [], "the knowledge base has a newer job")
 
     def check_free(self, verb: str = Action.START) -> None:
         """Raise JobConflict when the knowledge base has a job that is not over."""

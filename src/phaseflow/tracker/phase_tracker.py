@@ -182,6 +182,7 @@ class PhaseTracker:
             heard_of = change_in(tx, job_id, lambda s: reports.heard_of(s, at, known), clock, _HEARD_OF)
             Leases(tx).renew(job_id, clock.running_now())
             moved = change_in(tx, job_id, lambda s: reports.moved(s, name, change, started), clock, reason)
+            NextJob.check_not_followed(tx, moved)
             return Changed(heard_of.before, moved.after, heard_of.logged + moved.logged)
 
         await self._hub.follow_clock()
