@@ -52,10 +52,13 @@ async def test_a_session_that_ends_under_a_form_asks_for_the_token_above_it_and_
             await page.get_by_role("button", name="New knowledge base").first.click()
             await page.get_by_label("Name", exact=True).fill("mine")
             await page.locator("#f-path").fill("docs")
-            async with held(page, "**/revisions"):  # which would find out first, now and then
+            await board.until(
+                page.locator("#panel-runs .told"), "It has never run."
+            )  # all that the page asks by itself
+            async with held(page, "**/revisions"), page.expect_response("**/kb/mine"):  # no other finds out first
                 await page.context.clear_cookies()
                 await page.get_by_role("button", name="Create").click()
-                await board.until(page.locator("#lock"), "This server asks for its token")
+                await board.expect(page.get_by_text("This server asks for its token")).to_be_visible()
             await page.keyboard.press("Escape")
             await page.keyboard.press("Escape")
             await board.expect(page.get_by_label("Token")).to_be_focused()

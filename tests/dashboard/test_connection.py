@@ -30,6 +30,7 @@ async def test_a_pause_is_held_over_a_restart_of_the_server(board: Board, servic
     service.until("docs", lambda status: status["status"] == "paused")
     await board.go("kb/docs")
     await board.until_status("docs", "Paused")
+    await board.live()
     service.stop()
     await board.until(board.page.locator(".lost-bar"), "What you see is as of")
     service.start()
