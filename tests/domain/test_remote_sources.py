@@ -1,8 +1,8 @@
 """Addresses of file systems: their protocols, the links of a chain, and no secrets."""
 
 import pytest
-from pydantic import ValidationError
 
+from phaseflow.domain.errors import InvalidValue
 from phaseflow.domain.remote_sources import FsspecSource, GitSource, links_of, protocol_of
 from tests.matrices import together
 
@@ -36,7 +36,7 @@ def test_an_address_has_a_protocol_and_one_or_more_links(url: str, protocol: str
     ],
 )
 def test_an_address_that_could_not_be_used_or_shown_is_refused(url: str, error: str) -> None:
-    with pytest.raises(ValidationError, match=error):
+    with pytest.raises(InvalidValue, match=error):
         FsspecSource(url)
 
 
@@ -47,7 +47,7 @@ def test_a_user_or_the_repository_of_an_address_is_no_password(url: str) -> None
 
 @together("ref", ["-x", "/x", ".x", "a..b", "a//b", "a@{1}", "a b", "a:b", "a/", "a.", "", "a" * 251])
 def test_what_git_takes_for_no_name_of_a_branch_is_refused(ref: str) -> None:
-    with pytest.raises(ValidationError, match="is not the name of a branch"):
+    with pytest.raises(InvalidValue, match="is not the name of a branch"):
         GitSource("repository", ref=ref)
 
 

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from phaseflow.domain.errors import InvalidValue
 from phaseflow.domain.settings import (
     EMBEDDED,
     SOURCE,
@@ -40,7 +41,7 @@ def test_an_overlap_is_smaller_than_its_chunk(overlap: int, fits: bool) -> None:
     if fits:
         assert Settings(chunk_size=100, chunk_overlap=overlap).chunk_overlap == overlap
         return
-    with pytest.raises(ValidationError, match="must be smaller than chunk_size"):
+    with pytest.raises(InvalidValue, match="must be smaller than chunk_size"):
         Settings(chunk_size=100, chunk_overlap=overlap)
 
 

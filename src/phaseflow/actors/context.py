@@ -9,6 +9,7 @@ from phaseflow.components.embedders import EmbedderAdapter
 from phaseflow.components.indexes import Index
 from phaseflow.components.indexes.losses import Losses
 from phaseflow.components.protocols import Chunker, Loader
+from phaseflow.domain.checked_fields import check_kinds
 from phaseflow.domain.errors import PhaseflowError, StoreUnavailable
 from phaseflow.domain.log import get_logger
 from phaseflow.domain.policy import BudgetPolicy, GuardPolicy, RetryPolicy
@@ -59,6 +60,9 @@ class Policies:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     budget: BudgetPolicy = field(default_factory=BudgetPolicy)
     guard: GuardPolicy = field(default_factory=GuardPolicy)
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
 
 
 @dataclass(frozen=True, slots=True)

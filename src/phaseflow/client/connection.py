@@ -19,6 +19,7 @@ from phaseflow.domain.errors import BackupFailed, EngineStopped, InvalidRequest,
 from phaseflow.domain.identifiers import check_token, check_whole
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.validation import first_fault
+from phaseflow.domain.values import kind_of
 from phaseflow.store.private_files import made_whole
 
 TIMEOUT_S = 30.0
@@ -39,6 +40,9 @@ class Connection:
     """Belongs to the event loop that opens it."""
 
     def __init__(self, url: str, token: str | None) -> None:
+        for field, value, may_lack in (("url", url, False), ("token", token, True)):
+            if not isinstance(value, str) and not (may_lack and value is None):
+                raise InvalidRequest(field, f"must be a string, not {kind_of(value)}")
         self.url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {check_token(token)}"} if token else {}
         self._http = httpx2.AsyncClient(base_url=f"{self.url}/", headers=headers, timeout=TIMEOUT_S, verify=trusted())

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from phaseflow.domain.checked_fields import check_numbers
 from phaseflow.domain.errors import StoreUnavailable, UploadTooLarge
 from phaseflow.store import failpoints
 from phaseflow.store.private_files import make_folder, sync_folder, tighten_folder
@@ -33,6 +34,9 @@ class UploadLimits:
     file_bytes: int = 64 * _MIB
     files: int = 100
     kb_bytes: int = 10 * 1024 * _MIB
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
 
 class Uploads:

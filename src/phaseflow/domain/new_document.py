@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from phaseflow.domain.errors import InvalidRequest
 from phaseflow.domain.identifiers import hides_something
+from phaseflow.domain.made_values import told_in_words
 from phaseflow.domain.patterns import worded
 from phaseflow.domain.validation import first_fault
 from phaseflow.domain.values import is_kept
@@ -122,6 +123,7 @@ Metadata = Annotated[dict[str, Any], BeforeValidator(_checked_metadata)]
 _MEDIA_TYPE = worded(r"^[\w.+-]+/[\w.+-]+( *;.*)?$", "must be a media type, such as text/markdown")
 
 
+@told_in_words
 class NewDocument(BaseModel):
     """A text to be pushed. A document that was pushed under the same ``uri`` before is replaced.
     The uri is kept as it is given.

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from phaseflow.domain.made_values import told_in_words
+
 LANGUAGES = (
     "af", "az", "bs", "ca", "cs", "cy", "da", "de", "en", "es", "et", "eu", "fi", "fr", "ga", "gl", "hr", "hu", "id",
     "is", "it", "ja", "ku", "la", "lb", "lt", "lv", "mi", "ms", "mt", "nl", "no", "oc", "pl", "pt", "qu", "rm", "ro",
@@ -19,6 +21,7 @@ def _known(languages: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(languages))
 
 
+@told_in_words
 class OcrSettings(BaseModel):
     """The languages of the pages and pictures whose text is recognised."""
 

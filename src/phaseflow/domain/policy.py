@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+from phaseflow.domain.checked_fields import check_numbers
 from phaseflow.domain.counting import counted
 
 LONGEST_WAIT_S = 3600.0
@@ -17,6 +18,9 @@ class RetryPolicy:
     tries: int = 8
     first_s: float = 0.25
     most_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
     def wait_s(self, attempt: int, waited_s: float, asked_s: float | None = None, jitter: float = 0.0) -> float | None:
         """Seconds to wait after attempt number ``attempt`` (from 1) has failed, None to give up.
@@ -50,6 +54,9 @@ class BudgetPolicy:
     in_a_row: int = 10
     share: float = 0.15
     window: int = 100
+
+    def __post_init__(self) -> None:
+        check_numbers(self, share=1)
 
 
 @dataclass(slots=True)
@@ -90,3 +97,6 @@ class GuardPolicy:
     rate_limited_s: float | None = 60.0
     characters: int | None = None
     stalled_s: float | None = 900.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self)

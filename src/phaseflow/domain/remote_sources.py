@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from phaseflow.domain.made_values import told_in_words
 from phaseflow.domain.patterns import SERVER_WORDS, worded
 
 _STRICT = ConfigDict(extra="forbid")
@@ -66,6 +67,7 @@ Url = Annotated[str, Field(min_length=1, max_length=LONGEST_URL)]
 Connection = Annotated[str | None, Field(pattern=CONNECTION_NAME, exclude_if=lambda name: name is None)]
 
 
+@told_in_words
 @dataclass(frozen=True, config=_STRICT)
 class FsspecSource:
     """Files below an address of any file system that fsspec knows: ``s3://bucket/folder``, ``sftp://host/folder``, ….
@@ -81,6 +83,7 @@ class FsspecSource:
     type: Literal["fsspec"] = "fsspec"
 
 
+@told_in_words
 @dataclass(frozen=True, config=_STRICT)
 class GitSource:
     """Files of a Git repository as they are in one commit: that of ``ref``, a branch, a tag or a full commit id.

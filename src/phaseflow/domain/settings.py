@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 
+from phaseflow.domain.made_values import told_in_words
 from phaseflow.domain.ocr import OcrSettings
 from phaseflow.domain.patterns import NAME_WORDS, SERVER_WORDS, worded
 from phaseflow.domain.remote_sources import FsspecSource, GitSource
@@ -60,6 +61,7 @@ def as_given(path: str) -> str:
     return path.partition(_GIVEN)[2] or path
 
 
+@told_in_words
 @dataclass(frozen=True, config=_STRICT)
 class FolderSource:
     """Documents under a folder. Globs are relative to it; ``include`` empty means every file.
@@ -75,6 +77,7 @@ class FolderSource:
     type: Literal["folder"] = "folder"
 
 
+@told_in_words
 @dataclass(frozen=True, config=_STRICT)
 class WebSource:
     """Pages reached from the given addresses and their sites' sitemaps, ``max_pages`` at most.
@@ -88,6 +91,7 @@ class WebSource:
     type: Literal["web"] = "web"
 
 
+@told_in_words
 @dataclass(frozen=True, config=_STRICT)
 class UploadSource:
     """Files that were sent to the engine, which keeps them beside the database."""
@@ -132,6 +136,7 @@ def _type_is_required(schema: dict[str, Any]) -> None:
 _EMBEDDER = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_type_is_required)
 
 
+@told_in_words
 class StaticEmbedderSettings(BaseModel):
     """Sentence vectors that come with the package: offline, nothing to download."""
 
@@ -139,6 +144,7 @@ class StaticEmbedderSettings(BaseModel):
     type: Literal["static"] = "static"
 
 
+@told_in_words
 class OpenAIEmbedderSettings(BaseModel):
     """Any server that speaks the OpenAI embeddings protocol. The key comes from ``PHASEFLOW_EMBEDDING_API_KEY``.
 
@@ -158,6 +164,7 @@ class OpenAIEmbedderSettings(BaseModel):
     chosen_by_client: SkipJsonSchema[Annotated[bool, Field(exclude_if=not_)]] = False
 
 
+@told_in_words
 class NamedEmbedderSettings(BaseModel):
     """A server that the operator has set up under this name, in the file that ``PHASEFLOW_EMBEDDERS`` names."""
 
@@ -202,6 +209,7 @@ def _is_not_embedded(name: str) -> str:
 IndexServerName = Annotated[str, Field(pattern=EMBEDDER_NAME), AfterValidator(_is_not_embedded)]
 
 
+@told_in_words
 class EmbeddedIndexSettings(BaseModel):
     """Passages are searched in the database itself."""
 
@@ -209,6 +217,7 @@ class EmbeddedIndexSettings(BaseModel):
     type: Literal["embedded"] = "embedded"
 
 
+@told_in_words
 class PostgresIndexSettings(BaseModel):
     """Vectors are searched in a PostgreSQL with pgvector that the operator has set up under this name."""
 
@@ -233,6 +242,7 @@ def _none_if_off(sync: SyncSettings | None) -> SyncSettings | None:
     return sync if sync is not None and (sync.every is not None or sync.watch) else None
 
 
+@told_in_words
 class Settings(BaseModel):
     """How the documents of a knowledge base are cut, embedded and searched. Sizes are in characters.
 

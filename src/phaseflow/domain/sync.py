@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from phaseflow.domain.made_values import told_in_words
+
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 LONGEST_S = 366 * 86_400
 SHORTEST_S = 10
@@ -35,6 +37,7 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
+@told_in_words
 class SyncSettings(BaseModel):
     """When jobs start by themselves: ``every`` so often, and with ``watch`` when a file of a folder changes.
 

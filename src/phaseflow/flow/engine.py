@@ -82,7 +82,7 @@ class Engine:
         self.interrupted: list[str] = []
         self._policies = policies
         self._slots = inputs.as_count("slots", slots, 0)
-        self._auto_resume = auto_resume
+        self._auto_resume = inputs.as_flag("auto_resume", auto_resume)
         self._only = None if only is None else inputs.as_names("only", only)
         self._service: BackgroundTask[_Running] | None = None
         self._running: _Running | None = None

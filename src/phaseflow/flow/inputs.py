@@ -229,6 +229,27 @@ def as_flag(field: str, value: bool) -> bool:
     return value
 
 
+def as_url(embedding_url: str | None) -> str | None:
+    """The address of the one server that gets the key, if there is one."""
+    return None if embedding_url is None else as_text("embedding_url", embedding_url)
+
+
+def as_kind(field: str, value: T | None, kind: type[T]) -> T:
+    """One of this class; None: one as it is by default."""
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise _wrong(field, f"of the class {kind.__name__}", value)
+    return value
+
+
+def as_function(field: str, value: T | None) -> T | None:
+    """Something that can be called."""
+    if value is not None and not callable(value):
+        raise _wrong(field, "a function", value)
+    return value
+
+
 def _several(field: str, wanted: str, values: Iterable[T]) -> Iterable[T]:
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise _wrong(field, wanted, values)

@@ -71,17 +71,17 @@ class PhaseFlow(Queries):
         index_servers: Mapping[str, str] | None = None,
         workers: "inputs.WorkersLike | None" = None,
     ) -> None:
-        self.path = Path(path).absolute()
+        self.path = inputs.as_path("path", path).absolute()
         self.settings = inputs.as_settings(settings) or Settings()
-        files = Uploads(self.path, uploads or UploadLimits())
+        files = Uploads(self.path, inputs.as_kind("uploads", uploads, UploadLimits))
         components = ComponentFactory(
-            loader=loader, chunker=chunker, embedder=embedder, index=index, check_source=check_source, uploads=files,
-            allow_private=inputs.as_names("allow_private", allow_private), embedding_url=embedding_url,
-            index_servers=index_servers, workers=workers,
+            loader=loader, chunker=chunker, embedder=embedder, index=index, uploads=files, workers=workers,
+            check_source=inputs.as_function("check_source", check_source), index_servers=index_servers,
+            allow_private=inputs.as_names("allow_private", allow_private), embedding_url=inputs.as_url(embedding_url),
         )  # fmt: skip
         self.embedder_access = components.access
         self._engine = Engine(
-            self.path, components, files, self.settings, policies or Policies(),
+            self.path, components, files, self.settings, inputs.as_kind("policies", policies, Policies),
             keep_vectors=keep_vectors, slots=slots, auto_resume=auto_resume, only=only,
         )  # fmt: skip
         super().__init__(self._engine, components, self._engine.searching)

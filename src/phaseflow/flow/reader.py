@@ -14,7 +14,7 @@ from phaseflow.domain.status import JobStatusResponse, SyncState
 from phaseflow.domain.sync import SyncSettings, due_at
 from phaseflow.domain.vocabulary import Action, JobPhase
 from phaseflow.flow.components import ComponentFactory
-from phaseflow.flow.inputs import as_action, as_phase
+from phaseflow.flow.inputs import as_action, as_path, as_phase
 from phaseflow.flow.queries import Queries, latest_job
 from phaseflow.flow.readings import Composed
 from phaseflow.loop_answer import running_loop
@@ -47,7 +47,7 @@ class Reader(Queries):
     """
 
     def __init__(self, path: str | Path, *, index_servers: Mapping[str, str] | None = None) -> None:
-        self._path = Path(path).absolute()
+        self._path = as_path("path", path).absolute()
         self._stack = AsyncExitStack()
         self._components = ComponentFactory(index_servers=index_servers)
         self._file = _File(self._path)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from phaseflow.domain.checked_fields import check_numbers
 from phaseflow.domain.identifiers import is_loopback
 from phaseflow.http.problems import LimitReached
 
@@ -46,6 +47,9 @@ class Limits:
     send_s: float = 10.0
     """A client that takes nothing for so long is dropped; it goes on where it was with its Last-Event-ID."""
     heartbeat_s: float = 15.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
 
 class ConnectionLimiter:

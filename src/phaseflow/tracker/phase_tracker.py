@@ -18,6 +18,7 @@ from phaseflow.domain.phase import BY_USER, PhaseState
 from phaseflow.domain.settings import Settings
 from phaseflow.domain.status import JobStatusResponse
 from phaseflow.domain.transitions import PhaseMove
+from phaseflow.domain.values import kind_of
 from phaseflow.domain.vocabulary import PHASES, JobPhase
 from phaseflow.feed import Feed
 from phaseflow.store.jobs import Jobs
@@ -54,6 +55,8 @@ class PhaseTracker:
     @asynccontextmanager
     async def open(cls, path: str | Path) -> AsyncIterator[Self]:
         """A tracker on a database file of its own, created when it does not exist. Raises DatabaseHeld and others."""
+        if not isinstance(path, str | Path):
+            raise InvalidRequest("path", f"must be a path, not {kind_of(path)}")
         absolute = Path(path).absolute()  # noqa: ASYNC240  # asks the system for the working directory only
 
         async def main(started: Callable[[Self], None], stop: anyio.Event) -> None:

@@ -12,6 +12,7 @@ PhaseflowError
 ├── HeldBySource             a document that a source holds, not one that was pushed; nothing was changed
 ├── PreconditionFailed       what a change was bound to was changed meanwhile; nothing was changed
 ├── InvalidRequest           a value that cannot be used; names the field
+│   └── InvalidValue         the same of one that a program makes by a call; a ValueError, too
 ├── UploadTooLarge           a file, or all of a knowledge base, larger than is taken; nothing was stored
 ├── SourceNotAllowed         a folder or address outside what was allowed
 ├── MissingExtra             an optional dependency is not installed
@@ -62,6 +63,7 @@ from phaseflow.domain.errors.requests import FileNotKept as FileNotKept
 from phaseflow.domain.errors.requests import HeldBySource as HeldBySource
 from phaseflow.domain.errors.requests import InvalidRequest as InvalidRequest
 from phaseflow.domain.errors.requests import InvalidTransition as InvalidTransition
+from phaseflow.domain.errors.requests import InvalidValue as InvalidValue
 from phaseflow.domain.errors.requests import JobConflict as JobConflict
 from phaseflow.domain.errors.requests import JobNotFound as JobNotFound
 from phaseflow.domain.errors.requests import KnowledgeBaseNotFound as KnowledgeBaseNotFound

@@ -132,6 +132,10 @@ class InvalidRequest(PhaseflowError):
         self.message = message
 
 
+class InvalidValue(InvalidRequest, ValueError):
+    """A value that a program makes by a call cannot be made. ``field`` begins with its class: ``FolderSource.path``."""
+
+
 class SourceNotAllowed(PhaseflowError):
     """A folder or an address that this engine may not read."""
 

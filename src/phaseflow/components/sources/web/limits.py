@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from phaseflow.domain.checked_fields import check_numbers
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -25,3 +27,6 @@ class Limits:
     """A request that takes longer leaves its place to another, so that a few pages that hang do not hold up a site."""
     longest_delay_s: float = 60
     """The most that a Crawl-delay is heeded: with one of a day a crawl would never end."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
