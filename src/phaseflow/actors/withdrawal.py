@@ -74,7 +74,9 @@ class Withdrawal:
         asks = await self._await_consent(had, gone)
         if (asks or found.was_asked) and await self._keep_returned():
             _, _, kept = await self._census(found.since)
+        failpoints.hit("indexing.counted")
         await KeptDocuments(self._context, self._gate).tell(kept, self._whys)
+        failpoints.hit("indexing.kept")
         if gone.total() or not found.is_live:  # else each document that search sees was found
             await self._withdraw_missing()
         if found.has_failures:
