@@ -20,7 +20,7 @@ from phaseflow.domain.errors import DocumentError, TransientError
 from phaseflow.domain.settings import SOURCE
 from tests.engine.components import CountingEmbedder
 from tests.engine.test_control import finished, until
-from tests.stopwatch import fail_soon, slowness
+from tests.stopwatch import NEVER_S, fail_soon, slowness
 
 TOTAL_S = 0.3 * min(10.0, slowness())
 """What one page may take: a page that does not hang answers within it, also on a busy machine."""
@@ -90,6 +90,18 @@ def loader(url: str, limits: Limits = QUICK, max_pages: int = 500) -> WebLoader:
     return WebLoader(source, allow_private=[url.removeprefix("http://")], limits=limits)
 
 
+@asynccontextmanager
+async def impatient(url: str, **limits: int) -> AsyncIterator[WebLoader]:
+    """A loader that has so little time for a page, once it knows the site: however busy the machine is, only what it is
+    asked for from here on can be too slow."""
+    patient = Limits(per_second=100_000, total_s=NEVER_S, **limits)
+    async with loader(url, patient) as web:
+        with pytest.raises(DocumentError, match="404"):
+            await web.load(Entry(f"{url}/not-there"), None)
+        object.__setattr__(patient, "total_s", TOTAL_S)
+        yield web
+
+
 HEADERS = b"HTTP/1.1 200 OK\r\nX-Slow: "
 
 
@@ -97,7 +109,7 @@ HEADERS = b"HTTP/1.1 200 OK\r\nX-Slow: "
 async def test_a_page_that_drips_is_tried_twice_and_then_fails(start: bytes) -> None:
     site = Dripping()
     site.answers, site.drips = {"/": start}, {"/"}
-    async with site.serving() as url, loader(url) as web:
+    async with site.serving() as url, impatient(url) as web:
         with fail_soon(LONG_S):
             with pytest.raises(TransientError, match="not answered to its end"):
                 await web.load(Entry(f"{url}/"), None)
@@ -112,12 +124,11 @@ async def test_a_large_file_gets_the_time_that_its_size_takes() -> None:
     large = b"<p>" + b"word " * 40_000
     site.answers["/"] = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(large) + large
     site.steps["/"] = 20, TOTAL_S / 8
-    limits = Limits(per_second=100_000, total_s=TOTAL_S, slowest_rate=20_000)
     async with site.serving() as url:
-        async with loader(url, limits) as web:
+        async with impatient(url, slowest_rate=5_000) as web:
             with fail_soon(30):
                 assert isinstance(await web.load(Entry(f"{url}/"), None), Document)
-        async with loader(url, Limits(per_second=100_000, total_s=TOTAL_S, slowest_rate=1 << 30)) as web:
+        async with impatient(url, slowest_rate=1 << 30) as web:
             with fail_soon(30), pytest.raises(TransientError):
                 await web.load(Entry(f"{url}/"), None)
 
@@ -139,7 +150,7 @@ async def test_a_canonical_page_that_drips_loses_no_page() -> None:
     site.answers["/"] = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(head)
     site.answers["/"] += head.encode()
     site.answers["/real"], site.drips = ENDLESS, {"/real"}
-    async with site.serving() as url, loader(url) as web:
+    async with site.serving() as url, impatient(url) as web:
         with fail_soon(LONG_S):
             assert isinstance(await web.load(Entry(f"{url}/"), None), Document)
 
