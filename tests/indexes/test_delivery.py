@@ -10,10 +10,17 @@ import pytest
 from phaseflow.actors import index_delivery, indexing
 from phaseflow.components.indexes import IndexDocument
 from phaseflow.domain.errors import IndexUnavailable, RateLimited
+from phaseflow.supervisor import index_keeper
 from tests.engine.components import CountingEmbedder, note_waits
 from tests.indexes.file_index import FileIndex
 from tests.indexes.test_engine import Place, all_found, run
 from tests.stopwatch import NEVER_S
+
+
+@pytest.fixture(autouse=True)
+def calls_of_the_job_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keeper looks once, at the start, and makes no call beside the job."""
+    monkeypatch.setattr(index_keeper, "LOOK_S", NEVER_S)
 
 
 async def test_what_waits_for_an_index_waits_longer_each_time_and_as_long_as_it_is_asked_to(
