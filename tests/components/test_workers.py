@@ -1,6 +1,7 @@
 """Worker processes: what a document may cost, and that nothing of them stays behind. The processes are real."""
 
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import textwrap
 import zipfile
 import zlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -451,6 +453,24 @@ async def test_an_interpreter_that_cannot_be_started_is_worth_another_try(
         await pool.extract(RTF, "a.rtf")
     assert name not in str(caught.value), "clients learn no path of the server"
     monkeypatch.undo()
+    assert (await pool.extract(RTF, "a.rtf")).text
+
+
+async def test_a_worker_that_this_process_has_no_descriptor_for_is_worth_another_try(pool: ExtractionPool) -> None:
+    assert (await pool.extract(RTF, "a.rtf")).text
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/dev/fd"))) + 1, hard))
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        with pytest.raises(WorkerUnavailable, match=r"a worker process \(Too many open files\); free resources"):
+            await pool.extract(RTF, "a.rtf")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)
     assert (await pool.extract(RTF, "a.rtf")).text
 
 

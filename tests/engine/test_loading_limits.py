@@ -1,5 +1,6 @@
 """Sources that ask to be left alone, are partly unreachable, or need a package that is missing."""
 
+import errno
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from hashlib import blake2b
@@ -332,6 +333,24 @@ async def test_what_a_failed_job_has_listed_and_not_read_waits_for_the_next_star
         is_away = False
         assert (await finished(await flow.start("kb"))).status is JobStatus.COMPLETED
         assert (await flow.kb("kb")).counts.indexed == 6
+
+
+async def test_a_loader_that_finds_no_descriptor_is_asked_again(database: Path) -> None:
+    asked: list[str] = []
+
+    def answer(uri: str) -> None:
+        asked.append(uri)
+        if asked.count(uri) == 1:
+            raise OSError(errno.EMFILE, "Too many open files")
+        if uri == "page01":
+            raise OSError(errno.EIO, "Input/output error")
+
+    policies = Policies(retry=IMPATIENT)
+    async with PhaseFlow(database, loader=Pages(3, answer), embedder=CountingEmbedder(), policies=policies) as flow:
+        assert (await finished(await flow.start("kb"))).status is JobStatus.COMPLETED
+        [failure] = (await flow.failures("kb")).items
+    assert sorted(asked) == sorted(2 * ["page00", "page01", "page02"])
+    assert (failure.uri, failure.code) == ("page01", "load_error")
 
 
 class Unstorable(Pages):

@@ -10,6 +10,7 @@ from phaseflow.actors.put_aside import PutAside, Tries
 from phaseflow.components.contained import contained
 from phaseflow.components.loader_answers import checked_document
 from phaseflow.components.protocols import Document, Entry, Known, Loader, Skipped, Unchanged
+from phaseflow.components.sources.beneath import advice, lacks_descriptors
 from phaseflow.domain.counting import counted
 from phaseflow.domain.errors import (
     ComponentUnavailable,
@@ -147,6 +148,10 @@ class DocumentReader:
             return FailedDocument(entry.uri, error.code, text_of(error), error.counts, error.gone)
         except ImportError as error:
             raise ComponentUnavailable(f"the loader cannot work: {text_of(error)}; install what is missing") from error
+        except OSError as error:
+            if lacks_descriptors(error):
+                raise TransientError(f"cannot read {entry.uri} ({error.strerror}); {advice(error)}") from error
+            return FailedDocument(entry.uri, "load_error", named(error))
         except Exception as error:  # noqa: BLE001  # whatever a loader raises is the document's failure
             return FailedDocument(entry.uri, "load_error", named(error))
         self._limits.passed()

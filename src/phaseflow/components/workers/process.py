@@ -85,6 +85,10 @@ class Worker:
             try:
                 process = self._process or self._start()
                 found = self._answer(process, dict(head), body)
+            except OSError as error:  # of this process, which has no descriptors left, say; never of the document
+                self.end()
+                message = f"cannot talk to a worker process ({error.strerror}); free resources, and retry"
+                raise WorkerUnavailable(message) from error
             except BaseException:
                 self.end()
                 raise
