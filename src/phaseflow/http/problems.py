@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from phaseflow.domain import errors
 from phaseflow.domain.errors import PhaseflowError
+from phaseflow.domain.log import get_logger
 from phaseflow.domain.vocabulary import Action, JobStatus
 
 MEDIA_TYPE = "application/problem+json"
@@ -161,12 +162,15 @@ _RETRY = {"Retry-After": "5"}
 
 
 def problem_response(error: Exception) -> Response:
-    """The answer to any error. Says nothing of the inside of the server: neither paths nor tracebacks."""
+    """The answer to any error. Says nothing of the inside of the server: neither paths nor tracebacks; the log has what
+    it leaves out."""
     if isinstance(error, HTTPException):
         return _of_http(error)
     if not isinstance(error, PhaseflowError):
         return _response(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", _UNSAID)
     detail = _said(error)
+    if detail != str(error):
+        get_logger().error("request refused", code=error.code, error=str(error))
     headers = error.headers if isinstance(error, HttpError) else _RETRY if isinstance(error, errors.Busy) else None
     return _response(status_of(type(error)), error.code, detail, _members(error), headers)
 
