@@ -72,6 +72,17 @@ async def test_documents_that_are_all_there_are_in_the_copy_at_the_first_try(
     assert not list(path.parent.glob("*.files"))
 
 
+async def test_a_copy_begins_a_log_of_its_own(path: Path) -> None:
+    async with open_session(path) as database:
+        await stock(database)
+    copies = [path.with_name(name) for name in ("one.db", "two.db")]
+    for copy in copies:
+        copy_database(path, copy)
+    logs = [select(file, "SELECT name, last FROM sequences ORDER BY name = 'log'") for file in (path, *copies)]
+    assert len({log for *_, (_, log) in logs}) == len(logs)
+    assert [others for *others, _ in logs] == [logs[0][:-1]] * len(logs)
+
+
 async def test_a_document_that_cannot_be_found_is_looked_for_so_often_and_left_out(
     path: Path, kept: Path, again: list[int]
 ) -> None:

@@ -117,6 +117,8 @@ def _copy(source: Path, target: Path, stop: CopyStop, files: Path | None, links:
             for number, path in kept.items():
                 look(0, 1, 1)
                 _put(new, number, path)
+            if schema.identity(new)[1] == schema.VERSION:
+                _begin_log(new)
     except sqlite3.Error as error:
         failure = explained(error, source)
         if isinstance(failure, NotADatabase):
@@ -170,6 +172,13 @@ def _put(new: sqlite3.Connection, number: int, path: Path) -> None:
             while piece := file.read(_PIECE):
                 blob.write(piece)
         new.execute("COMMIT")
+
+
+def _begin_log(new: sqlite3.Connection) -> None:
+    """What the copy logs from here on is another log: whoever follows that of the source learns so where the copy takes
+    its place."""
+    with suppress(sqlite3.DatabaseError):  # of a damaged one that is copied as it is
+        new.execute("UPDATE sequences SET last = abs(random() >> 16) WHERE name = 'log'")
 
 
 class _Stopped(Exception):
