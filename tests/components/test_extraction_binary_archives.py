@@ -131,6 +131,8 @@ async def test_a_damaged_file_inside_fails_alone(tmp_path: Path, opened: Opened)
 async def test_a_folder_that_is_called_like_an_archive_is_a_folder(tmp_path: Path, opened: Opened) -> None:
     (tmp_path / "a.zip").mkdir()
     (tmp_path / "a.zip" / "b.md").write_text("b")
+    (tmp_path / "a.zip" / "c.zip").write_bytes(package({"d.md": "d"}))
     loader = opened()
-    assert await names(loader) == ["a.zip/b.md"]
+    assert await names(loader) == ["a.zip/b.md", "a.zip/c.zip/d.md"]
     assert await text(loader, "a.zip/b.md") == "b"
+    assert await text(loader, "a.zip/c.zip/d.md") == "d"

@@ -28,13 +28,14 @@ def is_archive(path: str) -> bool:
     return path.lower().endswith(_SUFFIX)
 
 
-def split(path: str) -> tuple[str, str] | None:
-    """Return the path of an archive and the name of a file inside, or None when the path does not lead into one."""
+def splits(path: str) -> Iterator[tuple[str, str]]:
+    """Yield what may be the path of an archive and the name of a file inside, the shortest first: a folder may be
+    called like an archive."""
     place = path.lower().find(f"{_SUFFIX}/")
-    if place < 0:
-        return None
-    end = place + len(_SUFFIX)
-    return path[:end], path[end + 1 :]
+    while place >= 0:
+        end = place + len(_SUFFIX)
+        yield path[:end], path[end + 1 :]
+        place = path.lower().find(f"{_SUFFIX}/", end)
 
 
 def members(file: BinaryIO, uri: str) -> list[_Member]:

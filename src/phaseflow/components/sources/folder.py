@@ -196,9 +196,9 @@ class FolderLoader:
 
     def _read(self, uri: str) -> FileReading | None:
         name = path_of(uri)
-        inside = archive.split(name) if self._opens_archives else None
         with self._opened() as place, self._unless_moved(place):
-            if inside is not None and _is_file(place, inside[0], uri):
+            paths = archive.splits(name) if self._opens_archives else ()
+            if inside := next((each for each in paths if _is_file(place, each[0], uri)), None):
                 with self._file(place, inside[0], uri) as file:
                     data = archive.read(file, inside[1], uri, self._max_bytes)
                 if data is None:
