@@ -9,7 +9,7 @@ import fcntl
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -19,6 +19,8 @@ import pytest
 _ROOT = Path(__file__).parents[1]
 _REWRITTEN = re.compile(r"/(test_\w+|conftest)\.py$")
 """pytest compiles these in its own way, with more to say where an assertion fails."""
+PARSED = Path(".hypothesis/constants")
+"""Where hypothesis keeps the constants that it has found in the modules of a run."""
 
 
 def compile_program() -> None:
@@ -36,10 +38,27 @@ def compiled_by_one(module: Path) -> Iterator[None]:
     if kept(module).exists() or not _can_be_kept(module):
         yield
         return
-    with module.open() as locked:
-        fcntl.flock(locked, fcntl.LOCK_EX)
-        if kept(module).exists():  # meanwhile, so there is nothing to wait for any more
-            fcntl.flock(locked, fcntl.LOCK_UN)
+    with _by_one(module, kept(module).exists):
+        yield
+
+
+@contextmanager
+def parsed_by_one() -> Iterator[None]:
+    """hypothesis parses all modules in here, unless it did in an earlier run or does in another process: then it reads
+    what it has kept of them."""
+    if not os.access(Path.cwd(), os.W_OK):
+        yield
+        return
+    with _by_one(Path(__file__), PARSED.is_dir):
+        yield
+
+
+@contextmanager
+def _by_one(locked: Path, is_done: Callable[[], bool]) -> Iterator[None]:
+    with locked.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if is_done():  # so there is nothing to wait for any more
+            fcntl.flock(lock, fcntl.LOCK_UN)
         yield
 
 

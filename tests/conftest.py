@@ -87,7 +87,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
         for item in items:
             if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
                 item.add_marker("thorough")
-    yield
+    with compiled_once.parsed_by_one():
+        yield
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     items[:] = long_ones_first(items, lambda item: item.get_closest_marker("longest") is not None, processes)
     if measured.one_in() > 1:

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.compiled_once import compiled_by_one, kept
+from tests import compiled_once
+from tests.compiled_once import PARSED, compiled_by_one, kept, parsed_by_one
 
 
 @pytest.fixture
@@ -71,3 +74,18 @@ def test_nobody_waits_where_nothing_can_be_kept(module: Path, other: int) -> Non
     kept(module).parent.touch()  # a file, where pytest would make a folder
     with compiled_by_one(module):
         assert _is_free(other)
+
+
+def test_what_is_parsed_for_properties_is_parsed_by_one_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with open(compiled_once.__file__) as other:
+        with parsed_by_one():
+            assert not _is_free(other.fileno())
+            PARSED.mkdir(parents=True)
+        with parsed_by_one():
+            assert _is_free(other.fileno())
+
+
+@given(st.integers())
+def test_hypothesis_keeps_what_it_has_parsed_where_that_is_looked_for(number: int) -> None:
+    assert PARSED.is_dir()
