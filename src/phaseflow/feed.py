@@ -12,6 +12,7 @@ import anyio
 
 from phaseflow.background_task import OwnLoop
 from phaseflow.domain.errors import EngineStopped
+from phaseflow.domain.identifiers import check_kb_id
 from phaseflow.domain.status import JobStatusResponse, Transition
 from phaseflow.domain.vocabulary import JobPhase, JobStatus, PhaseStatus
 from phaseflow.snapshot import compose
@@ -128,9 +129,12 @@ class Feed:
     async def transitions(self, after: int | None = None, kb_id: str | None = None) -> AsyncIterator[Transition]:
         """Every transition after number ``after``, once and in order: replay, then live. None begins with now.
 
-        Ends when the feed is closed. Cancelling loses nothing: go on with the last number seen.
+        Ends when the feed is closed. Cancelling loses nothing: go on with the last number seen. Raises InvalidRequest
+        for what no knowledge base can be called.
         """
         self._loop.check()
+        if kb_id is not None:
+            check_kb_id(kb_id)
         cursor = self.last_seq if after is None else after
         self._clients += 1
         try:

@@ -83,7 +83,7 @@ OTHERS: dict[str, tuple[str, Call, list[Any]]] = {
     "job_status": ("job_id", lambda flow, value: flow.job_status(value), NO_TEXT),
     "transitions_of": ("job_id", lambda flow, value: flow.transitions_of(value), NO_TEXT),
     "transitions.after": ("after", lambda flow, value: anext(flow.transitions(value)), [-1, *NO_NUMBER[1:]]),
-    "transitions.kb_id": ("kb_id", lambda flow, value: anext(flow.transitions(0, value)), NO_TEXT[1:]),
+    "transitions.kb_id": ("kb_id", lambda flow, value: anext(flow.transitions(0, value)), [*NO_TEXT[1:], "No Name!"]),
     "files": ("files", lambda flow, value: flow.add_documents("sent", value), [None, 5, "a.md", b"a", {"a.md": b"a"}]),
     "files.0": ("files", lambda flow, value: flow.add_documents("sent", [value]), [None, 5, b"a", [], ("a", "text")]),
     "documents_named.uris": (

@@ -193,7 +193,7 @@ def _target(
     if record.index_version is not None and record.model is not None:
         if record.model != model:
             raise ComponentUnavailable(
-                f"the embedder is now {model}, but this job began with {record.model}; cancel it and start a new one"
+                f"the embedder is now {model}, but this job began with {record.model}; start a new one"
             )
         return record.index_version, model
     if kb.model == model and kb.live_settings is not None:  # its passages are still those that older settings have cut
