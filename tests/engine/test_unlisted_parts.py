@@ -223,3 +223,21 @@ async def test_a_folder_that_was_replaced_after_it_was_listed_takes_nothing_out(
     with pytest.raises(ComponentUnavailable, match="was removed or replaced after it was listed"):
         await loader.load(entries[0], None)
     await loader.aclose()
+
+
+async def test_what_an_archive_holds_is_no_other_source_s_while_it_cannot_be_opened(database: Path) -> None:
+    folder, other = database.with_name("docs"), database.with_name("other")
+    (folder / "wiki").mkdir(parents=True)
+    (other / "x.zip").mkdir(parents=True)
+    archive = folder / "wiki" / "x.zip"
+    archive.write_bytes(package({"page.md": "# Ours\n\nOurs."}))
+    (other / "x.zip" / "page.md").write_text("# Theirs\n\nTheirs.")
+    sources = {"default": FolderSource(str(folder), archives=True), "wiki": FolderSource(str(other))}
+    async with PhaseFlow(database, embedder=CountingEmbedder()) as flow:
+        await (await flow.start("kb", sources["default"])).wait()
+        await (await flow.start("kb", sources=sources)).wait()
+        for damage, text in ((half_written, "Ours."), (Path.unlink, "Theirs.")):
+            damage(archive)
+            final = await (await flow.start("kb")).wait()
+            assert ("is left out" in final.message) is (text == "Ours.")
+            assert (await flow.document_text("kb", "wiki/x.zip/page.md")).endswith(text)
