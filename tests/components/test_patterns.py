@@ -52,6 +52,7 @@ IN_FUNCTIONS = {
     "kb_sources._path",
     "markdown_headings.heading",
     "markup._extracted",
+    "sitemap._is_closed",
     "sync._seconds_of",
     "fingerprint._words",
     "identifiers.check_job_id",
