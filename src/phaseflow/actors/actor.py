@@ -127,7 +127,7 @@ class Actor(ABC):
         enough = 1 if self.context.plan.lists else _SEVERAL
         if self._succeeded or self._failed < enough:
             return
-        if await self.context.database.read(
+        if await self.context.reads.read(
             lambda tx: PhaseProgress(tx, self.context.plan.attempt, self.phase).has_succeeded()
         ):
             return

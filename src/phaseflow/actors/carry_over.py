@@ -42,15 +42,15 @@ class CarryOver:
 
     async def run(self) -> bool:
         """Copy what is lacking; whether anything was."""
-        version = await self._context.database.read(self._older_version)
+        version = await self._context.reads.read(self._older_version)
         if version is None:
             return False
-        uncertain = await self._context.database.read(partial(uncertain_sources, self._context.plan))
+        uncertain = await self._context.reads.read(partial(uncertain_sources, self._context.plan))
         after: str | None = ""
         was_lacking = False
         while after is not None:
             async with self._gate:
-                found, after = await self._context.database.read(partial(self._lacking, version, uncertain, after))
+                found, after = await self._context.reads.read(partial(self._lacking, version, uncertain, after))
             for part in in_parts(found, _sizes, (SEGMENTS * SEGMENT, CHUNKS)):
                 await (self._copy_large(part[0]) if _is_large(part[0]) else self._write(partial(self._copy, part)))
                 failpoints.hit("embedding.carried")

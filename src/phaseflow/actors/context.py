@@ -21,6 +21,7 @@ from phaseflow.store.database import Database, T
 from phaseflow.store.documents import Target
 from phaseflow.store.failures import FailedDocument, Failures
 from phaseflow.store.inbox import Inbox
+from phaseflow.store.patient_reads import PatientReads
 from phaseflow.store.progress import Attempt, Done, PhaseProgress
 from phaseflow.store.transaction import Transaction
 from phaseflow.store.write_request import Write
@@ -102,6 +103,11 @@ class RunContext:
     clock: Clock
     touch: Callable[[], None]
     single_flight: SingleFlight
+
+    @property
+    def reads(self) -> PatientReads:
+        """Those of the run: where the file is taken away and put back, they wait for it, as its writes do."""
+        return PatientReads(self.database)
 
     async def write(self, write: Write[T], then: Callable[[T], None] | None = None) -> T:
         """One transaction of the run; ``then`` and the feed hear of it after the commit.

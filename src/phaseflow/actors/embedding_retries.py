@@ -154,7 +154,7 @@ class EmbeddingRetries:
 
     async def has_succeeded_before(self) -> bool:
         """Whether any text of this job was embedded, in this run or an earlier one."""
-        return await self._context.database.read(
+        return await self._context.reads.read(
             lambda tx: PhaseProgress(tx, self._context.plan.attempt, JobPhase.EMBEDDING).has_succeeded()
         )
 

@@ -13,6 +13,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from phaseflow.store.database import Database
 from phaseflow.store.documents import StagedDocument, StagedDocuments
+from phaseflow.store.patient_reads import PatientReads
 from phaseflow.store.progress import Attempt
 from phaseflow.store.states import DocumentState
 
@@ -45,7 +46,7 @@ class _Batch:
 class Handoff:
     """Both ends of one channel, between two actors of one run."""
 
-    def __init__(self, database: Database, attempt: Attempt, state: DocumentState) -> None:
+    def __init__(self, database: Database | PatientReads, attempt: Attempt, state: DocumentState) -> None:
         send: MemoryObjectSendStream[_Batch]
         receive: MemoryObjectReceiveStream[_Batch]
         send, receive = anyio.create_memory_object_stream(BUFFER)
@@ -94,7 +95,7 @@ class Receiver:
         self,
         receive: MemoryObjectReceiveStream[_Batch],
         sender: Sender,
-        database: Database,
+        database: Database | PatientReads,
         attempt: Attempt,
         state: DocumentState,
     ) -> None:

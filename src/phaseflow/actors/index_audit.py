@@ -24,6 +24,7 @@ from phaseflow.store.documents import StagedDocuments
 from phaseflow.store.failures import NO_JOB, FailedDocument
 from phaseflow.store.index_spaces import SpaceContents
 from phaseflow.store.knowledge_bases import KnowledgeBases
+from phaseflow.store.patient_reads import PatientReads
 from phaseflow.store.states import DocumentState
 from phaseflow.store.texts import Texts
 from phaseflow.store.transaction import Transaction
@@ -81,7 +82,7 @@ class IndexAudit:
 
     def __init__(
         self,
-        database: Database,
+        database: Database | PatientReads,
         index: Index,
         space: index_spaces.Space,
         turn: Callable[[], AbstractAsyncContextManager[None]],

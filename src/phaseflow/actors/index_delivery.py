@@ -115,7 +115,7 @@ class IndexDelivery:
         if not parts:
             return
         read = partial(_vectors, [(document.id, first) for document, first in parts])
-        packed = await self._context.database.read_long(read)
+        packed = await self._context.reads.read_long(read)
         found = [_index_document(d, first, vectors) for (d, first), vectors in zip(parts, packed, strict=True)]
         space = Space(self._name, found[0].vectors.shape[1])
         failpoints.hit("indexing.putting")
@@ -132,7 +132,7 @@ class IndexDelivery:
         if space is None or space.dimension is None:
             return
         losses, index = self._context.plan.components.index_losses, await self._opened()
-        audit = IndexAudit(self._context.database, index, space, lambda: self._telling(audit), self._spend)
+        audit = IndexAudit(self._context.reads, index, space, lambda: self._telling(audit), self._spend)
         await audit.run()
         if audit.refused and not audit.put:
             raise PhaseFailed(f"the index takes no document; {audit.refused[-1][1].error}")
@@ -145,7 +145,7 @@ class IndexDelivery:
         return [] if space is None else withdraw_refused(tx, space, self.refused, self._context.clock.now())
 
     async def _space(self) -> index_spaces.Space | None:
-        return await self._context.database.read(lambda tx: Spaces(tx).by_name(self._name))
+        return await self._context.reads.read(lambda tx: Spaces(tx).by_name(self._name))
 
     @asynccontextmanager
     async def _telling(self, audit: IndexAudit) -> AsyncIterator[None]:
@@ -197,7 +197,7 @@ class IndexDelivery:
         """Let the index forget some of what is gone. When it cannot, that waits: nobody sees what it still has."""
         if anyio.current_time() < self._rests_until:
             return
-        waiting = await self._context.database.read(lambda tx: IndexOutbox(tx, self._server).gone_of(self._name))
+        waiting = await self._context.reads.read(lambda tx: IndexOutbox(tx, self._server).gone_of(self._name))
         if waiting is None:
             return
         failpoints.hit("index.removing")

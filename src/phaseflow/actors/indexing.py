@@ -182,7 +182,7 @@ class IndexingActor(Actor):
     async def _still_wanted(self, batch: Sequence[StagedDocument]) -> list[StagedDocument]:
         """Without those that were skipped or deleted meanwhile."""
         ids = [document.id for document in batch]
-        wanted = await self.context.database.read(lambda tx: taken_out.in_hand(tx, ids, DocumentState.EMBEDDED))
+        wanted = await self.context.reads.read(lambda tx: taken_out.in_hand(tx, ids, DocumentState.EMBEDDED))
         return [document for document in batch if document.id in wanted]
 
     async def _index_most(self, document: StagedDocument) -> StagedDocument:
@@ -239,7 +239,7 @@ class IndexingActor(Actor):
         """The crawl is complete and all of it is searchable: take out what is gone, switch, clean up."""
         withdrawal = Withdrawal(self.context, self.gate, self._scope, self.hold)
         await withdrawal.run()
-        if self._delivery is not None and await self.context.database.read(self._is_to_switch):
+        if self._delivery is not None and await self.context.reads.read(self._is_to_switch):
             await self._until_taken(self._delivery.make_ready)
         live = await OlderDocuments(self.context, self.gate, self._scope).live_settings()
         async with self.gate:

@@ -29,7 +29,7 @@ class KeptDocuments:
         at once more. A job that lists no source has not looked for them, so it keeps none."""
         plan = self._context.plan
         mine = {name: count for name, count in kept.items() if count and plan.lists and name in plan.components.loaders}
-        had_some = await self._context.database.read(lambda tx: JobSources(tx, self._seq).has_kept())
+        had_some = await self._context.reads.read(lambda tx: JobSources(tx, self._seq).has_kept())
         if mine or had_some:
             async with self._gate:
                 await self._context.write(partial(self._note, mine, whys))

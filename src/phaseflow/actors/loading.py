@@ -59,7 +59,7 @@ class LoadingActor(Actor):
             return  # the gate stays closed: what is asked for waits for the next job
         seq = plan.attempt.job_seq
         await self._requests.take()  # first: what is asked for is read even if its source lists it as unchanged
-        failed, listed, names = await self.context.database.read(
+        failed, listed, names = await self.context.reads.read(
             lambda tx: (JobSources(tx, seq).failed(), JobSources(tx, seq).listed(), self.lists.names(tx))
         )
         self._readers = [

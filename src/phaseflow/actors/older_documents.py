@@ -24,7 +24,7 @@ class OlderDocuments:
 
     async def live_settings(self) -> str:
         """What the index is made with once the job is over, and which settings some documents are older than."""
-        before = await self._context.database.read(self._before)
+        before = await self._context.reads.read(self._before)
         made = LiveIndex.model_validate_json(self._context.plan.live_settings)
         names = [] if before is None else made.older_settings(before)
         if names and await self._are_there():
@@ -41,7 +41,7 @@ class OlderDocuments:
         recipes = (target.recipe, target.recipe + target.mark)
         while after is not None:
             async with self._gate:
-                found, after = await self._context.database.read(partial(self._look, recipes, after))
+                found, after = await self._context.reads.read(partial(self._look, recipes, after))
             if found:
                 return True
         return False

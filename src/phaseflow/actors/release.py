@@ -72,7 +72,7 @@ class OrderedRelease:
         while self._looked != self._told:  # also if more were taken out during the look
             async with self._storing:
                 told, ids = self._told, self._pending.ids
-                wanted = await self._context.database.read_long(partial(_in_hand, ids))
+                wanted = await self._context.reads.read_long(partial(_in_hand, ids))
                 is_shorter = self._pending.drop(set(ids) - wanted)
                 self._looked = told
             if is_shorter:
@@ -100,7 +100,7 @@ class OrderedRelease:
     async def known(self, hashes: Sequence[bytes]) -> set[bytes]:
         """Those of these texts that have a vector in the store."""
         model_id = self._context.plan.model_id
-        return await self._context.database.read_long(lambda tx: ModelVectors(tx, model_id).known(hashes))
+        return await self._context.reads.read_long(lambda tx: ModelVectors(tx, model_id).known(hashes))
 
     async def look_up_dimension(self) -> None:
         """Look how long vectors have to be, once for each time that the gate was opened: while it is open the phase
@@ -108,7 +108,7 @@ class OrderedRelease:
         openings = self._gate.openings
         if self._openings != openings:
             model = self._context.plan.model
-            self.dimension = await self._context.database.read(lambda tx: Model(tx, model).dimension())
+            self.dimension = await self._context.reads.read(lambda tx: Model(tx, model).dimension())
             self._openings = openings
 
     async def store_vectors(self, result: BatchResult) -> None:

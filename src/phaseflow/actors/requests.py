@@ -64,7 +64,7 @@ class Requests:
             # The phase may end only when all readers are idle at once and the store has nothing for them: a reader that
             # found nothing may have looked a moment before something was taken.
             if not found and self._idle == readers:
-                found = await self.take_more() or await self._context.database.read(self._has_unread)
+                found = await self.take_more() or await self._context.reads.read(self._has_unread)
                 self._is_over = not found
             if found or self._is_over:
                 self._idle = 0
@@ -93,7 +93,7 @@ class Requests:
         while taken == _TAKE and not self._is_ended:
             async with self._gate:
                 self._noted = anyio.Event()  # before the look: what is committed after it is told of again
-                if not await self._context.database.read(lambda tx: Inbox(tx, key).has_waiting()):
+                if not await self._context.reads.read(lambda tx: Inbox(tx, key).has_waiting()):
                     return found
                 taken = await self._context.write(self._take)
             found, self._taken_at = True, anyio.current_time()

@@ -59,7 +59,7 @@ class SecondCrawl:
         asked: set[str] = set()
         for first in range(0, len(gone), _STEP):
             some = gone[first : first + _STEP]
-            asked |= await self._context.database.read(partial(self._asked, some))
+            asked |= await self._context.reads.read(partial(self._asked, some))
         await self._look_at(sorted(asked))
         if follows and (left := {*gone} - asked):
             await self._follow(left)
@@ -115,7 +115,7 @@ class SecondCrawl:
         waits = list(_WAITS_S)
         while left := [entry for entry in entries if entry.uri not in answers]:
             async with self._gate:
-                known = await self._context.database.read(partial(self._known, [entry.uri for entry in left]))
+                known = await self._context.reads.read(partial(self._known, [entry.uri for entry in left]))
                 answers |= await self._ask(left, known)
                 await self._tell(len(answers))
             failpoints.hit("indexing.looked_again")

@@ -90,17 +90,17 @@ class SourceLists:
 
     async def let_in(self, reader: SourceReader) -> None:
         """Once a source has named all it has: what it does not have any more is no longer kept from the others."""
-        if reader.has_let_in or not await self._context.database.read(lambda tx: self._may_keep_out(tx, reader.name)):
+        if reader.has_let_in or not await self._context.reads.read(lambda tx: self._may_keep_out(tx, reader.name)):
             return
         after: tuple[str, str] | None = ("", "")
         while after is not None:
             async with self._gate:
-                found, after = await self._context.database.read(partial(self._given_up, reader.name, after))
+                found, after = await self._context.reads.read(partial(self._given_up, reader.name, after))
                 if found:
                     await self._context.write(partial(self._let_in, found))
             failpoints.hit("loading.let_in")
         reader.has_let_in = True
-        if await self._context.database.read(self.total) is None:
+        if await self._context.reads.read(self.total) is None:
             return  # nothing has moved: why another source waits stays to be seen
         async with self._gate:
             await self._context.write(

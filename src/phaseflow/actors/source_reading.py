@@ -116,7 +116,7 @@ class SourceReader:
         for look in (searchable, in_hand):
             after: str | None = ""
             while after is not None:
-                found, after = await self._context.database.read(partial(look, after=after))
+                found, after = await self._context.reads.read(partial(look, after=after))
                 expect(found)
 
     async def _read(self, is_listed: bool) -> None:
@@ -173,7 +173,7 @@ class SourceReader:
                 return page
             return DisplacedEntries(tx, seq).open_page(self.name, most, aside=aside, only=only)
 
-        return await self._context.database.read(look)
+        return await self._context.reads.read(look)
 
     async def _wait_for_those_aside(self, waiting: Sequence[int]) -> None:
         """Wait, outside the gate, until a document that failed for now may be tried again."""

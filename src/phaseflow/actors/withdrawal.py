@@ -68,7 +68,7 @@ class Withdrawal:
 
     async def run(self) -> None:
         """Take out all that is gone."""
-        found = await self._context.database.read(self._look)
+        found = await self._context.reads.read(self._look)
         self._uncertain = found.uncertain
         had, gone, kept = await self._census(found.since)
         asks = await self._await_consent(had, gone)
@@ -109,7 +109,7 @@ class Withdrawal:
         # here again.
         while reason is not None:
             async with self._gate:
-                if await self._context.database.read(partial(self._has_consent, over)):
+                if await self._context.reads.read(partial(self._has_consent, over)):
                     return True
             failpoints.hit("indexing.guarded")
             self._hold(reason)
@@ -122,7 +122,7 @@ class Withdrawal:
         """After a wait for an answer: keep what the sources have again. They are listed once more, or crawled, where
         that is how they are known. Whether there was one."""
         plan = self._context.plan
-        if not await self._context.database.read(lambda tx: Consent(tx).was_asked(plan.attempt.job_id)):
+        if not await self._context.reads.read(lambda tx: Consent(tx).was_asked(plan.attempt.job_id)):
             return False
         for name, loader in plan.components.loaders.items():
             try:
@@ -163,7 +163,7 @@ class Withdrawal:
         after: str | None = ""
         while after is not None:
             async with self._gate:
-                found, after = await self._context.database.read(
+                found, after = await self._context.reads.read(
                     partial(_counted, plan.attempt.kb_id, seq, since, self._uncertain, after)
                 )
             for each in found:
@@ -192,7 +192,7 @@ class Withdrawal:
 
     async def _missing(self, after: str) -> tuple[list[Gone], str | None]:
         seq = self._context.plan.attempt.job_seq
-        return await self._context.database.read(partial(_missing, self._scope, seq, self._uncertain, after))
+        return await self._context.reads.read(partial(_missing, self._scope, seq, self._uncertain, after))
 
     def _withdraw(self, gone: Sequence[Gone], tx: Transaction) -> None:
         self._context.advance(tx, JobPhase.INDEXING, Done())
@@ -217,7 +217,7 @@ class Withdrawal:
         seq, key = self._context.plan.attempt.job_seq, self._scope.kb_key
         while after is not None:
             async with self._gate:
-                named, after = await self._context.database.read(partial(_misnamed, key, seq, self._uncertain, after))
+                named, after = await self._context.reads.read(partial(_misnamed, key, seq, self._uncertain, after))
                 if named:
                     await self._context.write(partial(self._take_back, named))
 
@@ -231,11 +231,11 @@ class Withdrawal:
 
     async def _forget_unknown(self, *, was_searchable: bool = False) -> None:
         """What an earlier crawl has found and this one has not, and never became searchable or failed."""
-        seq, database, key = self._context.plan.attempt.job_seq, self._context.database, self._scope.kb_key
+        seq, reads, key = self._context.plan.attempt.job_seq, self._context.reads, self._scope.kb_key
         after: str | None = ""
         while after is not None:
             async with self._gate:
-                gone, after = await database.read(partial(_unknown, key, seq, self._uncertain, after))
+                gone, after = await reads.read(partial(_unknown, key, seq, self._uncertain, after))
                 if gone:
                     await self._context.write(partial(self._forget_documents, gone, was_searchable))
 

@@ -70,6 +70,11 @@ class Database:
         """Requests that wait for the writer."""
         return len(self._queue)
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the file has been deleted, renamed or replaced, and not been put back."""
+        return self._file.gone() is not None
+
     async def read(self, read: Callable[[Transaction], T], *, one_statement: bool = False) -> T:
         """Run ``read`` on a consistent view, which never waits for a write; quicker where it is ``one_statement``.
 

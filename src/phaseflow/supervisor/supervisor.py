@@ -123,7 +123,7 @@ class Supervisor:
 
     def _make_actors(self, context: RunContext) -> list[Actor]:
         attempt = self._plan.attempt
-        loaded, chunked, embedded = (Handoff(context.database, attempt, state) for state in HANDED_TO.values())
+        loaded, chunked, embedded = (Handoff(context.reads, attempt, state) for state in HANDED_TO.values())
         loading = LoadingActor(context, self.wake, None, loaded.sender)
         self.asked, self.hurry = loading.asked, loading.hurry
         chunking = ChunkingActor(context, self.wake, loaded.receiver, chunked.sender)
