@@ -107,7 +107,7 @@ class RunContext:
     @property
     def reads(self) -> PatientReads:
         """Those of the run: where the file is taken away and put back, they wait for it, as its writes do."""
-        return PatientReads(self.database)
+        return PatientReads(self.database, self.touch)
 
     async def write(self, write: Write[T], then: Callable[[T], None] | None = None) -> T:
         """One transaction of the run; ``then`` and the feed hear of it after the commit.

@@ -163,7 +163,8 @@ class Database:
             await self._writer.call(upkeep.rebuild)
 
     async def until_stored(self, write: Callable[[], Awaitable[T]], failed: Callable[[StoreUnavailable], None]) -> T:
-        """Make a write that is owed, and again until the file can be written; what it returned.
+        """Make a write that is owed, or a read that a run cannot do without, again until the file can be used; what it
+        returned.
 
         ``failed`` hears of each attempt that was not stored; what it raises gives up. Cancelling does too, and a stop
         soon after it has begun, with the last error.

@@ -4,11 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import anyio
-
 from phaseflow.domain.errors import StoreUnavailable
 from phaseflow.domain.log import get_logger
-from phaseflow.store.database import STORE_RETRY_S, Database
+from phaseflow.store.database import Database
 from phaseflow.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -25,6 +23,8 @@ class PatientReads:
     """
 
     database: Database
+    touch: Callable[[], None]
+    """Called when the status has something new to say: why nothing moves."""
 
     async def read(self, read: Callable[[Transaction], T]) -> T:
         """As ``Database.read``."""
@@ -35,13 +35,17 @@ class PatientReads:
         return await self._made(lambda: self.database.read_long(read))
 
     async def _made(self, read: Callable[[], Awaitable[T]]) -> T:
-        since, tries = anyio.current_time(), 0
-        while True:
-            try:
-                return await read()
-            except StoreUnavailable as error:
-                tries += not self.database.is_away
-                if tries == _TRIES or self.database.ending.is_over(since):
-                    raise
-                get_logger().warning("cannot read what is to be done, trying again", error=str(error))
-            await self.database.ending.sleep(STORE_RETRY_S)
+        tries = 0
+
+        def failed(error: StoreUnavailable) -> None:
+            nonlocal tries
+            if self.database.is_away:
+                self.database.unwritable = error.reason  # so it is, until it is back
+            else:
+                tries += 1
+                if tries == _TRIES:
+                    raise error
+            get_logger().warning("cannot read what is to be done, trying again", error=str(error))
+            self.touch()
+
+        return await self.database.until_stored(read, failed)
