@@ -82,7 +82,7 @@ export class DocumentFilters {
     this.show();
   }
 
-  /** What was typed last is not asked for by itself any more: it is when the list is shown again. */
+  /** Do not ask for what was typed last until the list is shown again. */
   rest() {
     clearTimeout(this.typing);
   }
